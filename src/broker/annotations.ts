@@ -1,0 +1,71 @@
+
+export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit'
+
+/** Why, where and how often a message was dead-lettered; one per queue and reason. */
+export interface DeathRecord {
+  readonly queue: string
+  readonly reason: DeathReason
+  readonly count: number
+  /** First time, in milliseconds since the epoch. */
+  readonly timeMs: number
+  readonly exchange: string
+  readonly routingKeys: readonly string[]
+  /** The expiration the publisher set, taken away so that it does not expire again; or null. */
+  readonly originalExpiration: string | null
+}
+
+export interface DeathOrigin {
+  readonly queue: string
+  readonly reason: DeathReason
+  readonly exchange: string
+}
+
+/** Neutral facts the broker adds to a message; each protocol shows them in its own way. */
+export interface Annotations {
+  /** Newest first. */
+  readonly deaths: readonly DeathRecord[]
+  readonly firstDeath: DeathOrigin | null
+  readonly lastDeath: DeathOrigin | null
+  /** Milliseconds the message was held back by a delayed exchange; 0: not at all. */
+  readonly delayedMs: number
+}
+
+const NO_ANNOTATIONS: Annotations = { deaths: [], firstDeath: null, lastDeath: null, delayedMs: 0 }
+
+/** Rare and small beside the message, so readable JSON rather than a layout of its own. */
+export function encodeAnnotations(annotations: Annotations): Buffer {
+  return Buffer.from(JSON.stringify(annotations), 'utf8')
+}
+
+export function decodeAnnotations(bytes: Buffer): Annotations {
+  return { ...NO_ANNOTATIONS, ...(JSON.parse(bytes.toString('utf8')) as Partial<Annotations>) }
+}
+
+/** Adds one death: a repeated one counts up and moves to the front. */
+export function addDeath(before: Annotations | null, death: DeathRecord): Annotations {
+  const deaths = before?.deaths ?? []
+  const same = deaths.find((d) => d.queue === death.queue && d.reason === death.reason)
+  const newest = same === undefined ? death : { ...same, count: same.count + 1 }
+  const origin: DeathOrigin = {
+    queue: death.queue,
+    reason: death.reason,
+    exchange: death.exchange,
+  }
+  return {
+    deaths: [newest, ...deaths.filter((d) => d !== same)],
+    firstDeath: before?.firstDeath ?? origin,
+    lastDeath: origin,
+    delayedMs: before?.delayedMs ?? 0,
+  }
+}
+
+/**
+ * Whether dead-lettering into `queue` would go round for ever: it died there before and nobody
+ * rejected it since, so no consumer will ever break the cycle.
+ */
+export function wouldCycle(annotations: Annotations, queue: string): boolean {
+  const at = annotations.deaths.findIndex((d) => d.queue === queue)
+  if (at < 0) return false
+  return annotations.deaths.slice(0, at + 1).every((d) => d.reason !== 'rejected')
+}
+

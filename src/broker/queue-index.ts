@@ -1,0 +1,432 @@
+import { VarintReader, VarintWriter } from '../lib/varint.ts'
+
+/** Where a message stands in its queue. */
+const READY = 0
+const OUT = 1
+const SETTLED = 2
+const RETURNED = 3
+
+const CHUNK_COUNT_MAX = 4096
+const DENSE_COUNT_MIN = 32
+
+/** Called with a run of consecutive offsets. */
+export type RangeVisitor = (start: number, count: number) => void
+
+/** A stretch of messages of one queue, in the order they came. */
+class Chunk {
+  readonly base: number
+  count = 0
+  /** Distance from `base` for each message; null while they are consecutive. */
+  distances: Uint32Array | null = null
+  /** One state for each message; null while all are READY. */
+  states: Uint8Array | null = null
+  liveCount = 0
+  returnedCount = 0
+
+  constructor(base: number) {
+    this.base = base
+  }
+
+  offsetAt(index: number): number {
+    return this.distances === null ? this.base + index : this.base + this.distances[index]!
+  }
+
+  get lastOffset(): number {
+    return this.offsetAt(this.count - 1)
+  }
+
+  /** Index of `offset`, or -1 when this chunk does not hold it. */
+  indexOf(offset: number): number {
+    const distance = offset - this.base
+    const distances = this.distances
+    if (distances === null) return distance < this.count ? distance : -1
+    let low = 0
+    let high = this.count - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      const found = distances[middle]!
+      if (found === distance) return middle
+      if (found < distance) low = middle + 1
+      else high = middle - 1
+    }
+    return -1
+  }
+
+  stateAt(index: number): number {
+    return this.states === null ? READY : this.states[index]!
+  }
+
+  setState(index: number, state: number): void {
+    if (this.states === null) this.states = new Uint8Array(roomFor(this.count))
+    else if (index >= this.states.length) this.states = grown8(this.states, this.count)
+    this.states[index] = state
+  }
+
+  push(offset: number): void {
+    const distance = offset - this.base
+    if (this.distances === null) {
+      if (distance !== this.count) {
+        const distances = new Uint32Array(roomFor(this.count + 1))
+        for (let index = 0; index < this.count; index++) distances[index] = index
+        this.distances = distances
+      }
+    }
+    if (this.distances !== null) {
+      if (this.count >= this.distances.length) {
+        const wider = new Uint32Array(roomFor(this.count + 1))
+        wider.set(this.distances)
+        this.distances = wider
+      }
+      this.distances[this.count] = distance
+    }
+    this.count++
+    this.liveCount++
+    if (this.states !== null && this.count > this.states.length) {
+      this.states = grown8(this.states, this.count)
+    }
+  }
+
+  /** Whether `offset` may come next without widening what a distance can hold. */
+  takes(offset: number): boolean {
+    if (this.count >= CHUNK_COUNT_MAX) return false
+    if (offset - this.base > 0xffff_ffff) return false
+    // A long consecutive run costs nothing; start anew rather than list it.
+    return this.distances !== null || this.count < DENSE_COUNT_MIN || offset === this.base + this.count
+  }
+}
+
+/**
+ * The waiting and the handed-out messages of one queue, as offsets in a log, in ascending order.
+ *
+ * Consecutive offsets cost a few bytes for thousands, scattered ones four bytes each; states are
+ * kept only for stretches a consumer has touched. So ten million waiting messages need megabytes.
+ */
+export class QueueIndex {
+  #chunks: Chunk[] = []
+  /** The first chunk that may hold a message never handed out, and the place in it. */
+  #frontier = 0
+  #frontierIndex = 0
+  /** No message is RETURNED in chunks before this one. */
+  #returnedFrom = 0
+  #readyCount = 0
+  #outCount = 0
+  #returnedCount = 0
+  #hint: Chunk | null = null
+  /** Where `next` found the message that `take` takes. */
+  #nextChunk: Chunk | null = null
+  #nextIndex = 0
+
+  get readyCount(): number {
+    return this.#readyCount
+  }
+
+  get outCount(): number {
+    return this.#outCount
+  }
+
+  get liveCount(): number {
+    return this.#readyCount + this.#outCount
+  }
+
+  /** Adds a message; offsets must ascend. */
+  push(offset: number): void {
+    this.#pushChunk(offset).push(offset)
+    this.#readyCount++
+  }
+
+  /** Adds a message that goes out to a consumer at once; nothing may be ready before it. */
+  pushOut(offset: number): void {
+    const chunk = this.#pushChunk(offset)
+    chunk.push(offset)
+    chunk.setState(chunk.count - 1, OUT)
+    this.#frontier = this.#chunks.length - 1
+    this.#frontierIndex = chunk.count
+    this.#outCount++
+  }
+
+  /** The first offset that is ready, or -1. Returned ones come before, in their old place. */
+  next(): number {
+    if (this.#readyCount === 0) return -1
+    if (this.#returnedCount > 0) return this.#nextReturned()
+    for (;;) {
+      const chunk = this.#chunks[this.#frontier]!
+      const states = chunk.states
+      let index = this.#frontierIndex
+      if (states === null) {
+        if (index < chunk.count) return this.#found(chunk, index)
+      } else {
+        while (index < chunk.count && states[index] !== READY) index++
+        this.#frontierIndex = index
+        if (index < chunk.count) return this.#found(chunk, index)
+      }
+      this.#frontier++
+      this.#frontierIndex = 0
+    }
+  }
+
+  /** Whether the offset that `next` just gave was handed out before. */
+  get nextIsReturned(): boolean {
+    return this.#nextChunk!.stateAt(this.#nextIndex) === RETURNED
+  }
+
+  /** Takes the message that `next` just gave: it is out until settled or released. */
+  take(): void {
+    const chunk = this.#nextChunk!
+    if (chunk.stateAt(this.#nextIndex) === RETURNED) {
+      chunk.returnedCount--
+      this.#returnedCount--
+    } else if (chunk === this.#chunks[this.#frontier]) {
+      this.#frontierIndex = this.#nextIndex + 1
+    }
+    chunk.setState(this.#nextIndex, OUT)
+    this.#readyCount--
+    this.#outCount++
+  }
+
+  /** Settles one message whatever its state; false when it is not here or settled already. */
+  settle(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    if (index < 0) return false
+    const state = chunk.stateAt(index)
+    if (state === SETTLED) return false
+    if (state === OUT) this.#outCount--
+    else this.#readyCount--
+    if (state === RETURNED) {
+      chunk.returnedCount--
+      this.#returnedCount--
+    }
+    chunk.liveCount--
+    if (chunk.liveCount === 0) this.#drop(chunk)
+    else chunk.setState(index, SETTLED)
+    return true
+  }
+
+  /** Puts a message that is out back to its old place; false when it is not out. */
+  release(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    if (index < 0 || chunk.stateAt(index) !== OUT) return false
+    chunk.setState(index, RETURNED)
+    chunk.returnedCount++
+    this.#returnedCount++
+    this.#outCount--
+    this.#readyCount++
+    const at = this.#chunkIndex(offset)
+    if (at < this.#returnedFrom || this.#returnedCount === 1) this.#returnedFrom = at
+    return true
+  }
+
+  isOut(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    return index >= 0 && chunk.stateAt(index) === OUT
+  }
+
+  isLive(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    return index >= 0 && chunk.stateAt(index) !== SETTLED
+  }
+
+  /** Settles all that are ready, telling each run; returns how many. */
+  purgeReady(visit: RangeVisitor): number {
+    const purged = this.#readyCount
+    for (const chunk of [...this.#chunks]) {
+      if (chunk.states === null) {
+        this.#readyCount -= chunk.count
+        if (chunk.distances === null) visit(chunk.base, chunk.count)
+        else visitRuns(chunk, () => true, visit)
+        chunk.liveCount = 0
+        this.#drop(chunk)
+        continue
+      }
+      this.#purgeTouched(chunk, visit)
+    }
+    return purged
+  }
+
+  /** Tells every message from `from` up to, not including, `to` that is not settled. */
+  visitLive(from: number, to: number, visit: RangeVisitor): void {
+    for (const chunk of this.#chunks) {
+      if (chunk.base >= to) return
+      if (chunk.lastOffset < from) continue
+      if (chunk.distances === null && chunk.states === null) {
+        const start = Math.max(from, chunk.base)
+        visit(start, Math.min(to, chunk.base + chunk.count) - start)
+        continue
+      }
+      visitRuns(
+        chunk,
+        (index) => {
+          const offset = chunk.offsetAt(index)
+          return offset >= from && offset < to && chunk.stateAt(index) !== SETTLED
+        },
+        visit,
+      )
+    }
+  }
+
+  /** Writes the unsettled messages as runs: how many, then for each its gap and its length. */
+  encode(): Buffer {
+    const out = new VarintWriter()
+    let runs = 0
+    let end = 0
+    this.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
+      out.write(start - end)
+      out.write(count)
+      end = start + count
+      runs++
+    })
+    const head = Buffer.allocUnsafe(4)
+    head.writeUInt32BE(runs, 0)
+    return Buffer.concat([head, out.bytes()])
+  }
+
+  /** Reads what `encode` wrote into an empty index; returns where it ended. */
+  decode(bytes: Buffer, start: number): number {
+    const reader = new VarintReader(bytes, start + 4)
+    let end = 0
+    for (let runs = bytes.readUInt32BE(start); runs > 0; runs--) {
+      const from = end + reader.read()
+      const count = reader.read()
+      this.#pushRun(from, count)
+      end = from + count
+    }
+    return reader.at
+  }
+
+  #pushRun(start: number, count: number): void {
+    let offset = start
+    let left = count
+    while (left > 0) {
+      const chunk = this.#pushChunk(offset)
+      if (chunk.distances !== null || chunk.count > 0) {
+        chunk.push(offset)
+        offset++
+        left--
+        this.#readyCount++
+        continue
+      }
+      const taken = Math.min(left, CHUNK_COUNT_MAX)
+      chunk.count = taken
+      chunk.liveCount = taken
+      this.#readyCount += taken
+      offset += taken
+      left -= taken
+    }
+  }
+
+  #pushChunk(offset: number): Chunk {
+    const chunks = this.#chunks
+    const last = chunks[chunks.length - 1]
+    if (last !== undefined && last.takes(offset)) return last
+    const chunk = new Chunk(offset)
+    chunks.push(chunk)
+    return chunk
+  }
+
+  #found(chunk: Chunk, index: number): number {
+    this.#nextChunk = chunk
+    this.#nextIndex = index
+    return chunk.offsetAt(index)
+  }
+
+  #nextReturned(): number {
+    for (let at = this.#returnedFrom; at < this.#chunks.length; at++) {
+      const chunk = this.#chunks[at]!
+      this.#returnedFrom = at
+      if (chunk.returnedCount === 0) continue
+      const index = chunk.states!.indexOf(RETURNED)
+      return this.#found(chunk, index)
+    }
+    throw new Error('a queue index counts returned messages that it does not hold')
+  }
+
+  #chunkOf(offset: number): Chunk | null {
+    const hint = this.#hint
+    if (hint !== null && offset >= hint.base && offset <= hint.lastOffset) return hint
+    const at = this.#chunkIndex(offset)
+    if (at < 0) return null
+    const chunk = this.#chunks[at]!
+    this.#hint = chunk
+    return chunk
+  }
+
+  /** Index of the last chunk that starts at or before `offset`, or -1. */
+  #chunkIndex(offset: number): number {
+    const chunks = this.#chunks
+    let low = 0
+    let high = chunks.length - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      if (chunks[middle]!.base <= offset) low = middle + 1
+      else high = middle - 1
+    }
+    return high
+  }
+
+  #drop(chunk: Chunk): void {
+    const at = this.#chunkIndex(chunk.base)
+    if (this.#hint === chunk) this.#hint = null
+    if (at === 0) this.#chunks.shift()
+    else this.#chunks.splice(at, 1)
+    if (this.#frontier > at) this.#frontier--
+    else if (this.#frontier === at) this.#frontierIndex = 0
+    if (this.#returnedFrom > at) this.#returnedFrom--
+  }
+
+  #purgeTouched(chunk: Chunk, visit: RangeVisitor): void {
+    const states = chunk.states!
+    const isReady = (index: number): boolean => {
+      const state = states[index]
+      return state === READY || state === RETURNED
+    }
+    visitRuns(chunk, isReady, visit)
+    let purged = 0
+    for (let index = 0; index < chunk.count; index++) {
+      if (!isReady(index)) continue
+      states[index] = SETTLED
+      purged++
+    }
+    this.#readyCount -= purged
+    this.#returnedCount -= chunk.returnedCount
+    chunk.returnedCount = 0
+    chunk.liveCount -= purged
+    if (chunk.liveCount === 0) this.#drop(chunk)
+  }
+}
+
+/** Tells the messages of a chunk that `wanted` picks, in runs of consecutive offsets. */
+function visitRuns(chunk: Chunk, wanted: (index: number) => boolean, visit: RangeVisitor): void {
+  let start = -1
+  let count = 0
+  for (let index = 0; index < chunk.count; index++) {
+    if (!wanted(index)) continue
+    const offset = chunk.offsetAt(index)
+    if (count > 0 && offset === start + count) {
+      count++
+      continue
+    }
+    if (count > 0) visit(start, count)
+    start = offset
+    count = 1
+  }
+  if (count > 0) visit(start, count)
+}
+
+function roomFor(count: number): number {
+  let room = 16
+  while (room < count) room *= 2
+  return Math.min(room, CHUNK_COUNT_MAX)
+}
+
+function grown8(states: Uint8Array, count: number): Uint8Array {
+  const wider = new Uint8Array(roomFor(count))
+  wider.set(states)
+  return wider
+}
