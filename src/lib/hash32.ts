@@ -1,0 +1,28 @@
+/**
+ * 32-bit hashes for spreading, not for secrets: stable across processes, machines and releases,
+ * because what was spread by them (partitions, hash rings) must stay where it is.
+ */
+
+/** Spreads the bits of a 32-bit value over all 32 (the finalizer of MurmurHash3). */
+export function mix32(value: number): number {
+  let mixed = value ^ (value >>> 16)
+  mixed = Math.imul(mixed, 0x85eb_ca6b)
+  mixed ^= mixed >>> 13
+  mixed = Math.imul(mixed, 0xc2b2_ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+const FNV_OFFSET = 0x811c_9dc5
+const FNV_PRIME = 0x0100_0193
+
+/**
+ * Hashes the UTF-16 units of a text (FNV-1a over units, then mixed), as an unsigned number. The
+ * `seed` lets a text hashed in pieces go on where the piece before it ended.
+ */
+export function hashText32(text: string, seed: number = FNV_OFFSET): number {
+  let hash = seed
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), FNV_PRIME)
+  }
+  return mix32(hash)
+}
