@@ -4,7 +4,7 @@
  * `--check` fails when a checked-in file differs from what its generator writes.
  */
 import { execFileSync } from 'node:child_process'
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 
 function generatedFiles(): Map<string, string> {
   return new Map(
@@ -28,8 +28,14 @@ if (after.size > 0) {
 }
 
 if (process.argv.includes('--check')) {
-  const stale = [...generatedFiles()].filter(([file, text]) => before.get(file) !== text)
-  for (const [file] of stale) console.error(`${file} was not what its generator writes`)
-  if (stale.length > 0) process.exitCode = 1
+  for (const [file, text] of generatedFiles()) {
+    const checkedIn = before.get(file)
+    if (checkedIn === text) continue
+    console.error(`${file} is not what its generator writes; run: npm run generate`)
+    process.exitCode = 1
+    // A check leaves the tree as it was.
+    if (checkedIn === undefined) rmSync(file)
+    else writeFileSync(file, checkedIn)
+  }
 }
 console.log(`${generators.length} generators, ${after.size} generated files`)
