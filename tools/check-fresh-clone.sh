@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Clones the committed state into an empty folder and does there what the README promises, with
+# the machine's own Node: `npm install`, `npm start`, and with `--test` also `npm test`.
+set -euo pipefail
+
+repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+scratch="$(mktemp -d)"
+broker=''
+cleanup() {
+  if [[ -n "$broker" ]]; then kill -TERM -- "-$broker" 2>/dev/null || true; fi
+  rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+# npm scripts put the pinned Node first; a stranger's shell does not.
+PATH="$(printf '%s' "$PATH" | tr ':' '\n' | grep -v 'node_modules' | paste -sd ':')"
+export PATH
+echo "node $(node --version), npm $(npm --version)"
+
+git clone --quiet "$repository" "$scratch/waystation"
+cd "$scratch/waystation"
+npm install --no-progress
+
+if [[ -n "$(git status --porcelain)" ]]; then
+  echo 'npm install changed tracked files:'
+  git status --porcelain
+  exit 1
+fi
+
+set -m
+npm start -- --data "$scratch/data" --listen amqp=127.0.0.1:0 >"$scratch/start.log" 2>&1 &
+broker=$!
+set +m
+for _ in $(seq 1 100); do
+  if grep -qiE 'amqp.*127\.0\.0\.1:[0-9]+' "$scratch/start.log"; then break; fi
+  if ! kill -0 "$broker" 2>/dev/null; then break; fi
+  sleep 0.1
+done
+cat "$scratch/start.log"
+grep -qiE 'amqp.*127\.0\.0\.1:[0-9]+' "$scratch/start.log" || { echo 'npm start did not come up'; exit 1; }
+kill -TERM -- "-$broker"
+wait "$broker" || true
+broker=''
+
+if [[ "${1:-}" == '--test' ]]; then npm test; fi
+echo 'the fresh clone works'
