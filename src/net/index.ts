@@ -1,0 +1,12 @@
+export { ListenError, type ListenErrorCode } from './listen-error.ts'
+export { type ListenOptions, type Listener, listen } from './listener.ts'
+export { OutputBuffer, SlabPool } from './output-buffer.ts'
+export type { TlsOptions } from './tls-options.ts'
+export type {
+  ConnectionHandler,
+  NetLog,
+  PeerInfo,
+  PeerTls,
+  ProtocolHandler,
+  Transport,
+} from './transport.ts'

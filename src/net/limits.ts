@@ -1,0 +1,22 @@
+/** Limits of listeners and sockets; none of them depends on a protocol. */
+
+/** Sockets one listener holds at once; one more is closed at once and logged. */
+export const CONNECTIONS_MAX_DEFAULT = 65_536
+
+/** Sockets the kernel may queue for us while the process is busy. */
+export const BACKLOG_SIZE = 1024
+
+/** A peer that does not finish its TLS handshake holds a socket and nothing else this long. */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000
+
+/** How long a socket lives after `end`: time for the peer to read our last words. */
+export const LINGER_MS = 5_000
+
+/** Smallest output buffer; most turns of most connections fit into it. */
+export const SLAB_BYTES_MIN = 16_384
+
+/** Output beyond it is given to the socket at once instead of at the end of the turn. */
+export const FLUSH_BYTES = 262_144
+
+/** Free output buffers kept for the next connection that has something to say. */
+export const SLABS_POOLED_MAX = 32
