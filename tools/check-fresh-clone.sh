@@ -21,9 +21,10 @@ git clone --quiet "$repository" "$scratch/waystation"
 cd "$scratch/waystation"
 npm install --no-progress
 
-if [[ -n "$(git status --porcelain)" ]]; then
-  echo 'npm install changed tracked files:'
-  git status --porcelain
+# A registry with more platforms than the one the lock file was written from may add to the lock.
+changed="$(git status --porcelain | grep -v ' package-lock.json$' || true)"
+if [[ -n "$changed" ]]; then
+  printf 'npm install changed tracked files:\n%s\n' "$changed"
   exit 1
 fi
 
