@@ -14,7 +14,7 @@ export interface SourceFacts {
   readonly typesOnly: boolean
 }
 
-export interface Mention {
+interface Mention {
   readonly name: string
   readonly line: number
 }
