@@ -1,0 +1,5 @@
+export { createMatcher } from './create-matcher.ts'
+export type { MatcherOptions } from './create-matcher.ts'
+export type { Binding, Matcher, MatcherKind, MatchInput } from './matcher.ts'
+export { keyText, RoutingKey, splitKey } from './routing-key.ts'
+export type { BindingKey } from './routing-key.ts'
