@@ -80,11 +80,37 @@ function checkInstalled(): string[] {
     run(process.execPath, ['--input-type=module', '--eval', script], user)
     console.log(`import '${name}' works`)
   }
+  checkTypes(user)
   const command = Object.values(manifest.bin)[0] ?? ''
   const main = path.join(user, 'node_modules', manifest.name, command)
   const version = run(process.execPath, [main, '--version'], user).trim()
   console.log(`${manifest.name} --version prints ${version}`)
   return version.includes(manifest.version) ? [] : [`--version prints '${version}'`]
+}
+
+/** Compiles a program that uses every entry, reading the declarations as strictly as one can. */
+function checkTypes(user: string): void {
+  const entries = Object.keys(manifest.exports).filter((entry) => !entry.endsWith('.json'))
+  const lines = entries.map((entry, index) => {
+    const name = path.posix.join(manifest.name, entry)
+    return `import * as entry${index} from '${name}'\nvoid entry${index}\n`
+  })
+  writeFileSync(path.join(user, 'program.ts'), lines.join(''))
+  const options = {
+    strict: true,
+    module: 'nodenext',
+    target: 'es2024',
+    lib: ['es2024', 'esnext.disposable'],
+    types: ['node'],
+    typeRoots: [path.join(root, 'node_modules/@types')],
+    noEmit: true,
+    skipLibCheck: false,
+  }
+  const config = { compilerOptions: options, files: ['program.ts'] }
+  writeFileSync(path.join(user, 'tsconfig.json'), JSON.stringify(config))
+  const compiler = path.join(root, 'node_modules/.bin/tsc')
+  run(compiler, ['-p', user], user)
+  console.log('the declarations compile')
 }
 
 try {
