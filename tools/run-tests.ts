@@ -16,8 +16,10 @@ interface Kind {
   readonly isolation: 'none' | 'process'
   /** How many files run at once, when each has its own process. */
   readonly concurrency: number
-  /** After this long one test counts as hung. */
+  /** After this long one test counts as hung; with a process each, one file too. */
   readonly timeoutMs: number
+  /** After this long the whole kind is ended: a leaked handle must not hold the run. */
+  readonly totalMs: number
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -27,32 +29,42 @@ const KINDS: Readonly<Record<string, Kind>> = {
     isolation: 'none',
     concurrency: 1,
     timeoutMs: 60_000,
+    totalMs: 300_000,
   },
-  tidy: folderKind('tidy', 'none', 60_000),
-  suites: folderKind('suites', 'process', 120_000),
-  simulation: folderKind('simulation', 'process', 300_000),
-  interop: folderKind('interop', 'process', 300_000),
-  crash: folderKind('crash', 'process', 600_000),
+  tidy: folderKind('tidy', { isolation: 'none', timeoutMs: 60_000 }),
+  suites: folderKind('suites', { timeoutMs: 120_000 }),
+  simulation: folderKind('simulation', { timeoutMs: 300_000 }),
+  interop: folderKind('interop', { timeoutMs: 300_000 }),
+  crash: folderKind('crash', { timeoutMs: 600_000 }),
 }
 
-function folderKind(name: string, isolation: Kind['isolation'], timeoutMs: number): Kind {
+function folderKind(name: string, given: Pick<Kind, 'timeoutMs'> & Partial<Kind>): Kind {
   const folder = `test/${name}`
-  return { folder, patterns: [`${folder}/**/*.test.ts`], isolation, concurrency: 2, timeoutMs }
+  return {
+    folder,
+    patterns: [`${folder}/**/*.test.ts`],
+    isolation: 'process',
+    concurrency: 2,
+    totalMs: 900_000,
+    ...given,
+  }
 }
 
 interface Outcome {
   readonly name: string
   readonly passed: boolean
-  readonly line: string
+  /** The verdict, and below it each skipped test with its reason. */
+  readonly lines: readonly string[]
 }
 
 function runKind(name: string, kind: Kind): Outcome {
   if (!existsSync(kind.folder)) {
-    return { name, passed: true, line: `${kind.folder}/ does not exist yet, nothing was run` }
+    const line = `${kind.folder}/ does not exist yet, nothing was run`
+    return { name, passed: true, lines: [line] }
   }
   const files = [...new Set(globSync([...kind.patterns]))].toSorted()
   if (files.length === 0) {
-    return { name, passed: false, line: `no test file matches ${kind.patterns.join(', ')}` }
+    return { name, passed: false, lines: [`no test file matches ${kind.patterns.join(', ')}`] }
   }
   const scratch = mkdtempSync(path.join(tmpdir(), 'waystation-tests-'))
   try {
@@ -60,23 +72,52 @@ function runKind(name: string, kind: Kind): Outcome {
     const startedMs = performance.now()
     const child = spawnSync(process.execPath, [...nodeFlags(kind, report), ...files], {
       stdio: 'inherit',
+      timeout: kind.totalMs,
     })
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
     const tap = existsSync(report) ? readFileSync(report, 'utf8') : ''
-    const count = (label: string): number =>
-      Number(new RegExp(`^# ${label} (\\d+)$`, 'm').exec(tap)?.[1] ?? 0)
-    const line = `${files.length} files, ${count('tests')} tests, ${count('fail')} failed, ${count('skipped')} skipped, ${seconds} s`
-    // Isolated by process, a file without any test counts as one passed test bearing its name.
-    return { name, passed: child.status === 0 && count('tests') > 0, line }
+    return judge(name, {
+      tap,
+      exit: child.error === undefined ? child.status : null,
+      fileCount: files.length,
+      seconds,
+    })
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
 }
 
+interface Run {
+  readonly tap: string
+  /** Null when it did not end by itself, such as after `totalMs`. */
+  readonly exit: number | null
+  readonly fileCount: number
+  readonly seconds: string
+}
+
+function judge(name: string, { tap, exit, fileCount, seconds }: Run): Outcome {
+  const count = (label: string): number =>
+    Number(new RegExp(`^# ${label} (\\d+)$`, 'm').exec(tap)?.[1] ?? 0)
+  const lines = [
+    `${fileCount} files, ${count('tests')} tests, ${count('fail')} failed, ${count('skipped')} skipped, ${seconds} s`,
+  ]
+  // Isolated by process, a file without any test is reported as one passed test bearing its path.
+  const hollow = tap.match(/^ok \d+ - \S+\.test\.ts$/gm) ?? []
+  for (const line of hollow) lines.push(`no test in ${line.replace(/^ok \d+ - /, '')}`)
+  for (const line of tap.match(/^ *ok \d+ - .*# SKIP.*$/gm) ?? []) {
+    lines.push(`skipped: ${line.replace(/^ *ok \d+ - /, '').replace(' # SKIP', ':')}`)
+  }
+  if (exit === null) lines.push('ended after its time: a test leaves something open')
+  return { name, passed: exit === 0 && count('tests') > 0 && hollow.length === 0, lines }
+}
+
 function nodeFlags(kind: Kind, report: string): string[] {
   const flags = ['--test', `--test-timeout=${kind.timeoutMs}`]
   if (kind.isolation === 'none') flags.push('--test-isolation=none')
-  else flags.push(`--test-concurrency=${kind.concurrency}`)
+  else {
+    // What a file leaves open ends with its process, and holds up nobody.
+    flags.push(`--test-concurrency=${kind.concurrency}`, '--test-force-exit')
+  }
   const reporter = process.stdout.isTTY ? 'spec' : 'dot'
   flags.push(`--test-reporter=${reporter}`, '--test-reporter-destination=stdout')
   flags.push('--test-reporter=tap', `--test-reporter-destination=${report}`)
@@ -96,8 +137,8 @@ for (const name of names) {
 }
 
 console.log('')
-for (const { name, passed, line } of outcomes) {
-  console.log(`${passed ? 'passed' : 'FAILED'}  ${name.padEnd(11)} ${line}`)
+for (const { name, passed, lines } of outcomes) {
+  console.log(`${passed ? 'passed' : 'FAILED'}  ${name.padEnd(11)} ${lines.join('\n  ')}`)
 }
 if (outcomes.length === 0) {
   console.error(`name at least one kind of tests: ${Object.keys(KINDS).join(', ')}`)
