@@ -1,4 +1,3 @@
-
 export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit'
 
 /** Why, where and how often a message was dead-lettered; one per queue and reason. */
@@ -68,4 +67,3 @@ export function wouldCycle(annotations: Annotations, queue: string): boolean {
   if (at < 0) return false
   return annotations.deaths.slice(0, at + 1).every((d) => d.reason !== 'rejected')
 }
-

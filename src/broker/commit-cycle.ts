@@ -1,5 +1,6 @@
 import type { CommitLevel, Engine, EngineError } from '../engine/contract.ts'
 import type { Turn, TurnTask } from '../lib/turn.ts'
+import { Pressure } from './pressure.ts'
 
 /** Told when the records of a turn are stored, or that they are not. */
 export interface CommitListener {
@@ -22,6 +23,8 @@ export class CommitCycle implements TurnTask {
   turnQueued = false
   /** The ticket of the commit that is being gathered. */
   ticket = 1
+  /** Looked at whenever the backlog of the disk changes. */
+  readonly pressure: Pressure = new Pressure()
   readonly #engine: Engine
   readonly #turn: Turn
   #stagers: Stager[] = []
@@ -67,6 +70,8 @@ export class CommitCycle implements TurnTask {
     this.#level = 'written'
     this.#engine.commit(level, (error) => {
       for (const listener of listeners) listener.committed(ticket, error)
+      this.pressure.measure(this.#engine.uncommittedBytes)
     })
+    this.pressure.measure(this.#engine.uncommittedBytes)
   }
 }

@@ -1,8 +1,10 @@
-/** An extent is closed when it holds this much; space comes back in pieces of this size. */
-const EXTENT_BYTES = 8 * 1024 * 1024
+/** Ends no extent that still takes records. */
+const OPEN_END = Number.MAX_SAFE_INTEGER
 
 export interface Extent {
   readonly start: number
+  /** The first offset after it; unreachably large while it takes records. */
+  end: number
   /** Bytes of the records in it. */
   bytes: number
   /** Messages in it, counted once for each queue that still holds them. */
@@ -22,15 +24,21 @@ export interface OffsetRange {
  * is alive and one old message pins no more than its own stretch.
  */
 export class Extents {
+  readonly #extentBytes: number
   #extents: Extent[] = []
   #hot: Extent | null = null
-  #hotEnd = 0
+
+  /** An extent is closed when it holds `extentBytes`; space comes back in pieces of that size. */
+  constructor(extentBytes: number) {
+    this.#extentBytes = extentBytes
+  }
 
   /** A record of `bytes` at `offset`, held by `refs` queues. */
   add(offset: number, bytes: number, refs: number): void {
     let last = this.#extents[this.#extents.length - 1]
-    if (last === undefined || last.bytes >= EXTENT_BYTES) {
-      last = { start: offset, bytes: 0, refs: 0, total: 0 }
+    if (last === undefined || last.bytes >= this.#extentBytes) {
+      if (last !== undefined) last.end = Math.min(last.end, offset)
+      last = { start: offset, end: OPEN_END, bytes: 0, refs: 0, total: 0 }
       this.#extents.push(last)
       this.#hot = null
     }
@@ -42,14 +50,13 @@ export class Extents {
   /** One queue holds the message at `offset` no more. */
   release(offset: number): void {
     const hot = this.#hot
-    if (hot !== null && offset >= hot.start && offset < this.#hotEnd) {
+    if (hot !== null && offset >= hot.start && offset < hot.end) {
       hot.refs--
       return
     }
     const at = this.#indexOf(offset)
     if (at < 0) return
     this.#hot = this.#extents[at]!
-    this.#hotEnd = this.#endOf(at)
     this.#hot.refs--
   }
 
@@ -59,9 +66,9 @@ export class Extents {
     while (from < end) {
       const at = this.#indexOf(from)
       if (at < 0) return
-      const to = Math.min(end, this.#endOf(at))
+      const to = Math.min(end, this.#extents[at]!.end)
       this.#extents[at]!.refs -= to - from
-      from = to
+      from = Math.max(to, from + 1)
     }
   }
 
@@ -69,9 +76,9 @@ export class Extents {
   takeDead(before: number): OffsetRange[] {
     const dead: OffsetRange[] = []
     const kept: Extent[] = []
-    for (const [at, extent] of this.#extents.entries()) {
-      const end = this.#endOf(at)
-      if (extent.refs <= 0 && end <= before) dead.push({ start: extent.start, end })
+    for (const extent of this.#extents) {
+      const { start, end } = extent
+      if (extent.refs <= 0 && end <= before) dead.push({ start, end })
       else kept.push(extent)
     }
     this.#extents = kept
@@ -82,18 +89,16 @@ export class Extents {
   /** Bytes of closed extents that nobody holds. */
   deadBytes(): number {
     let bytes = 0
-    for (const extent of this.#extents) if (extent.refs <= 0) bytes += extent.bytes
+    for (const extent of this.#extents) {
+      if (extent.refs <= 0 && extent.end !== OPEN_END) bytes += extent.bytes
+    }
     return bytes
   }
 
   /** The oldest extent before `before` of which at most `share` is still held, if any. */
   nearlyDead(before: number, share: number): OffsetRange | null {
-    for (const [at, extent] of this.#extents.entries()) {
-      const end = this.#endOf(at)
-      if (end > before || extent.bytes < EXTENT_BYTES) continue
-      if (extent.refs > 0 && extent.refs <= extent.total * share) {
-        return { start: extent.start, end }
-      }
+    for (const { start, end, refs, total } of this.#extents) {
+      if (end <= before && refs > 0 && refs <= total * share) return { start, end }
     }
     return null
   }
@@ -102,15 +107,28 @@ export class Extents {
     return this.#extents
   }
 
+  /** Puts back what a snapshot kept; nobody holds anything until `hold` says so. */
   restore(extents: readonly Extent[]): void {
-    this.#extents = extents.map((extent) => ({ ...extent }))
+    this.#extents = extents.map((extent) => ({ ...extent, refs: 0 }))
     this.#hot = null
   }
 
-  #endOf(at: number): number {
-    const next = this.#extents[at + 1]
-    // The open extent has no end yet; its records may still come.
-    return next === undefined ? Number.MAX_SAFE_INTEGER : next.start
+  /** Forgets who holds what, to be counted anew by `hold`. */
+  clearRefs(): void {
+    for (const extent of this.#extents) extent.refs = 0
+  }
+
+  /** One queue holds the messages of a run. */
+  hold(start: number, count: number): void {
+    let from = start
+    const end = start + count
+    while (from < end) {
+      const at = this.#indexOf(from)
+      if (at < 0) return
+      const to = Math.min(end, this.#extents[at]!.end)
+      this.#extents[at]!.refs += to - from
+      from = Math.max(to, from + 1)
+    }
   }
 
   /** Index of the extent that holds `offset`, or -1. */

@@ -24,7 +24,17 @@ class Model {
 
 const steps = fc.array(
   fc.record({
-    kind: fc.constantFrom('push', 'push', 'pushMany', 'take', 'take', 'settle', 'release', 'purge', 'code'),
+    kind: fc.constantFrom(
+      'push',
+      'push',
+      'pushMany',
+      'take',
+      'take',
+      'settle',
+      'release',
+      'purge',
+      'code',
+    ),
     gap: fc.oneof(fc.constant(0), fc.nat(3), fc.nat(100_000)),
     pick: fc.nat(),
     many: fc.integer({ min: 1, max: 6000 }),

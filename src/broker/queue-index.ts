@@ -91,7 +91,9 @@ class Chunk {
     if (this.count >= CHUNK_COUNT_MAX) return false
     if (offset - this.base > 0xffff_ffff) return false
     // A long consecutive run costs nothing; start anew rather than list it.
-    return this.distances !== null || this.count < DENSE_COUNT_MIN || offset === this.base + this.count
+    return (
+      this.distances !== null || this.count < DENSE_COUNT_MIN || offset === this.base + this.count
+    )
   }
 }
 
@@ -236,7 +238,7 @@ export class QueueIndex {
   /** Settles all that are ready, telling each run; returns how many. */
   purgeReady(visit: RangeVisitor): number {
     const purged = this.#readyCount
-    for (const chunk of [...this.#chunks]) {
+    for (const chunk of this.#chunks.slice()) {
       if (chunk.states === null) {
         this.#readyCount -= chunk.count
         if (chunk.distances === null) visit(chunk.base, chunk.count)

@@ -15,11 +15,11 @@ export function encodeAddress(exchange: string, routingKey: string): Buffer {
 
 export function exchangeOf(address: Buffer, start: number): string {
   const size = address[start] ?? 0
-  return address.utf8Slice(start + 1, start + 1 + size)
+  return address.toString('utf8', start + 1, start + 1 + size)
 }
 
 export function routingKeyOf(address: Buffer, start: number): string {
   const keyAt = start + 1 + (address[start] ?? 0)
   const size = address[keyAt] ?? 0
-  return address.utf8Slice(keyAt + 1, keyAt + 1 + size)
+  return address.toString('utf8', keyAt + 1, keyAt + 1 + size)
 }

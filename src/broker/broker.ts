@@ -1,0 +1,177 @@
+import type { Engine } from '../engine/contract.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { RandomSource } from '../lib/random.ts'
+import type { Turn } from '../lib/turn.ts'
+import { BrokerError } from '../model/errors.ts'
+import type { NativeForm } from '../model/native-form.ts'
+import type { BrokerLog } from './broker-log.ts'
+import type { CommitListener } from './commit-cycle.ts'
+import { Keeper } from './keeper.ts'
+import { Metadata } from './metadata.ts'
+import type { Pressure } from './pressure.ts'
+import { recoverShard } from './recovery.ts'
+import { Shards } from './shards.ts'
+import { TimerIndex } from './timer-index.ts'
+import { VirtualHost, type VhostOptions } from './virtual-host.ts'
+
+export const DEFAULT_VHOST = '/'
+
+export interface BrokerOptions {
+  /** Stays the caller's: closed by them, after the broker. */
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly turn: Turn
+  readonly log: BrokerLog
+}
+
+/** Everything that is not a protocol: virtual hosts and what stands in them, on one engine. */
+export class Broker {
+  readonly pressure: Pressure
+  readonly timers: TimerIndex
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly #options: BrokerOptions
+  readonly #shards: Shards
+  readonly #metadata: Metadata
+  readonly #forms: Map<number, NativeForm> = new Map()
+  readonly #vhosts: Map<string, VirtualHost> = new Map()
+  #keeper: Keeper | null = null
+
+  private constructor(options: BrokerOptions, shards: Shards) {
+    this.#options = options
+    this.#shards = shards
+    this.pressure = shards.cycle.pressure
+    this.turn = options.turn
+    this.clock = options.clock
+    this.random = options.random
+    this.timers = new TimerIndex(options.clock)
+    this.#metadata = new Metadata(options.engine.kv)
+  }
+
+  /** Opens what the engine holds and rebuilds every queue; rejects with `EngineError`. */
+  static async open(options: BrokerOptions): Promise<Broker> {
+    const shards = await Shards.open(options.engine, options.turn)
+    const broker = new Broker(options, shards)
+    await broker.#recover()
+    return broker
+  }
+
+  /** The ticket of the commit that belongs to this turn. */
+  get ticket(): number {
+    return this.#shards.cycle.ticket
+  }
+
+  /** Tells `listener` when what this turn brought is stored; once per listener and ticket. */
+  onCommit(listener: CommitListener): number {
+    return this.#shards.cycle.onCommit(listener)
+  }
+
+  /** Until `endAtomic`, publishes and settlements of durable queues are stored all or none. */
+  beginAtomic(): void {
+    this.#shards.durable.beginHold()
+  }
+
+  endAtomic(): void {
+    this.#shards.durable.endHold()
+  }
+
+  /** Makes the headers of a protocol's messages readable; before messages of it come. */
+  registerForm(form: NativeForm): void {
+    this.#forms.set(form.id, form)
+  }
+
+  vhost(name: string): VirtualHost | undefined {
+    return this.#vhosts.get(name)
+  }
+
+  vhosts(): Iterable<VirtualHost> {
+    return this.#vhosts.values()
+  }
+
+  /** Gives the one that is there, if it is. */
+  async createVhost(name: string): Promise<VirtualHost> {
+    const existing = this.#vhosts.get(name)
+    if (existing !== undefined) return existing
+    const id = this.#metadata.takeId()
+    const vhost = new VirtualHost(name, id, this.#vhostOptions())
+    this.#vhosts.set(name, vhost)
+    await this.#metadata.putVhost(name, id)
+    return vhost
+  }
+
+  /** Deletes it with all that stands in it. `NOT_FOUND` when it is not there. */
+  async deleteVhost(name: string): Promise<void> {
+    const vhost = this.#vhosts.get(name)
+    if (vhost === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${name}'`)
+    this.#vhosts.delete(name)
+    for (const destination of Array.from(vhost.destinations())) {
+      await vhost.deleteDestination(destination.name, { ifUnused: false, ifEmpty: false })
+    }
+    vhost.dispose()
+    await this.#metadata.deleteVhost(name)
+  }
+
+  /** Deletes what was exclusive to a connection that is gone. */
+  connectionClosed(owner: object): void {
+    for (const vhost of this.#vhosts.values()) vhost.connectionClosed(owner)
+  }
+
+  /** Stores what is gathered and a last snapshot. Protocols are closed before. */
+  async close(): Promise<void> {
+    try {
+      await this.#keeper?.close()
+    } finally {
+      this.timers.close()
+      this.#options.engine.onState(null)
+    }
+  }
+
+  async #recover(): Promise<void> {
+    const stored = await this.#metadata.load()
+    for (const known of stored) {
+      const vhost = new VirtualHost(known.name, known.delayId, this.#vhostOptions())
+      this.#vhosts.set(known.name, vhost)
+      await vhost.restore(known)
+    }
+    const replayFrom = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
+    for (const vhost of this.#vhosts.values()) vhost.recovered()
+    await this.createVhost(DEFAULT_VHOST)
+    this.#keeper = new Keeper({
+      shard: this.#shards.durable,
+      snapshotLog: this.#shards.snapshotLog,
+      cycle: this.#shards.cycle,
+      timers: this.timers,
+      now: () => this.clock.now(),
+      log: this.#options.log,
+      replayFrom,
+    })
+    this.#keeper.start()
+    this.#watchEngine()
+  }
+
+  #watchEngine(): void {
+    const { engine, log } = this.#options
+    engine.onState((state, reason) => {
+      if (state === 'ready') log.info({ state }, reason)
+      else log.error({ state }, reason)
+      this.pressure.setAlarm(state === 'ready' ? null : reason)
+    })
+    if (engine.state !== 'ready') this.pressure.setAlarm(`the store is ${engine.state}`)
+  }
+
+  #vhostOptions(): VhostOptions {
+    const { turn, clock, random, log } = this.#options
+    return {
+      turn,
+      clock,
+      random,
+      log,
+      timers: this.timers,
+      metadata: this.#metadata,
+      shards: this.#shards,
+      forms: this.#forms,
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import type { HeaderMap } from '../model/header-value.ts'
+import type { ConsumeOptions, Destination } from './destination.ts'
+import type { StoredMessage } from './stored-message.ts'
+
+/** Where deliveries go: a channel, a session, a reader. Implemented by protocols. */
+export interface DeliverySink {
+  /**
+   * One message; the view is valid during the call only. With `noAck` it is settled already. Call
+   * `consumer.pause()` from inside when this used the last credit. Must not throw and must not
+   * publish.
+   */
+  deliver(
+    consumer: Consumer,
+    message: StoredMessage,
+    offset: number,
+    redelivered: boolean,
+    attempts: number,
+  ): void
+  /** The destination is gone, and the consumer with it. */
+  cancelled(consumer: Consumer): void
+}
+
+/** What a destination wants to hear from its consumers. */
+export interface ConsumerHome {
+  consumerReady(consumer: Consumer): void
+  removeConsumer(consumer: Consumer): void
+}
+
+/** One subscriber of a destination, and whether it can take more. */
+export class Consumer {
+  readonly destination: Destination
+  readonly sink: DeliverySink
+  readonly tag: string
+  readonly noAck: boolean
+  readonly exclusive: boolean
+  readonly priority: number
+  readonly owner: object
+  readonly arguments: HeaderMap
+  /** Whether it can take a message now. Changed by `pause` and `resume` only. */
+  ready = false
+  /** Owned by `ConsumerSet`: whether it stands in the ring of those to serve. */
+  inRing = false
+  #home: ConsumerHome | null
+
+  constructor(destination: Destination, home: ConsumerHome, options: ConsumeOptions) {
+    this.destination = destination
+    this.#home = home
+    this.sink = options.sink
+    this.tag = options.tag
+    this.noAck = options.noAck
+    this.exclusive = options.exclusive
+    this.priority = options.priority
+    this.owner = options.owner
+    this.arguments = options.arguments
+  }
+
+  /** No credit left, or the way out is full. Starts paused: `resume` once replies are sent. */
+  pause(): void {
+    this.ready = false
+  }
+
+  /** It can take more: what waits is given out before this turn ends. */
+  resume(): void {
+    if (this.ready || this.#home === null) return
+    this.ready = true
+    this.#home.consumerReady(this)
+  }
+
+  /** Takes no more; what it holds stays its own until settled or released. */
+  cancel(): void {
+    const home = this.#home
+    this.#home = null
+    this.ready = false
+    home?.removeConsumer(this)
+  }
+
+  /** The destination is gone: no way back to it. */
+  orphan(): void {
+    this.#home = null
+    this.ready = false
+    this.sink.cancelled(this)
+  }
+}

@@ -1,0 +1,79 @@
+import { encodeAddress, exchangeOf, routingKeyOf } from '../model/address.ts'
+import { MessageDraft } from '../model/message-draft.ts'
+import {
+  addDeath,
+  type Annotations,
+  type DeathReason,
+  encodeAnnotations,
+  wouldCycle,
+} from './annotations.ts'
+import type { Queue } from './queue.ts'
+import type { StoredMessage } from './stored-message.ts'
+import type { VirtualHost } from './virtual-host.ts'
+
+const NOTHING: Buffer = Buffer.alloc(0)
+
+/** Publishes what died in a queue to the exchange it names, with the story of its deaths. */
+export class DeadLetters {
+  readonly #vhost: VirtualHost
+
+  constructor(vhost: VirtualHost) {
+    this.#vhost = vhost
+  }
+
+  /** Does nothing where the queue names no dead-letter exchange, or one that is not there. */
+  publish(queue: Queue, message: StoredMessage, reason: DeathReason): void {
+    const draft = new MessageDraft()
+    draft.form = message.form
+    draft.persistent = message.persistent
+    draft.priority = message.priority
+    draft.setAddress(message.data, message.addressStart, message.addressEnd)
+    draft.setHeader(message.data, message.headerStart, message.headerEnd)
+    draft.setBody(message.data, message.bodyStart, message.bodyEnd)
+    this.#publish(queue, draft, message.annotations, reason)
+  }
+
+  /** The same for a message that was refused before it was stored. */
+  publishDraft(queue: Queue, refused: MessageDraft, reason: DeathReason): void {
+    const draft = new MessageDraft()
+    draft.form = refused.form
+    draft.persistent = refused.persistent
+    draft.priority = refused.priority
+    draft.setAddress(refused.address, refused.addressStart, refused.addressEnd)
+    draft.setHeader(refused.header, refused.headerStart, refused.headerEnd)
+    draft.setBody(refused.body, refused.bodyStart, refused.bodyEnd)
+    this.#publish(queue, draft, null, reason)
+  }
+
+  #publish(
+    queue: Queue,
+    draft: MessageDraft,
+    before: Annotations | null,
+    reason: DeathReason,
+  ): void {
+    const { deadLetterExchange, deadLetterRoutingKey } = queue.settings
+    if (deadLetterExchange === undefined) return
+    const exchange = this.#vhost.exchange(deadLetterExchange)
+    if (exchange === undefined) return
+    const form = this.#vhost.form(draft.form)
+    const { header, headerStart, headerEnd } = draft
+    const ownKey = routingKeyOf(draft.address, draft.addressStart)
+    const extraKeys = form?.extraKeys(header, headerStart, headerEnd) ?? []
+    const routingKeys = [ownKey, ...extraKeys]
+    const annotations = addDeath(before, {
+      queue: queue.name,
+      reason,
+      count: 1,
+      timeMs: this.#vhost.now(),
+      exchange: exchangeOf(draft.address, draft.addressStart),
+      routingKeys,
+      originalExpiration: form?.expiration(header, headerStart, headerEnd) ?? null,
+    })
+    const keys = deadLetterRoutingKey === undefined ? routingKeys : [deadLetterRoutingKey]
+    const address = encodeAddress(deadLetterExchange, keys[0]!)
+    draft.setAddress(address, 0, address.length)
+    draft.annotations = encodeAnnotations(annotations)
+    this.#vhost.publishExcept(exchange, keys, draft, (name) => wouldCycle(annotations, name))
+    draft.setBody(NOTHING, 0, 0)
+  }
+}

@@ -1,0 +1,84 @@
+import type { HeaderMap } from '../model/header-value.ts'
+import type { Consumer, DeliverySink } from './consumer.ts'
+import type { DestinationPolicy } from './policy.ts'
+import type { StoredMessage } from './stored-message.ts'
+import type { VirtualHost } from './virtual-host.ts'
+
+/** What a destination is declared with. */
+export interface DestinationSpec {
+  readonly name: string
+  /** `queue`: kept until settled. `topic`: kept by time or size. */
+  readonly profile: 'queue' | 'topic'
+  readonly durable: boolean
+  readonly autoDelete: boolean
+  /** The connection it belongs to and dies with; null: anybody's. */
+  readonly exclusiveOwner: object | null
+  /** As declared, for equivalence and listing; the broker acts on `settings` only. */
+  readonly arguments: HeaderMap
+  readonly settings: DestinationPolicy
+  /** Whether failed attempts are counted, kept and limited by `settings.attemptsMax`. */
+  readonly countsAttempts: boolean
+  /** Highest priority that counts; 0: order of arrival alone. */
+  readonly prioritiesMax: number
+  readonly singleActive: boolean
+}
+
+/** Where a reader of a topic starts. */
+export type StreamStart =
+  | { readonly kind: 'first' | 'last' | 'next' }
+  | { readonly kind: 'offset'; readonly offset: number }
+  | { readonly kind: 'time'; readonly timeMs: number }
+
+export interface ConsumeOptions {
+  readonly sink: DeliverySink
+  readonly tag: string
+  /** Settled when given out. */
+  readonly noAck: boolean
+  readonly exclusive: boolean
+  /** Higher ones are served first while they can take more. Default 0. */
+  readonly priority: number
+  /** The connection; for listing and exclusive destinations. */
+  readonly owner: object
+  /** Topics only. Default `next`. */
+  readonly startAt?: StreamStart
+  readonly arguments: HeaderMap
+}
+
+/** What `Destination.get` gives: nothing when `message` is null. The view is borrowed. */
+export type GetDone = (
+  message: StoredMessage | null,
+  offset: number,
+  redelivered: boolean,
+  attempts: number,
+) => void
+
+/** A stored log that can be published to and consumed from: `Queue` and `Stream`. */
+export interface Destination {
+  readonly name: string
+  readonly vhost: VirtualHost
+  readonly spec: DestinationSpec
+  readonly profile: 'queue' | 'topic'
+  readonly exclusiveOwner: object | null
+  readonly readyCount: number
+  readonly unsettledCount: number
+  readonly consumerCount: number
+  /** Bytes of the bodies that wait. */
+  readonly readyBytes: number
+  /** Throws `BrokerError` `ACCESS_REFUSED` where somebody's exclusive use is in the way. */
+  consume(options: ConsumeOptions): Consumer
+  consumers(): Iterable<Consumer>
+  /** Takes one message; calls back once, in this turn or when it was read from disk. */
+  get(noAck: boolean, done: GetDone): void
+  /** Done: never given out again. */
+  accept(offset: number): void
+  /** Back to its place, not counted as a failure. */
+  release(offset: number): void
+  /** Back to its place, counted; beyond `attemptsMax` it is dead-lettered. */
+  fail(offset: number): void
+  /** Dead-lettered, or dropped where no dead-letter target is set. */
+  reject(offset: number): void
+  /** Drops what waits and is not given out; returns how many. */
+  purge(): number
+  /** Somebody declared it again or looked at it: it is in use. */
+  touch(): void
+}

@@ -1,0 +1,21 @@
+export { type Annotations, type DeathReason, type DeathRecord } from './annotations.ts'
+export { type BindingSpec } from './binding.ts'
+export { Broker, type BrokerOptions, DEFAULT_VHOST } from './broker.ts'
+export { type BrokerLog } from './broker-log.ts'
+export { type CommitListener } from './commit-cycle.ts'
+export { type Consumer, type DeliverySink } from './consumer.ts'
+export {
+  type ConsumeOptions,
+  type Destination,
+  type DestinationSpec,
+  type GetDone,
+  type StreamStart,
+} from './destination.ts'
+export { Exchange, type ExchangeSpec } from './exchange.ts'
+export { Inbox, type InboxSink } from './inbox.ts'
+export { type Pressure, type PressureListener } from './pressure.ts'
+export { Queue } from './queue.ts'
+export { PUBLISH, type PublishResult, type Route } from './route.ts'
+export { StoredMessage } from './stored-message.ts'
+export { Stream } from './stream.ts'
+export { VirtualHost } from './virtual-host.ts'

@@ -1,0 +1,175 @@
+import type { Kv, KvOp } from '../engine/contract.ts'
+import { headerMapFromJson, headerToJson } from '../model/header-json.ts'
+import { headersIdentity } from '../model/header-value.ts'
+import type { BindingSpec } from './binding.ts'
+import type { DestinationSpec } from './destination.ts'
+import type { ExchangeSpec } from './exchange.ts'
+import type { Policy } from './policy.ts'
+
+/** A durable destination and the number it has in the log. */
+export interface StoredDestination {
+  readonly id: number
+  readonly spec: DestinationSpec
+}
+
+/** All that is known of one virtual host at start. */
+export interface StoredVhost {
+  readonly name: string
+  /** The number its held-back messages have in the log. */
+  readonly delayId: number
+  readonly exchanges: readonly ExchangeSpec[]
+  readonly destinations: readonly StoredDestination[]
+  readonly bindings: readonly BindingSpec[]
+  readonly policies: readonly Policy[]
+  readonly operatorPolicies: readonly Policy[]
+}
+
+const NEXT_ID_KEY = 'ids/next'
+
+/**
+ * What must outlive a restart beside messages: virtual hosts, durable exchanges, destinations and
+ * bindings, policies; as JSON under readable keys. Numbers given to destinations are never given
+ * again, because old records in the log still name them.
+ */
+export class Metadata {
+  readonly #kv: Kv
+  #nextId = 1
+  #pending: Promise<unknown> = Promise.resolve()
+
+  constructor(kv: Kv) {
+    this.#kv = kv
+  }
+
+  async load(): Promise<readonly StoredVhost[]> {
+    const stored = await this.#kv.get(NEXT_ID_KEY)
+    if (stored !== null) this.#nextId = Number(stored.value.toString('utf8'))
+    const vhosts: StoredVhost[] = []
+    for (const entry of await this.#kv.list('vhost/')) {
+      const { name, delayId } = parse(entry.value) as { name: string; delayId: number }
+      const under = async (kind: string): Promise<unknown[]> => {
+        const entries = await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)
+        return entries.map((found) => parse(found.value))
+      }
+      vhosts.push({
+        name,
+        delayId,
+        exchanges: (await under('exchange')).map(revive<ExchangeSpec>),
+        destinations: (await under('destination')).map((json) => {
+          const { id, spec } = json as { id: number; spec: unknown }
+          return { id, spec: { ...revive<DestinationSpec>(spec), exclusiveOwner: null } }
+        }),
+        bindings: (await under('binding')).map(revive<BindingSpec>),
+        policies: (await under('policy')) as Policy[],
+        operatorPolicies: (await under('operator-policy')) as Policy[],
+      })
+    }
+    return vhosts
+  }
+
+  /** Resolves when every change made so far is stored. */
+  async settled(): Promise<void> {
+    await this.#pending
+  }
+
+  /** A new number for a durable destination, stored together with it by `putDestination`. */
+  takeId(): number {
+    return this.#nextId++
+  }
+
+  async putVhost(name: string, delayId: number): Promise<void> {
+    await this.#commit([
+      { key: `vhost/${encodeURIComponent(name)}`, value: json({ name, delayId }) },
+      { key: NEXT_ID_KEY, value: Buffer.from(String(this.#nextId)) },
+    ])
+  }
+
+  /** Deletes a virtual host with all that stands under it. */
+  async deleteVhost(name: string): Promise<void> {
+    const ops: KvOp[] = [{ key: `vhost/${encodeURIComponent(name)}`, value: null }]
+    for (const kind of ['exchange', 'destination', 'binding', 'policy', 'operator-policy']) {
+      for (const entry of await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)) {
+        ops.push({ key: entry.key, value: null })
+      }
+    }
+    await this.#commit(ops)
+  }
+
+  async putExchange(vhost: string, spec: ExchangeSpec): Promise<void> {
+    await this.#commit([{ key: keyOf('exchange', vhost, spec.name), value: json(plain(spec)) }])
+  }
+
+  async putDestination(vhost: string, stored: StoredDestination): Promise<void> {
+    const value = { id: stored.id, spec: { ...plain(stored.spec), exclusiveOwner: null } }
+    await this.#commit([
+      { key: keyOf('destination', vhost, stored.spec.name), value: json(value) },
+      { key: NEXT_ID_KEY, value: Buffer.from(String(this.#nextId)) },
+    ])
+  }
+
+  async putBinding(vhost: string, binding: BindingSpec): Promise<void> {
+    await this.#commit([{ key: bindingKey(vhost, binding), value: json(plain(binding)) }])
+  }
+
+  async putPolicy(vhost: string, policy: Policy, operator: boolean): Promise<void> {
+    const key = keyOf(operator ? 'operator-policy' : 'policy', vhost, policy.name)
+    await this.#commit([{ key, value: json(policy) }])
+  }
+
+  async deletePolicy(vhost: string, name: string, operator: boolean): Promise<void> {
+    await this.#commit([
+      { key: keyOf(operator ? 'operator-policy' : 'policy', vhost, name), value: null },
+    ])
+  }
+
+  /** Deletes an exchange or destination and bindings in one step. */
+  async delete(
+    vhost: string,
+    kind: 'exchange' | 'destination' | null,
+    name: string,
+    bindings: Iterable<BindingSpec>,
+  ): Promise<void> {
+    const ops: KvOp[] = kind === null ? [] : [{ key: keyOf(kind, vhost, name), value: null }]
+    for (const binding of bindings) ops.push({ key: bindingKey(vhost, binding), value: null })
+    if (ops.length > 0) await this.#commit(ops)
+  }
+
+  #commit(ops: readonly KvOp[]): Promise<unknown> {
+    const commit = this.#kv.commit(ops)
+    // A failed commit is reported to whoever made it; the others only wait for its end.
+    this.#pending = Promise.allSettled([this.#pending, commit])
+    return commit
+  }
+}
+
+function keyOf(kind: string, vhost: string, name: string): string {
+  return `${kind}/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`
+}
+
+function bindingKey(vhost: string, binding: BindingSpec): string {
+  const parts = [
+    vhost,
+    binding.source,
+    binding.targetKind,
+    binding.target,
+    binding.key,
+    headersIdentity(binding.arguments),
+  ]
+  return `binding/${parts.map(encodeURIComponent).join('/')}`
+}
+
+function plain(spec: ExchangeSpec | DestinationSpec | BindingSpec): object {
+  return { ...spec, arguments: headerToJson(spec.arguments) }
+}
+
+function revive<T>(value: unknown): T {
+  const spec = value as { arguments: unknown }
+  return { ...spec, arguments: headerMapFromJson(spec.arguments) } as T
+}
+
+function json(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value), 'utf8')
+}
+
+function parse(value: Buffer): unknown {
+  return JSON.parse(value.toString('utf8'))
+}

@@ -1,0 +1,104 @@
+import type { Log, LogEntry } from '../engine/contract.ts'
+import { readLog } from './log-reader.ts'
+import { KIND, RECORD_HEAD_BYTES } from './record.ts'
+import { firstOffsetOf, type Shard, type ShardMember } from './shard.ts'
+import { decodeSnapshot, readSnapshot } from './snapshot.ts'
+
+/**
+ * Rebuilds a shard whose members exist already: the newest snapshot, then every record after it.
+ * Returns the offset that the snapshot replays from.
+ */
+export async function recoverShard(shard: Shard, snapshotLog: Log): Promise<number> {
+  const snapshot = await readSnapshot(snapshotLog)
+  const replayFrom = snapshot === null ? shard.log.startOffset : decodeSnapshot(shard, snapshot)
+  for await (const entry of readLog(shard.log, replayFrom)) replayEntry(shard, entry, replayFrom)
+  countHolders(shard)
+  discardGaps(shard, replayFrom)
+  return replayFrom
+}
+
+function replayEntry(shard: Shard, entry: LogEntry, replayFrom: number): void {
+  const data = entry.data
+  let offset = entry.baseOffset
+  let at = 0
+  while (at < data.length) {
+    const size = data.readUInt32BE(at)
+    const kind = data[at + 4]
+    if (kind === KIND.MESSAGE || kind === KIND.MOVED) {
+      if (offset >= replayFrom) {
+        if (kind === KIND.MESSAGE) replayMessage(shard, offset, data, at, entry.timestampMs)
+        else shard.relocations.add(firstOffsetOf(data, at), offset, 1)
+        shard.extents.add(offset, size, data.readUInt16BE(at + 8))
+      }
+      offset++
+    } else if (kind === KIND.SETTLED) replaySettled(shard, data, at)
+    else if (kind === KIND.ATTEMPTS) {
+      const member = shard.members.get(data.readUInt32BE(at + 8))
+      member?.recoverAttempts(data.readDoubleBE(at + 16), data.readUInt32BE(at + 12))
+    }
+    at += size
+  }
+}
+
+function replayMessage(
+  shard: Shard,
+  offset: number,
+  data: Buffer,
+  start: number,
+  timestampMs: number,
+): void {
+  let at = start + RECORD_HEAD_BYTES
+  for (let left = data.readUInt16BE(start + 8); left > 0; left--) {
+    // A member that is not there was deleted later.
+    shard.members.get(data.readUInt32BE(at))?.recoverMessage(offset, data, start, timestampMs)
+    at += 4
+  }
+}
+
+function replaySettled(shard: Shard, data: Buffer, start: number): void {
+  const member = shard.members.get(data.readUInt32BE(start + 8))
+  if (member === undefined) return
+  let at = start + 16
+  for (let left = data.readUInt32BE(start + 12); left > 0; left--) {
+    member.recoverSettled(data.readDoubleBE(at), data.readUInt32BE(at + 8))
+    at += 12
+  }
+}
+
+/** Counts who holds what from the queues themselves: some that held may be deleted by now. */
+function countHolders(shard: Shard): void {
+  const refs = new Map<number, number>()
+  for (const [offset] of shard.relocations.entries()) refs.set(offset, 0)
+  shard.extents.clearRefs()
+  for (const member of shard.members.values()) countMember(shard, member, refs)
+  for (const [offset, count] of refs) {
+    const place = shard.relocations.locate(offset)
+    if (count === 0) shard.relocations.remove(offset)
+    else shard.relocations.add(offset, place, count)
+  }
+}
+
+function countMember(shard: Shard, member: ShardMember, moved: Map<number, number>): void {
+  member.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
+    if (moved.size === 0) {
+      shard.extents.hold(start, count)
+      return
+    }
+    for (let offset = start; offset < start + count; offset++) {
+      const held = moved.get(offset)
+      if (held !== undefined) moved.set(offset, held + 1)
+      shard.extents.hold(shard.relocations.locate(offset), 1)
+    }
+  })
+}
+
+/** What no extent covers was found dead before; its discard may not have reached the disk. */
+function discardGaps(shard: Shard, replayFrom: number): void {
+  let from = shard.log.startOffset
+  for (const { start, end } of shard.extents.list()) {
+    if (start > from) shard.log.discard(from, Math.min(start, replayFrom))
+    from = Math.max(from, end)
+    if (from >= replayFrom) return
+  }
+  if (from < replayFrom) shard.log.discard(from, replayFrom)
+}

@@ -1,0 +1,204 @@
+import { headerToJson } from '../model/header-json.ts'
+import type { HeaderMap } from '../model/header-value.ts'
+import type { MessageDraft } from '../model/message-draft.ts'
+import { type BindingTarget, Exchange } from './exchange.ts'
+import type { Inbox } from './inbox.ts'
+import { Queue } from './queue.ts'
+import { messageRecordBytes, type MessageTimes, writeMessageRecord } from './record.ts'
+import { PUBLISH, type PublishResult, type Route, Targets } from './route.ts'
+import { RoutingKey } from './routing/index.ts'
+import type { Shard } from './shard.ts'
+import { StoredMessage } from './stored-message.ts'
+import { Stream } from './stream.ts'
+import type { VirtualHost } from './virtual-host.ts'
+
+const NO_TIMES: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
+
+/** Finds where messages go and puts them there. One per virtual host. */
+export class Router {
+  readonly #vhost: VirtualHost
+  readonly #durable: Shard
+  readonly #transient: Shard
+  readonly #key = new RoutingKey()
+  readonly #view = new StoredMessage()
+  readonly #times: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
+  /** How many publishes stand around the present one: dead letters are published from inside. */
+  #depth = 0
+
+  constructor(vhost: VirtualHost, durable: Shard, transient: Shard) {
+    this.#vhost = vhost
+    this.#durable = durable
+    this.#transient = transient
+  }
+
+  route(exchange: Exchange, keys: readonly string[]): Route {
+    const version = this.#vhost.topologyVersion
+    const found = this.#find(exchange, keys, null)
+    return found.cacheable
+      ? { exchange, keys, version, cacheable: true, targets: found.targets }
+      : { exchange, keys, version, cacheable: false, targets: null }
+  }
+
+  publish(route: Route, draft: MessageDraft): PublishResult {
+    const exchange = route.exchange
+    exchange.totals.published++
+    if (exchange.spec.delayed && draft.delayMs > 0) {
+      this.#vhost.delays.hold(draft)
+      return PUBLISH.ROUTED
+    }
+    const targets = route.targets ?? this.#find(exchange, route.keys, draft).targets
+    const result = this.#store(targets, draft)
+    if (result === PUBLISH.UNROUTED) exchange.totals.unrouted++
+    return result
+  }
+
+  /** Publishes to all but the destinations that `excepts` names. */
+  publishExcept(
+    exchange: Exchange,
+    keys: readonly string[],
+    draft: MessageDraft,
+    excepts: (name: string) => boolean,
+  ): PublishResult {
+    const { targets } = this.#find(exchange, keys, draft)
+    const kept = new Targets()
+    for (const queue of [...targets.durable, ...targets.transient]) {
+      if (!excepts(queue.name)) kept.addQueue(queue)
+    }
+    for (const stream of targets.streams) if (!excepts(stream.name)) kept.streams.push(stream)
+    return this.#store(kept, draft)
+  }
+
+  #store(targets: Targets, draft: MessageDraft): PublishResult {
+    if (targets.isEmpty) return PUBLISH.UNROUTED
+    if (targets.limited) return this.#storeLimited(targets, draft)
+    const now = this.#vhost.now()
+    const times = draft.ttlMs < 0 ? NO_TIMES : this.#times
+    if (draft.ttlMs >= 0) this.#times.expiresAtMs = now + draft.ttlMs
+    const view = this.#depth === 0 ? this.#view : new StoredMessage()
+    this.#depth++
+    if (targets.durable.length > 0) {
+      this.#enqueue(this.#durable, targets.durable, draft, times, view, now)
+    }
+    if (targets.transient.length > 0) {
+      this.#enqueue(this.#transient, targets.transient, draft, times, view, now)
+    }
+    for (const stream of targets.streams) stream.append(draft)
+    for (const inbox of targets.inboxes) this.#handOver(inbox, draft, view, now)
+    this.#depth--
+    return PUBLISH.ROUTED
+  }
+
+  #enqueue(
+    shard: Shard,
+    queues: readonly Queue[],
+    draft: MessageDraft,
+    times: MessageTimes,
+    view: StoredMessage,
+    now: number,
+  ): void {
+    const offset = shard.append(draft, queues, times)
+    view.set(shard.lastBuffer, shard.lastStart, now)
+    for (let index = 0; index < queues.length; index++) queues[index]!.enqueue(offset, view)
+  }
+
+  /** Some queue may refuse: the others take the message all the same, and the publisher is told. */
+  #storeLimited(targets: Targets, draft: MessageDraft): PublishResult {
+    const bodyBytes = draft.bodyEnd - draft.bodyStart
+    const taking = new Targets()
+    const refusing: Queue[] = []
+    for (const queue of [...targets.durable, ...targets.transient]) {
+      if (queue.refuses(bodyBytes)) refusing.push(queue)
+      else taking.addQueue(queue)
+    }
+    taking.streams.push(...targets.streams)
+    taking.inboxes.push(...targets.inboxes)
+    taking.limited = false
+    this.#store(taking, draft)
+    for (const queue of refusing) {
+      if (queue.settings.overflow === 'reject-dead-letter') queue.refuseToDeadLetters(draft)
+    }
+    return refusing.length === 0 ? PUBLISH.ROUTED : PUBLISH.REJECTED
+  }
+
+  #handOver(inbox: Inbox, draft: MessageDraft, view: StoredMessage, now: number): void {
+    const size = messageRecordBytes(draft, 0, NO_TIMES)
+    const record = Buffer.allocUnsafe(size)
+    writeMessageRecord(record, 0, size, draft, [], NO_TIMES)
+    view.set(record, 0, now)
+    inbox.sink.deliverDirect(view)
+  }
+
+  #find(
+    exchange: Exchange,
+    keys: readonly string[],
+    draft: MessageDraft | null,
+  ): { readonly targets: Targets; readonly cacheable: boolean } {
+    const targets = new Targets()
+    if (exchange.name === '') {
+      for (const key of new Set(keys)) this.#findByName(key, targets)
+      return { targets, cacheable: true }
+    }
+    let cacheable = exchange.isCacheable
+    // A set shows what is added while it is walked, so exchanges found on the way are walked too,
+    // each once: cycles of bindings end, and a destination gets one copy.
+    const found = new Set<BindingTarget>([exchange])
+    for (const target of found) {
+      if (!(target instanceof Exchange)) {
+        if (target instanceof Queue) targets.addQueue(target)
+        else if (target instanceof Stream) targets.streams.push(target)
+        continue
+      }
+      cacheable &&= target.isCacheable
+      const before = found.size
+      for (const key of keys) this.#match(target, key, draft, found)
+      if (found.size > before || target.alternateExchange === null) continue
+      const alternate = this.#vhost.exchange(target.alternateExchange)
+      if (alternate === undefined) continue
+      if (alternate.name === '') for (const key of keys) this.#findByName(key, targets)
+      else found.add(alternate)
+    }
+    return { targets, cacheable }
+  }
+
+  #match(
+    exchange: Exchange,
+    key: string,
+    draft: MessageDraft | null,
+    found: Set<BindingTarget>,
+  ): void {
+    const { hashHeader, hashProperty } = exchange.spec
+    const headers = draft === null ? null : this.#headersFor(exchange, draft)
+    let text = key
+    if (typeof hashHeader === 'string') text = headerText(headers, hashHeader)
+    else if (typeof hashProperty === 'string' && draft !== null) {
+      const form = this.#vhost.form(draft.form)
+      const { header, headerStart, headerEnd } = draft
+      text = form?.property(header, headerStart, headerEnd, hashProperty) ?? ''
+    }
+    exchange.matcher.match(this.#key.setText(text), headers, found)
+  }
+
+  #headersFor(exchange: Exchange, draft: MessageDraft): HeaderMap | null {
+    if (exchange.matcher.dependsOn !== 'headers' && typeof exchange.spec.hashHeader !== 'string') {
+      return null
+    }
+    const form = this.#vhost.form(draft.form)
+    return form?.headers(draft.header, draft.headerStart, draft.headerEnd) ?? null
+  }
+
+  #findByName(name: string, targets: Targets): void {
+    const destination = this.#vhost.destination(name)
+    if (destination instanceof Queue) targets.addQueue(destination)
+    else if (destination instanceof Stream) targets.streams.push(destination)
+    else {
+      const inbox = this.#vhost.inbox(name)
+      if (inbox !== undefined) targets.inboxes.push(inbox)
+    }
+  }
+}
+
+function headerText(headers: HeaderMap | null, name: string): string {
+  const value = headers?.get(name)
+  if (typeof value === 'string') return value
+  return value === undefined || value === null ? '' : JSON.stringify(headerToJson(value))
+}

@@ -1,0 +1,268 @@
+import type { EngineError, Log } from '../engine/contract.ts'
+import type { MessageDraft } from '../model/message-draft.ts'
+import type { CommitCycle, Stager } from './commit-cycle.ts'
+import { Extents } from './extents.ts'
+import type { RangeVisitor } from './queue-index.ts'
+import { RecordBatch } from './record-batch.ts'
+import type { RecordCursor } from './record-cursor.ts'
+import {
+  FLAG,
+  type Identified,
+  KIND,
+  messageRecordBytes,
+  type MessageTimes,
+  putU32,
+  RECORD_HEAD_BYTES,
+  writeMessageRecord,
+} from './record.ts'
+import { Relocations } from './relocations.ts'
+import type { SettleRuns } from './settle-runs.ts'
+
+/** A stretch of a durable log that is freed, or moved, as a whole. */
+const DURABLE_EXTENT_BYTES = 8 * 1024 * 1024
+/** Memory comes back sooner in smaller pieces. */
+const TRANSIENT_EXTENT_BYTES = 1024 * 1024
+
+/** How much a cold reader asks the log for at once. */
+const READ_AHEAD_BYTES = 512 * 1024
+
+const RUN_BYTES = 12
+
+/** A queue, or whatever else keeps messages of a shard: what recovery tells, in log order. */
+export interface ShardMember extends Identified {
+  readonly settleRuns: SettleRuns
+  /** A stored message names this member as a target. `start` is its record in `data`. */
+  recoverMessage(offset: number, data: Buffer, start: number, timestampMs: number): void
+  recoverSettled(start: number, count: number): void
+  recoverAttempts(offset: number, attempts: number): void
+  /** All state that a snapshot must keep; `decodeState` reads it into a fresh member. */
+  encodeState(): Buffer
+  decodeState(bytes: Buffer): void
+  visitLive(from: number, to: number, visit: RangeVisitor): void
+  isLive(offset: number): boolean
+}
+
+/**
+ * One log that hosts many queues. Each is a state machine over it: messages and settlements are
+ * records, a snapshot plus the records after it rebuild every queue. A message is stored once,
+ * however many queues it goes to, and known by the offset it was first stored at.
+ */
+export class Shard implements Stager {
+  staged = false
+  readonly durable: boolean
+  readonly log: Log
+  readonly extents: Extents
+  readonly relocations: Relocations = new Relocations()
+  readonly members: Map<number, ShardMember> = new Map()
+  /** Bytes appended since the shard was opened. */
+  appendedBytes = 0
+  /** Where the message appended last stands in `batch.buffer`. */
+  lastStart = 0
+  readonly #cycle: CommitCycle
+  readonly #batch: RecordBatch
+  #settlers: ShardMember[] = []
+  #trimAt = 0
+
+  constructor(log: Log, cycle: CommitCycle, durable: boolean) {
+    this.log = log
+    this.#cycle = cycle
+    this.durable = durable
+    this.extents = new Extents(durable ? DURABLE_EXTENT_BYTES : TRANSIENT_EXTENT_BYTES)
+    this.#batch = new RecordBatch(log)
+  }
+
+  /** Where the message appended last can be read, together with `lastStart`. */
+  get lastBuffer(): Buffer {
+    return this.#batch.buffer
+  }
+
+  /** Until `endHold`, whatever is appended or settled is stored together or not at all. */
+  beginHold(): void {
+    this.#batch.beginHold()
+  }
+
+  endHold(): void {
+    this.#batch.endHold()
+  }
+
+  /** Stores a message for `targets`; returns its offset. */
+  append(draft: MessageDraft, targets: readonly Identified[], times: MessageTimes): number {
+    const size = messageRecordBytes(draft, targets.length, times)
+    const start = this.#batch.reserve(size)
+    writeMessageRecord(this.#batch.buffer, start, size, draft, targets, times)
+    this.lastStart = start
+    const offset = this.#batch.countMessage()
+    this.extents.add(offset, size, targets.length)
+    this.appendedBytes += size
+    if (this.durable && draft.persistent) this.#cycle.requireSync()
+    if (!this.staged) this.#cycle.touch(this)
+    return offset
+  }
+
+  /** `member` is done with a message: never given out again, its space no longer held. */
+  settle(member: ShardMember, offset: number): void {
+    this.#settling(member)
+    member.settleRuns.add(offset, 1)
+    if (this.relocations.isEmpty) this.extents.release(offset)
+    else this.extents.release(this.relocations.release(offset))
+  }
+
+  settleRun(member: ShardMember, start: number, count: number): void {
+    if (!this.relocations.isEmpty) {
+      for (let index = 0; index < count; index++) this.settle(member, start + index)
+      return
+    }
+    this.#settling(member)
+    member.settleRuns.add(start, count)
+    this.extents.releaseRun(start, count)
+  }
+
+  /** Keeps how often a message failed. */
+  keepAttempts(member: ShardMember, offset: number, attempts: number): void {
+    const start = this.#reserveRecord(KIND.ATTEMPTS, 24, member.id)
+    const out = this.#batch.buffer
+    out.writeUInt32BE(attempts, start + 12)
+    out.writeDoubleBE(offset, start + 16)
+  }
+
+  /**
+   * Stores a live message again at the end, so that the place it stood in can be freed. The
+   * message keeps its first offset, by which its queues know it.
+   */
+  move(offset: number, record: Buffer, timestampMs: number, holders: readonly number[]): void {
+    const moved = movedRecord(offset, record, timestampMs, holders)
+    const start = this.#batch.reserve(moved.length)
+    moved.copy(this.#batch.buffer, start)
+    const place = this.#batch.countMessage()
+    this.extents.release(this.relocations.locate(offset))
+    for (let rest = holders.length; rest > 1; rest--) {
+      this.extents.release(this.relocations.locate(offset))
+    }
+    this.extents.add(place, moved.length, holders.length)
+    this.relocations.add(offset, place, holders.length)
+    this.appendedBytes += moved.length
+    this.#cycle.requireSync()
+    this.#cycle.touch(this)
+  }
+
+  /** Points the cursor at a message if it is in memory; false: call `load`. */
+  seek(cursor: RecordCursor, offset: number): boolean {
+    const place = this.relocations.isEmpty ? offset : this.relocations.locate(offset)
+    if (place >= this.log.nextOffset) this.stage()
+    return cursor.seek(this.log, place)
+  }
+
+  /** Reads a message from disk and points the cursor at it, with some that follow it. */
+  load(cursor: RecordCursor, offset: number, done: (error: EngineError | null) => void): void {
+    const place = this.relocations.locate(offset)
+    this.log.read(place, READ_AHEAD_BYTES, (error, entries) => {
+      const first = entries?.[0]
+      if (error === null && first !== undefined) cursor.adopt(first, place)
+      done(error)
+    })
+  }
+
+  /** Appends what was gathered to the log; the commit cycle commits it. */
+  stage(): void {
+    const settlers = this.#settlers
+    if (settlers.length > 0) {
+      this.#settlers = []
+      for (const member of settlers) this.#writeSettled(member)
+    }
+    this.#batch.append()
+    if (!this.durable) this.#trim()
+  }
+
+  /** A volatile log is never recovered, so what nobody holds is given back at once. */
+  #trim(): void {
+    if (this.appendedBytes < this.#trimAt) return
+    this.#trimAt = this.appendedBytes + TRANSIENT_EXTENT_BYTES
+    for (const { start, end } of this.extents.takeDead(Number.MAX_SAFE_INTEGER - 1)) {
+      this.log.discard(start, end)
+    }
+  }
+
+  #settling(member: ShardMember): void {
+    if (!member.settleRuns.isEmpty) return
+    this.#settlers.push(member)
+    if (this.durable) this.#cycle.requireSync()
+    this.#cycle.touch(this)
+  }
+
+  #writeSettled(member: ShardMember): void {
+    const runs = member.settleRuns
+    // A volatile log is gone after a restart, so nobody would read what was settled in it.
+    if (!this.durable) {
+      runs.writeTo(Buffer.allocUnsafe(runs.runCount * RUN_BYTES), 0)
+      return
+    }
+    const count = runs.runCount
+    const start = this.#reserveRecord(KIND.SETTLED, 16 + count * RUN_BYTES, member.id)
+    const out = this.#batch.buffer
+    putU32(out, start + 12, count)
+    runs.writeTo(out, start + 16)
+  }
+
+  #reserveRecord(kind: number, size: number, memberId: number): number {
+    const start = this.#batch.reserve(size)
+    const out = this.#batch.buffer
+    putU32(out, start, size)
+    out[start + 4] = kind
+    out.fill(0, start + 5, start + 8)
+    putU32(out, start + 8, memberId)
+    this.appendedBytes += size
+    if (this.durable) this.#cycle.requireSync()
+    this.#cycle.touch(this)
+    return start
+  }
+}
+
+/** The same message with its targets, time of storage and first offset written down. */
+function movedRecord(
+  offset: number,
+  record: Buffer,
+  timestampMs: number,
+  holders: readonly number[],
+): Buffer {
+  const flags = record[5]!
+  const targetsEnd = RECORD_HEAD_BYTES + 4 * record.readUInt16BE(8)
+  const timesEnd =
+    targetsEnd + ((flags & FLAG.EXPIRES) === 0 ? 0 : 8) + ((flags & FLAG.DUE) === 0 ? 0 : 8)
+  const oldTimeEnd = timesEnd + ((flags & FLAG.TIMESTAMP) === 0 ? 0 : 8)
+  const annotationsEnd =
+    oldTimeEnd + ((flags & FLAG.ANNOTATIONS) === 0 ? 0 : 4 + record.readUInt32BE(oldTimeEnd))
+  const restStart = annotationsEnd + (record[4] === KIND.MOVED ? 8 : 0)
+
+  const head = Buffer.from(record.subarray(0, RECORD_HEAD_BYTES))
+  head[4] = KIND.MOVED
+  head[5] = flags | FLAG.TIMESTAMP
+  head.writeUInt16BE(holders.length, 8)
+  const targets = Buffer.allocUnsafe(4 * holders.length)
+  for (const [index, id] of holders.entries()) targets.writeUInt32BE(id, 4 * index)
+  const time = Buffer.allocUnsafe(8)
+  time.writeDoubleBE(timestampMs, 0)
+  const first = Buffer.allocUnsafe(8)
+  first.writeDoubleBE(offset, 0)
+  const moved = Buffer.concat([
+    head,
+    targets,
+    record.subarray(targetsEnd, timesEnd),
+    time,
+    record.subarray(oldTimeEnd, annotationsEnd),
+    first,
+    record.subarray(restStart),
+  ])
+  moved.writeUInt32BE(moved.length, 0)
+  return moved
+}
+
+/** The offset that a MOVED record was first stored at. */
+export function firstOffsetOf(data: Buffer, start: number): number {
+  const flags = data[start + 5]!
+  let at = start + RECORD_HEAD_BYTES + 4 * data.readUInt16BE(start + 8)
+  if ((flags & FLAG.EXPIRES) !== 0) at += 8
+  if ((flags & FLAG.DUE) !== 0) at += 8
+  if ((flags & FLAG.TIMESTAMP) !== 0) at += 8
+  if ((flags & FLAG.ANNOTATIONS) !== 0) at += 4 + data.readUInt32BE(at)
+  return data.readDoubleBE(at)
+}

@@ -1,0 +1,54 @@
+import type { Engine, Log } from '../engine/contract.ts'
+import type { Turn } from '../lib/turn.ts'
+import { CommitCycle } from './commit-cycle.ts'
+import { Shard } from './shard.ts'
+
+/** Numbers of transient destinations start here; durable ones are far below. */
+const TRANSIENT_ID_FIRST = 0x8000_0000
+
+/** The logs of the broker: one for durable queues, one for transient ones, one for each stream. */
+export class Shards {
+  readonly cycle: CommitCycle
+  readonly durable: Shard
+  readonly transient: Shard
+  readonly snapshotLog: Log
+  readonly #engine: Engine
+  readonly #epoch: number
+  #nextTransientId = TRANSIENT_ID_FIRST
+
+  private constructor(
+    engine: Engine,
+    epoch: number,
+    turn: Turn,
+    logs: { readonly durable: Log; readonly transient: Log; readonly snapshots: Log },
+  ) {
+    this.#engine = engine
+    this.#epoch = epoch
+    this.cycle = new CommitCycle(engine, turn)
+    this.durable = new Shard(logs.durable, this.cycle, true)
+    this.transient = new Shard(logs.transient, this.cycle, false)
+    this.snapshotLog = logs.snapshots
+  }
+
+  static async open(engine: Engine, turn: Turn): Promise<Shards> {
+    const { epoch } = await engine.leases.acquire('broker')
+    const [durable, snapshots, transient] = await Promise.all([
+      engine.openLog('queues', { epoch }),
+      engine.openLog('queues.snapshots', { epoch }),
+      engine.openLog('transient', { epoch, volatile: true }),
+    ])
+    return new Shards(engine, epoch, turn, { durable, snapshots, transient })
+  }
+
+  takeTransientId(): number {
+    return this.#nextTransientId++
+  }
+
+  openStreamLog(id: number, volatile: boolean): Promise<Log> {
+    return this.#engine.openLog(`stream.${id}`, { epoch: this.#epoch, volatile })
+  }
+
+  async deleteStreamLog(log: Log): Promise<void> {
+    await this.#engine.deleteLog(log.name)
+  }
+}

@@ -1,0 +1,494 @@
+import type { Clock } from '../lib/clock.ts'
+import type { RandomSource } from '../lib/random.ts'
+import type { Turn } from '../lib/turn.ts'
+import { BrokerError } from '../model/errors.ts'
+import type { HeaderMap } from '../model/header-value.ts'
+import type { MessageDraft } from '../model/message-draft.ts'
+import type { NativeForm } from '../model/native-form.ts'
+import { bindingIdentity, type BindingSpec } from './binding.ts'
+import { DeadLetters } from './dead-letters.ts'
+import { DelayStore } from './delay-store.ts'
+import type { Destination, DestinationSpec } from './destination.ts'
+import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
+import { Inbox, type InboxSink } from './inbox.ts'
+import type { BrokerLog } from './broker-log.ts'
+import type { Metadata, StoredVhost } from './metadata.ts'
+import { effectiveSettings, type Policy, PolicySet } from './policy.ts'
+import type { MatcherKind } from './routing/index.ts'
+import { Queue } from './queue.ts'
+import type { PublishResult, Route } from './route.ts'
+import { Router } from './router.ts'
+import type { Shards } from './shards.ts'
+import { Stream } from './stream.ts'
+import type { TimerIndex } from './timer-index.ts'
+
+const NO_ARGUMENTS: HeaderMap = new Map()
+
+/** The exchanges that every virtual host has; their names are the ones clients expect. */
+const PREDECLARED: readonly (readonly [name: string, type: MatcherKind])[] = [
+  ['', 'direct'],
+  ['amq.direct', 'direct'],
+  ['amq.fanout', 'fanout'],
+  ['amq.topic', 'topic'],
+  ['amq.headers', 'headers'],
+  ['amq.match', 'headers'],
+]
+
+/** What a virtual host is built from; all of it belongs to the broker. */
+export interface VhostOptions {
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly timers: TimerIndex
+  readonly log: BrokerLog
+  readonly metadata: Metadata
+  readonly shards: Shards
+  readonly forms: ReadonlyMap<number, NativeForm>
+}
+
+interface HeldBinding {
+  readonly spec: BindingSpec
+  readonly source: Exchange
+  readonly target: BindingTarget
+}
+
+/** A name space: exchanges, destinations, bindings and policies that see only each other. */
+export class VirtualHost {
+  readonly name: string
+  readonly turn: Turn
+  readonly timers: TimerIndex
+  readonly log: BrokerLog
+  readonly policies: PolicySet = new PolicySet()
+  readonly deadLetters: DeadLetters
+  readonly delays: DelayStore
+  /** Moves with every change of exchanges, destinations, bindings or policies. */
+  topologyVersion = 1
+  readonly #options: VhostOptions
+  readonly #clock: Clock
+  readonly #router: Router
+  readonly #exchanges: Map<string, Exchange> = new Map()
+  readonly #destinations: Map<string, Queue | Stream> = new Map()
+  readonly #inboxes: Map<string, Inbox> = new Map()
+  readonly #bindings: Map<string, HeldBinding> = new Map()
+  /** Identities of the bindings that touch an exchange or destination. */
+  readonly #touching: Map<BindingTarget, Set<string>> = new Map()
+  readonly #owned: Map<object, Set<Destination>> = new Map()
+
+  constructor(name: string, delayId: number, options: VhostOptions) {
+    this.name = name
+    this.turn = options.turn
+    this.timers = options.timers
+    this.log = options.log
+    this.#options = options
+    this.#clock = options.clock
+    this.deadLetters = new DeadLetters(this)
+    this.delays = new DelayStore(delayId, this, options.shards.durable)
+    this.#router = new Router(this, options.shards.durable, options.shards.transient)
+    for (const [exchangeName, type] of PREDECLARED)
+      this.#addExchange(predeclared(exchangeName, type))
+    this.#addExchange({ ...predeclared('amq.rabbitmq.trace', 'topic'), internal: true })
+  }
+
+  /** Builds what was stored; messages follow when the shards are read. */
+  async restore(stored: StoredVhost): Promise<void> {
+    for (const policy of stored.policies) this.policies.set(policy)
+    for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
+    for (const spec of stored.exchanges) this.#addExchange(spec)
+    for (const { id, spec } of stored.destinations) await this.#addDestination(id, spec)
+    for (const spec of stored.bindings) this.#addBinding(spec)
+  }
+
+  /** Every record is read: timers start, what waits is given out. */
+  recovered(): void {
+    this.delays.recovered()
+    for (const destination of this.#destinations.values()) destination.recovered()
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  form(id: number): NativeForm | undefined {
+    return this.#options.forms.get(id)
+  }
+
+  exchange(name: string): Exchange | undefined {
+    return this.#exchanges.get(name)
+  }
+
+  exchanges(): Iterable<Exchange> {
+    return this.#exchanges.values()
+  }
+
+  destination(name: string): Queue | Stream | undefined {
+    return this.#destinations.get(name)
+  }
+
+  destinations(): Iterable<Queue | Stream> {
+    return this.#destinations.values()
+  }
+
+  *bindings(): Iterable<BindingSpec> {
+    for (const { spec } of this.#bindings.values()) yield spec
+  }
+
+  inbox(name: string): Inbox | undefined {
+    return this.#inboxes.get(name)
+  }
+
+  hasInbox(name: string): boolean {
+    return this.#inboxes.has(name)
+  }
+
+  /** A name that answers can be published to while it is open; nothing is stored for it. */
+  openInbox(name: string, sink: InboxSink): Inbox {
+    const inbox = new Inbox(name, sink, (closed) => {
+      if (this.#inboxes.get(closed.name) === closed) this.#inboxes.delete(closed.name)
+      this.topologyVersion++
+    })
+    this.#inboxes.set(name, inbox)
+    this.topologyVersion++
+    return inbox
+  }
+
+  // --- publishing ---
+
+  route(exchange: Exchange, routingKey: string): Route {
+    return this.#router.route(exchange, [routingKey])
+  }
+
+  /** For a message with several keys: a destination gets one copy, however many of them match. */
+  routeMany(exchange: Exchange, keys: readonly string[], _draft: MessageDraft): Route {
+    const version = this.topologyVersion
+    return { exchange, keys, version, cacheable: false, targets: null }
+  }
+
+  publish(route: Route, draft: MessageDraft): PublishResult {
+    return this.#router.publish(route, draft)
+  }
+
+  publishExcept(
+    exchange: Exchange,
+    keys: readonly string[],
+    draft: MessageDraft,
+    excepts: (name: string) => boolean,
+  ): PublishResult {
+    return this.#router.publishExcept(exchange, keys, draft, excepts)
+  }
+
+  // --- topology ---
+
+  /** Creates it and resolves when that is stored; gives the one that is there as it is. */
+  async declareExchange(spec: ExchangeSpec): Promise<Exchange> {
+    const existing = this.#exchanges.get(spec.name)
+    if (existing !== undefined) {
+      await this.#options.metadata.settled()
+      return existing
+    }
+    const exchange = this.#addExchange(spec)
+    try {
+      if (spec.durable) await this.#options.metadata.putExchange(this.name, spec)
+    } catch (error) {
+      this.#exchanges.delete(spec.name)
+      this.topologyVersion++
+      throw error
+    }
+    return exchange
+  }
+
+  /** Nothing happens when it is not there. */
+  async deleteExchange(name: string, options: { readonly ifUnused: boolean }): Promise<void> {
+    const exchange = this.#exchanges.get(name)
+    if (exchange === undefined) return
+    if (options.ifUnused && !exchange.matcher.isEmpty) {
+      throw new BrokerError(
+        'PRECONDITION_FAILED',
+        `exchange '${name}' in vhost '${this.name}' in use`,
+      )
+    }
+    this.#exchanges.delete(name)
+    const durable = this.#dropBindingsOf(exchange)
+    const kind = exchange.spec.durable ? 'exchange' : null
+    await this.#options.metadata.delete(this.name, kind, name, durable)
+  }
+
+  /** Creates it and resolves when that is stored; gives the one that is there as it is. */
+  async declareQueue(spec: DestinationSpec): Promise<Queue | Stream> {
+    const existing = this.#destinations.get(spec.name)
+    if (existing !== undefined) {
+      existing.touch()
+      await this.#options.metadata.settled()
+      return existing
+    }
+    const stored = isStored(spec)
+    const id = stored ? this.#options.metadata.takeId() : this.#options.shards.takeTransientId()
+    if (spec.profile === 'queue') {
+      const queue = this.#addQueue(id, spec)
+      queue.recovered()
+      if (stored) await this.#store(id, spec)
+      return queue
+    }
+    const stream = await this.#addStream(id, spec)
+    if (stored) await this.#store(id, spec)
+    return stream
+  }
+
+  /** Returns how many messages went with it; 0 when it was not there. */
+  async deleteDestination(
+    name: string,
+    options: { readonly ifUnused: boolean; readonly ifEmpty: boolean },
+  ): Promise<number> {
+    const destination = this.#destinations.get(name)
+    if (destination === undefined) return 0
+    if (options.ifUnused && destination.consumerCount > 0) {
+      throw new BrokerError('PRECONDITION_FAILED', `queue '${name}' in vhost '${this.name}' in use`)
+    }
+    if (options.ifEmpty && destination.readyCount > 0) {
+      throw new BrokerError(
+        'PRECONDITION_FAILED',
+        `queue '${name}' in vhost '${this.name}' is not empty`,
+      )
+    }
+    const count = destination.readyCount
+    await this.#drop(destination)
+    return count
+  }
+
+  /** Deletes a destination that nobody waits for: auto-delete, expiry, a gone owner. */
+  deleteUnused(destination: Queue | Stream): void {
+    if (this.#destinations.get(destination.name) !== destination) return
+    this.#drop(destination).catch((error: unknown) => {
+      this.log.error({ err: error, queue: destination.name }, 'a queue could not be deleted')
+    })
+  }
+
+  /** Deletes what was exclusive to a connection that is gone. */
+  connectionClosed(owner: object): void {
+    for (const destination of this.#owned.get(owner) ?? []) {
+      this.deleteUnused(destination as Queue | Stream)
+    }
+    this.#owned.delete(owner)
+  }
+
+  /** Adds a binding and resolves when it is stored; adding it again changes nothing. */
+  async bind(spec: BindingSpec): Promise<void> {
+    const held = this.#addBinding(spec)
+    if (held !== null && isStoredBinding(held)) {
+      await this.#options.metadata.putBinding(this.name, spec)
+    } else await this.#options.metadata.settled()
+  }
+
+  /** Nothing happens when there is no such binding. */
+  async unbind(spec: BindingSpec): Promise<void> {
+    const held = this.#bindings.get(bindingIdentity(spec))
+    if (held === undefined) return
+    this.#dropBinding(held)
+    if (isStoredBinding(held)) await this.#options.metadata.delete(this.name, null, '', [held.spec])
+    this.#deleteUnusedExchange(held.source)
+  }
+
+  // --- policies ---
+
+  async setPolicy(policy: Policy, operator = false): Promise<void> {
+    if (operator) this.policies.setOperator(policy)
+    else this.policies.set(policy)
+    this.#applyPolicies()
+    await this.#options.metadata.putPolicy(this.name, policy, operator)
+  }
+
+  /** False when there was no such policy. */
+  async deletePolicy(name: string, operator = false): Promise<boolean> {
+    const there = operator ? this.policies.removeOperator(name) : this.policies.remove(name)
+    if (!there) return false
+    this.#applyPolicies()
+    await this.#options.metadata.deletePolicy(this.name, name, operator)
+    return true
+  }
+
+  /** Everything in it goes; the broker forgets it. */
+  dispose(): void {
+    for (const destination of this.#destinations.values()) destination.dispose()
+    this.#destinations.clear()
+    this.#exchanges.clear()
+    this.#options.shards.durable.members.delete(this.delays.id)
+    this.topologyVersion++
+  }
+
+  // --- inside ---
+
+  #addExchange(spec: ExchangeSpec): Exchange {
+    const exchange = new Exchange(this, spec, this.#options.random)
+    this.#exchanges.set(spec.name, exchange)
+    this.#applyExchangePolicy(exchange)
+    this.topologyVersion++
+    return exchange
+  }
+
+  async #addDestination(id: number, spec: DestinationSpec): Promise<void> {
+    if (spec.profile === 'queue') this.#addQueue(id, spec)
+    else await this.#addStream(id, spec)
+  }
+
+  #addQueue(id: number, spec: DestinationSpec): Queue {
+    const { durable, transient } = this.#options.shards
+    const queue = new Queue(id, this, spec, isStored(spec) ? durable : transient)
+    this.#register(queue)
+    return queue
+  }
+
+  async #addStream(id: number, spec: DestinationSpec): Promise<Stream> {
+    const { shards } = this.#options
+    const log = await shards.openStreamLog(id, !isStored(spec))
+    const stream = new Stream(id, this, spec, log, shards.cycle)
+    this.#register(stream)
+    return stream
+  }
+
+  #register(destination: Queue | Stream): void {
+    this.#destinations.set(destination.name, destination)
+    this.#applyQueuePolicy(destination)
+    this.topologyVersion++
+    const owner = destination.exclusiveOwner
+    if (owner === null) return
+    const owned = this.#owned.get(owner)
+    if (owned === undefined) this.#owned.set(owner, new Set([destination]))
+    else owned.add(destination)
+  }
+
+  async #store(id: number, spec: DestinationSpec): Promise<void> {
+    try {
+      await this.#options.metadata.putDestination(this.name, { id, spec })
+    } catch (error) {
+      this.#destinations.get(spec.name)?.dispose()
+      this.#destinations.delete(spec.name)
+      this.topologyVersion++
+      throw error
+    }
+  }
+
+  async #drop(destination: Queue | Stream): Promise<void> {
+    this.#destinations.delete(destination.name)
+    if (destination.exclusiveOwner !== null) {
+      this.#owned.get(destination.exclusiveOwner)?.delete(destination)
+    }
+    const sources = this.#sourcesOf(destination)
+    const durable = this.#dropBindingsOf(destination)
+    destination.dispose()
+    const kind = isStored(destination.spec) ? 'destination' : null
+    await this.#options.metadata.delete(this.name, kind, destination.name, durable)
+    if (destination instanceof Stream) await this.#options.shards.deleteStreamLog(destination.log)
+    for (const source of sources) this.#deleteUnusedExchange(source)
+  }
+
+  #addBinding(spec: BindingSpec): HeldBinding | null {
+    const source = this.#exchanges.get(spec.source)
+    if (source === undefined) throw this.#missing('exchange', spec.source)
+    const target =
+      spec.targetKind === 'exchange'
+        ? this.#exchanges.get(spec.target)
+        : this.#destinations.get(spec.target)
+    if (target === undefined) {
+      throw this.#missing(spec.targetKind === 'exchange' ? 'exchange' : 'queue', spec.target)
+    }
+    const identity = bindingIdentity(spec)
+    if (this.#bindings.has(identity)) return null
+    source.matcher.add(target, spec.key, spec.arguments)
+    const held: HeldBinding = { spec, source, target }
+    this.#bindings.set(identity, held)
+    for (const end of [source, target]) {
+      const touching = this.#touching.get(end)
+      if (touching === undefined) this.#touching.set(end, new Set([identity]))
+      else touching.add(identity)
+    }
+    this.topologyVersion++
+    return held
+  }
+
+  #missing(kind: string, name: string): BrokerError {
+    return new BrokerError('NOT_FOUND', `no ${kind} '${name}' in vhost '${this.name}'`)
+  }
+
+  #dropBinding(held: HeldBinding): void {
+    const identity = bindingIdentity(held.spec)
+    this.#bindings.delete(identity)
+    this.#touching.get(held.source)?.delete(identity)
+    this.#touching.get(held.target)?.delete(identity)
+    held.source.matcher.remove(held.target, held.spec.key, held.spec.arguments)
+    this.topologyVersion++
+  }
+
+  /** Removes every binding from or to it; returns those that were stored. */
+  #dropBindingsOf(end: BindingTarget): BindingSpec[] {
+    const stored: BindingSpec[] = []
+    for (const identity of Array.from(this.#touching.get(end) ?? [])) {
+      const held = this.#bindings.get(identity)!
+      this.#dropBinding(held)
+      if (isStoredBinding(held)) stored.push(held.spec)
+    }
+    this.#touching.delete(end)
+    this.topologyVersion++
+    return stored
+  }
+
+  #sourcesOf(destination: BindingTarget): Set<Exchange> {
+    const sources = new Set<Exchange>()
+    for (const identity of this.#touching.get(destination) ?? []) {
+      sources.add(this.#bindings.get(identity)!.source)
+    }
+    return sources
+  }
+
+  #deleteUnusedExchange(exchange: Exchange): void {
+    if (!exchange.spec.autoDelete || !exchange.matcher.isEmpty) return
+    if (this.#exchanges.get(exchange.name) !== exchange) return
+    this.deleteExchange(exchange.name, { ifUnused: false }).catch((error: unknown) => {
+      this.log.error({ err: error, exchange: exchange.name }, 'an exchange could not be deleted')
+    })
+  }
+
+  #applyPolicies(): void {
+    for (const exchange of this.#exchanges.values()) this.#applyExchangePolicy(exchange)
+    for (const destination of this.#destinations.values()) this.#applyQueuePolicy(destination)
+    this.topologyVersion++
+  }
+
+  #applyExchangePolicy(exchange: Exchange): void {
+    const { settings } = this.policies.match({ name: exchange.name, kind: 'exchange' })
+    exchange.alternateExchange =
+      exchange.spec.alternateExchange ?? settings.alternateExchange ?? null
+  }
+
+  #applyQueuePolicy(destination: Queue | Stream): void {
+    const { name, spec } = destination
+    const { settings } = this.policies.match(
+      destination.profile === 'topic'
+        ? { name, kind: 'topic' }
+        : { name, kind: 'queue', queueType: spec.countsAttempts ? 'quorum' : 'classic' },
+    )
+    destination.applySettings(effectiveSettings(spec.settings, settings))
+  }
+}
+
+/** An exclusive destination dies with its connection, so it is never worth storing. */
+function isStored(spec: DestinationSpec): boolean {
+  return spec.durable && spec.exclusiveOwner === null
+}
+
+function isStoredBinding(held: HeldBinding): boolean {
+  const { source, target } = held
+  if (!source.spec.durable) return false
+  return target instanceof Exchange ? target.spec.durable : isStored(target.spec)
+}
+
+function predeclared(name: string, type: MatcherKind): ExchangeSpec {
+  return {
+    name,
+    type,
+    delayed: false,
+    durable: true,
+    autoDelete: false,
+    internal: false,
+    arguments: NO_ARGUMENTS,
+    alternateExchange: null,
+  }
+}
