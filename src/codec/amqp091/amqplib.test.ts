@@ -6,13 +6,17 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeContentHeader, encodeContentHeader } from './content-header.ts'
-import { decodeFieldTable, encodeFieldTable } from './field-table.ts'
-import type { FieldValue } from './field-value.ts'
+import {
+  decodeContentHeader,
+  decodeFieldTable,
+  decodeMethod,
+  encodeContentHeader,
+  encodeFieldTable,
+  encodeMethod,
+} from './index.ts'
+import type { FieldValue, MethodInput } from './index.ts'
 import { METHOD_SHAPES } from './methods.gen.ts'
 import type { FieldType } from './methods.gen.ts'
-import { decodeMethod, encodeMethod } from './methods.ts'
-import type { MethodInput } from './methods.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -25,8 +25,7 @@ import type { BasicProperties, PropertyName } from './spec.gen.ts'
 /** Octets in front of the first property. */
 export const CONTENT_HEADER_FIXED_BYTES = 14
 
-/** The index of the body size in the payload, for who must rewrite it. */
-export const BODY_SIZE_OFFSET = 4
+const BODY_SIZE_OFFSET = 4
 
 const PROPERTY_COUNT = PROPERTIES.length
 const FIRST_FLAG = 0x8000

@@ -75,7 +75,7 @@ export function fieldTypeName(value: FieldValue): FieldTypeName {
 }
 
 /** The type a plain number is written with: int32, else int64 while it is exact, else a double. */
-export function numberTypeName(value: number): 'signedint' | 'long' | 'double' {
+function numberTypeName(value: number): 'signedint' | 'long' | 'double' {
   if (!Number.isSafeInteger(value) || Object.is(value, -0)) return 'double'
   return value === (value | 0) ? 'signedint' : 'long'
 }
