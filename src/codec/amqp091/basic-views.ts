@@ -44,7 +44,7 @@ export class PublishView extends AddressView {
   mandatory = false
   immediate = false
 
-  /** `start` is the first argument octet; throws SYNTAX_ERROR for arguments of another size. */
+  /** `start` is the first argument octet; throws FRAME_ERROR for arguments of another size. */
   read(bytes: Buffer, start: number, end: number): void {
     if (!this.readAddress(bytes, start + 2, end, 1)) throw malformed(METHOD.BASIC_PUBLISH)
     const bits = bytes[end - 1]!
@@ -60,7 +60,7 @@ export class DeliverView extends AddressView {
   deliveryTag = 0
   redelivered = false
 
-  /** `start` is the first argument octet; throws SYNTAX_ERROR for arguments of another size. */
+  /** `start` is the first argument octet; throws FRAME_ERROR for arguments of another size. */
   read(bytes: Buffer, start: number, end: number): void {
     if (start >= end) throw malformed(METHOD.BASIC_DELIVER)
     const tagAt = start + 1 + bytes[start]!
@@ -78,7 +78,7 @@ export class GetOkView extends AddressView {
   redelivered = false
   messageCount = 0
 
-  /** `start` is the first argument octet; throws SYNTAX_ERROR for arguments of another size. */
+  /** `start` is the first argument octet; throws FRAME_ERROR for arguments of another size. */
   read(bytes: Buffer, start: number, end: number): void {
     if (!this.readAddress(bytes, start + 9, end, 4)) throw malformed(METHOD.BASIC_GET_OK)
     this.deliveryTag = readTag(bytes, start)
@@ -93,7 +93,7 @@ export class ReturnView extends AddressView {
   replyTextStart = 0
   replyTextEnd = 0
 
-  /** `start` is the first argument octet; throws SYNTAX_ERROR for arguments of another size. */
+  /** `start` is the first argument octet; throws FRAME_ERROR for arguments of another size. */
   read(bytes: Buffer, start: number, end: number): void {
     if (end - start < 3) throw malformed(METHOD.BASIC_RETURN)
     const textEnd = start + 3 + bytes[start + 2]!
@@ -174,7 +174,7 @@ function readLong(bytes: Buffer, at: number): number {
 
 function malformed(methodId: number): AmqpFrameError {
   const index = methodId & METHOD_MASK
-  return new AmqpFrameError('SYNTAX_ERROR', `malformed arguments of method 60.${index}`, {
+  return new AmqpFrameError('FRAME_ERROR', `malformed arguments of method 60.${index}`, {
     classId: CLASS.BASIC,
     methodId: index,
   })

@@ -105,7 +105,7 @@ test('what is absent is -1 or null, and only text is text', () => {
 const REFUSED = [
   ['of another class', '000a0000 0000000000000000 0000', 'UNEXPECTED_FRAME'],
   ['of another weight', '003c0001 0000000000000000 0000', 'UNEXPECTED_FRAME'],
-  ['cut in its fixed part', '003c0000 00000000000000', 'SYNTAX_ERROR'],
+  ['cut in its fixed part', '003c0000 00000000000000', 'FRAME_ERROR'],
   ['with a second flag word', '003c0000 0000000000000000 0001', 'SYNTAX_ERROR'],
   ['with a flag of no property', '003c0000 0000000000000000 0002', 'SYNTAX_ERROR'],
   ['with a text beyond its end', '003c0000 0000000000000000 8000 0561', 'SYNTAX_ERROR'],

@@ -69,8 +69,9 @@ export class ContentHeaderView {
   readonly #starts = new Int32Array(PROPERTY_COUNT)
 
   /**
-   * Throws `AmqpFrameError`: UNEXPECTED_FRAME for a header of another class, SYNTAX_ERROR for a
-   * payload that is not well-formed to its last octet. After a throw the view must not be asked.
+   * Throws `AmqpFrameError`: FRAME_ERROR for a payload that can't be one, UNEXPECTED_FRAME for a
+   * header of another class, SYNTAX_ERROR for properties that are not well-formed to their last
+   * octet (RabbitMQ fails there with 541, when it looks at them at all). After a throw the view must not be asked.
    */
   read(bytes: Buffer, start: number, end: number): void {
     checkFixedPart(bytes, start, end)
@@ -251,7 +252,7 @@ const EMPTY = Buffer.alloc(0)
 
 function checkFixedPart(bytes: Buffer, start: number, end: number): void {
   if (end - start < CONTENT_HEADER_FIXED_BYTES) {
-    throw syntax(`a content header of ${end - start} octets`)
+    throw new AmqpFrameError('FRAME_ERROR', `a content header of ${end - start} octets`)
   }
   const classId = (bytes[start]! << 8) | bytes[start + 1]!
   if (classId !== CLASS.BASIC) {

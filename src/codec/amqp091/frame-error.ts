@@ -4,16 +4,11 @@ import type { ReplyName } from './spec.gen.ts'
 
 /**
  * What may be wrong with a peer's bytes. All of them end the connection (section 1.2):
- * `FRAME_ERROR` bytes that are no frame, or one too large; `SYNTAX_ERROR` a frame whose fields
- * don't hold together; `UNEXPECTED_FRAME` a frame that has no place here; `COMMAND_INVALID` and
- * `NOT_IMPLEMENTED` a method that can't be meant.
+ * `FRAME_ERROR` bytes that are no frame, one too large, or no arguments of its method;
+ * `SYNTAX_ERROR` tables and properties that don't hold together; `UNEXPECTED_FRAME` a frame that
+ * has no place here; `NOT_IMPLEMENTED` an id that no method has.
  */
-export type FrameErrorCode =
-  | 'FRAME_ERROR'
-  | 'SYNTAX_ERROR'
-  | 'UNEXPECTED_FRAME'
-  | 'COMMAND_INVALID'
-  | 'NOT_IMPLEMENTED'
+export type FrameErrorCode = 'FRAME_ERROR' | 'SYNTAX_ERROR' | 'UNEXPECTED_FRAME' | 'NOT_IMPLEMENTED'
 
 /** The ids connection.close gives as the cause; 0 when no method is to blame. */
 export interface FrameErrorCause {

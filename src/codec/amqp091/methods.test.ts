@@ -126,9 +126,9 @@ test('an unknown method is not implemented, and named', () => {
   })
 })
 
-test('malformed arguments are a syntax error that names the method', () => {
+test('malformed arguments are a frame error that names the method', () => {
   const frame = encodeMethod(1, { name: 'queue.declare', queue: 'q' })
-  const error = { name: 'AmqpFrameError', code: 'SYNTAX_ERROR', classId: 50, methodId: 10 }
+  const error = { name: 'AmqpFrameError', code: 'FRAME_ERROR', classId: 50, methodId: 10 }
   const { length } = frame
   for (let end = 11; end < length - 1; end += 1) {
     assert.throws(() => decodeMethod(METHOD.QUEUE_DECLARE, frame, 11, end), error)

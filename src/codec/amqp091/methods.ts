@@ -56,8 +56,9 @@ export function methodIdOf(name: MethodName): number {
 /**
  * Decodes the arguments of a method, which fill `[start, end)`. Nothing of `bytes` is kept.
  *
- * Throws `AmqpFrameError`: NOT_IMPLEMENTED for an id that no method has, SYNTAX_ERROR for
- * arguments that are cut, too long, not UTF-8, or no well-formed table. It names the method.
+ * Throws `AmqpFrameError`: NOT_IMPLEMENTED for an id that no method has, FRAME_ERROR (as
+ * RabbitMQ, where the specification would allow 502) for arguments that are cut, too long, not
+ * UTF-8, or no well-formed table. It names the method.
  */
 export function decodeMethod(methodId: number, bytes: Buffer, start: number, end: number): Method {
   const shape = SHAPES_BY_ID.get(methodId)
@@ -71,7 +72,7 @@ export function decodeMethod(methodId: number, bytes: Buffer, start: number, end
   } catch (error) {
     if (!(error instanceof ByteReadError || error instanceof AmqpFrameError)) throw error
     const message = `malformed ${shape.name}: ${error.message}`
-    throw new AmqpFrameError('SYNTAX_ERROR', message, { ...idsOf(methodId), cause: error })
+    throw new AmqpFrameError('FRAME_ERROR', message, { ...idsOf(methodId), cause: error })
   }
 }
 
