@@ -1,7 +1,7 @@
 /**
- * Writes `src/codec/amqp091/spec.gen.ts` (numbers and names) and `methods.gen.ts` (the shape of each
- * method) from RabbitMQ's grammar in `spec/amqp-0-9-1/`. Only tables are generated: what reads and
- * writes the wire is written by hand.
+ * Writes `src/codec/amqp091/spec.gen.ts` (numbers and names) and `methods.gen.ts` (the shape of
+ * each method) from RabbitMQ's grammar in `spec/amqp-0-9-1/`. Only tables are generated: what
+ * reads and writes the wire is written by hand.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 
@@ -115,7 +115,9 @@ function specFile(): string {
       ),
     ),
     '/** The name of a method id: `queue.declare`. */',
-    "export const METHOD_NAMES: ReadonlyMap<number, Method['name']> = new Map<number, Method['name']>([",
+    "export const METHOD_NAMES: ReadonlyMap<number, Method['name']> = new Map<",
+    "  number, Method['name']",
+    '>([',
     ...every.map(
       ({ owner, method }) => `  [${methodId(owner, method)}, '${owner.name}.${method.name}'],`,
     ),
@@ -240,7 +242,8 @@ function methodsFile(): string {
       const optional = method.arguments
         .filter((argument) => argument['default-value'] !== undefined)
         .map((argument) => camel(argument.name))
-      return `  '${owner.name}.${method.name}': ${optional.length === 0 ? 'never' : union(optional)}`
+      const names = optional.length === 0 ? 'never' : union(optional)
+      return `  '${owner.name}.${method.name}': ${names}`
     }),
     '}',
     '',

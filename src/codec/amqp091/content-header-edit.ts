@@ -70,7 +70,8 @@ function partOf(payload: Buffer, view: ContentHeaderView, part: PartEdit): Uint8
     if (view.has(place) && !isRemoved) {
       return editTable(payload, view.headersStart, view.headersEnd, edit)
     }
-    return edit.setHeaders === undefined ? null : editTable(payload, 0, 0, edit)
+    const hasNew = edit.setHeaders !== undefined && edit.setHeaders.size > 0
+    return hasNew ? editTable(payload, 0, 0, edit) : null
   }
   if (isRemoved || !view.has(place)) return null
   return payload.subarray(view.valueStart(place), view.valueEnd(place))

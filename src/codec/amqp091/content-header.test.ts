@@ -154,10 +154,8 @@ test('an edit that changes nothing gives the same octets', () => {
     fc.property(properties, (given) => {
       const payload = encodeContentHeader(9, given)
       assert.deepEqual(editContentHeader(payload, {}), payload)
-      assert.deepEqual(
-        editContentHeader(payload, { remove: [], setHeaders: new Map() }).length > 0,
-        true,
-      )
+      const nothing = { remove: [], setHeaders: new Map(), set: {} }
+      assert.deepEqual(editContentHeader(payload, nothing), payload)
       assert.deepEqual(editContentHeader(payload, { removeHeaders: ['not there'] }), payload)
     }),
     { numRuns: 200 },
@@ -179,10 +177,11 @@ test('an edit does what a decode, a change and an encode would do', () => {
       const headers = new Map(given.headers ?? [])
       for (const key of gone) headers.delete(key)
       for (const [key, value] of added) headers.set(key, value)
+      const table = given.headers !== undefined || added.size > 0 ? { headers } : {}
       const { expiration: _, timestamp: __, ...kept } = given
       assert.deepEqual(decodeContentHeader(edited), {
         bodySize: 10,
-        properties: { ...kept, headers, replyTo: 'there' },
+        properties: { ...kept, ...table, replyTo: 'there' },
       })
     }),
     { numRuns: 300 },

@@ -71,7 +71,8 @@ export class ContentHeaderView {
   /**
    * Throws `AmqpFrameError`: FRAME_ERROR for a payload that can't be one, UNEXPECTED_FRAME for a
    * header of another class, SYNTAX_ERROR for properties that are not well-formed to their last
-   * octet (RabbitMQ fails there with 541, when it looks at them at all). After a throw the view must not be asked.
+   * octet (RabbitMQ fails there with 541, when it looks at them at all). After a throw the view
+   * must not be asked.
    */
   read(bytes: Buffer, start: number, end: number): void {
     checkFixedPart(bytes, start, end)

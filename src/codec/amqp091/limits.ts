@@ -1,4 +1,4 @@
-/** Octets around a payload: type, channel and size in front, the frame end behind (section 4.2.3). */
+/** Octets around a payload (section 4.2.3): type, channel, size in front, frame end behind. */
 export const FRAME_OVERHEAD_BYTES = 8
 
 /** Octets in front of a payload: type (1), channel (2), payload size (4). */
@@ -16,7 +16,7 @@ export const FRAME_SIZE_BEFORE_TUNE = 8192
 /** What RabbitMQ offers in tune; every client copes with it. */
 export const FRAME_SIZE_MAX_DEFAULT = 131_072
 
-/** Stands for `frame_max` 0 ("no limit"): a header's 32-bit size must never decide on our memory. */
+/** Stands for `frame_max` 0 ("no limit"): a peer's 32-bit size must never decide on our memory. */
 export const FRAME_SIZE_HARD_MAX: number = 16 * 1024 * 1024
 
 /** Tables and arrays nest this deep at most; x-death takes three. It bounds our recursion. */
