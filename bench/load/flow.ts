@@ -1,0 +1,163 @@
+import { availableParallelism } from 'node:os'
+import { nowMs, sleep } from './clock.ts'
+import type { ConsumeResult } from './consumer.ts'
+import type { Latencies } from './histogram.ts'
+import { cpuSeconds, machineCpuSeconds } from './process-stats.ts'
+import type { PublishResult } from './publisher.ts'
+import { rateBetween } from './sampler.ts'
+import type { Metrics, Target } from './target.ts'
+import { countReady, declareTopology, deleteTopology } from './topology.ts'
+import { WorkerProcess } from './worker-process.ts'
+
+export interface FlowOptions {
+  readonly bodyBytes: number
+  readonly window: number
+  readonly queueCount: number
+  readonly fanOut: boolean
+  /** Messages a second, 0 for as many as possible. */
+  readonly rate: number
+  readonly seconds: number
+  /** Default: no limit but time. */
+  readonly count?: number
+}
+
+const PREFETCH = 5_000
+/** Left out of the rate: compilers warm up, files are opened. */
+const WARM_UP_MS = 1_000
+const READY_TIMEOUT_MS = 10_000
+
+/**
+ * One publisher process with confirms and one consumer process with acks, at once.
+ *
+ * The rate is what the consumer got between warm-up and the last publish. Throws unless every
+ * message was confirmed and came exactly once to every queue it was for.
+ */
+export async function runFlow(target: Target, options: FlowOptions): Promise<Metrics> {
+  const { endpoint, pid } = target.server
+  const { queueArguments } = target
+  const topology = await declareTopology(endpoint, { ...options, queueArguments })
+  const fanOut = options.fanOut ? options.queueCount : 1
+  await using consumer = await WorkerProcess.start({
+    role: 'consume',
+    ...endpoint,
+    queues: topology.queues,
+    prefetch: Math.max(10, Math.floor(PREFETCH / (options.fanOut ? options.queueCount : 1))),
+    checkOrder: options.queueCount === 1,
+    measureLatency: options.rate > 0,
+    holdFirst: false,
+  })
+  await using publisher = await WorkerProcess.start({
+    role: 'publish',
+    ...endpoint,
+    exchange: topology.exchange,
+    routingKeys: topology.routingKeys,
+    bodyBytes: options.bodyBytes,
+    window: options.window,
+    count: options.count ?? Number.MAX_SAFE_INTEGER,
+    seconds: options.seconds,
+    rate: options.rate,
+  })
+  const cpu = new CpuMeter([pid, publisher.pid, consumer.pid])
+  const published = await publisher.tell<PublishResult>({ command: 'run' })
+  const expected = published.published * fanOut
+  const consumed = await consumer.tell<ConsumeResult>({ command: 'finish', expected })
+  const cpuMetrics = cpu.metrics(consumed.consumed)
+  checkCounts(published, consumed, fanOut)
+  await expectReady(target, topology.queues, 0)
+  await deleteTopology(endpoint, topology)
+  // The copies of a fan-out come long after their one publish, so its whole time counts.
+  const fromMs = published.startMs + (options.fanOut ? 0 : WARM_UP_MS)
+  const toMs = options.fanOut ? consumed.endMs : published.endMs
+  return {
+    messages: consumed.consumed,
+    'consumed/s': rateBetween(consumed.samples, fromMs, toMs),
+    'confirmed/s': rateBetween(published.samples, fromMs, published.endMs),
+    ...latencyMetrics('delivery', consumed.latencies),
+    ...latencyMetrics('confirm', published.confirmLatencies),
+    ...cpuMetrics,
+  }
+}
+
+/** Throws unless published = confirmed and every copy was consumed once. */
+export function checkCounts(
+  published: PublishResult,
+  consumed: ConsumeResult,
+  fanOut: number,
+): void {
+  const expected = published.published * fanOut
+  if (published.confirmed !== published.published) {
+    throw new Error(`${published.published} published, but ${published.confirmed} confirmed`)
+  }
+  if (consumed.consumed !== expected) {
+    throw new Error(`${expected} to consume, but ${consumed.consumed} came`)
+  }
+  if (consumed.sequenceSum !== published.sequenceSum * fanOut) {
+    throw new Error('the right number of messages, but not the ones that were published')
+  }
+  if (consumed.redelivered > 0) throw new Error(`${consumed.redelivered} were redelivered`)
+}
+
+/** Waits until the queues hold so many: a broker may count late, or still be starting. */
+export async function expectReady(
+  target: Target,
+  queues: readonly string[],
+  expected: number,
+): Promise<void> {
+  const deadline = nowMs() + READY_TIMEOUT_MS
+  for (;;) {
+    let found: string
+    try {
+      const ready = await countReady(target.server.endpoint, queues)
+      if (ready === expected) return
+      found = `the broker counts ${ready}`
+    } catch (error) {
+      found = (error as Error).message
+    }
+    if (nowMs() > deadline) {
+      throw new Error(`${expected} messages should stand in the queues: ${found}`)
+    }
+    await sleep(20)
+  }
+}
+
+function latencyMetrics(name: string, latencies: Latencies | null): Metrics {
+  if (latencies === null) return {}
+  return {
+    [`${name} p50 ms`]: latencies.p50Ms,
+    [`${name} p99 ms`]: latencies.p99Ms,
+    [`${name} p99.9 ms`]: latencies.p999Ms,
+    [`${name} max ms`]: latencies.maxMs,
+  }
+}
+
+/** CPU of broker, publisher and consumer, and how much of the machine others used meanwhile. */
+class CpuMeter {
+  readonly #pids: readonly (number | null)[]
+  readonly #before: readonly number[]
+  readonly #startMs: number = nowMs()
+
+  constructor(pids: readonly (number | null)[]) {
+    this.#pids = pids
+    this.#before = this.#read()
+  }
+
+  metrics(messageCount: number): Metrics {
+    const used = this.#read().map((seconds, index) => seconds - (this.#before[index] ?? 0))
+    const [machine = 0, driver = 0, broker = 0, publisher = 0, consumer = 0] = used
+    const perMessage = 1e6 / Math.max(1, messageCount)
+    const capacity = (availableParallelism() * (nowMs() - this.#startMs)) / 1000
+    const others = machine - driver - broker - publisher - consumer
+    return {
+      'broker CPU µs/message': broker * perMessage,
+      'publisher CPU µs/message': publisher * perMessage,
+      'consumer CPU µs/message': consumer * perMessage,
+      // Above a few per cent the run shared the machine and says little.
+      'other CPU %': (100 * others) / capacity,
+    }
+  }
+
+  #read(): readonly number[] {
+    const { user, system } = process.cpuUsage()
+    return [machineCpuSeconds(), (user + system) / 1e6, ...this.#pids.map(cpuSeconds)]
+  }
+}

@@ -1,0 +1,13 @@
+import type { Server } from './server.ts'
+
+/** A broker together with the kind of queue to use on it. */
+export interface Target {
+  readonly name: string
+  readonly server: Server
+  /** It is what the broker under test is compared with. */
+  readonly isPeer: boolean
+  readonly queueArguments: Readonly<Record<string, string | number>>
+}
+
+/** Named numbers, the unit last in the name. */
+export type Metrics = Readonly<Record<string, number>>

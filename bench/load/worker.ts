@@ -1,0 +1,64 @@
+/** The publisher or consumer process: does what `WorkerProcess` in the driver tells it. */
+import { churn, IdleConnections, type ChurnSpec, type IdleSpec } from './churn.ts'
+import { Consumer, type ConsumeSpec } from './consumer.ts'
+import { Publisher, type PublishSpec } from './publisher.ts'
+
+export type WorkerSpec = PublishSpec | ConsumeSpec | ChurnSpec | IdleSpec
+
+export type WorkerCommand =
+  | { readonly command: 'prepare'; readonly spec: WorkerSpec }
+  /** Publish, churn or close the idle connections; the answer holds the result. */
+  | { readonly command: 'run' }
+  /** Consume until `expected` messages were seen; the answer holds the result. */
+  | { readonly command: 'finish'; readonly expected: number }
+  | { readonly command: 'release' }
+
+export interface WorkerAnswer {
+  readonly error: string | null
+  readonly result: unknown
+}
+
+let consumer: Consumer | null = null
+let run: () => Promise<unknown> = () => Promise.reject(new Error('nothing is prepared'))
+
+async function prepare(spec: WorkerSpec): Promise<void> {
+  switch (spec.role) {
+    case 'publish': {
+      const publisher = await Publisher.open(spec)
+      run = () => publisher.run()
+      return
+    }
+    case 'consume':
+      consumer = await Consumer.open(spec)
+      return
+    case 'churn':
+      run = () => churn(spec)
+      return
+    case 'idle': {
+      const idle = await IdleConnections.open(spec)
+      run = () => idle.close()
+    }
+  }
+}
+
+function obey(command: WorkerCommand): Promise<unknown> {
+  switch (command.command) {
+    case 'prepare':
+      return prepare(command.spec)
+    case 'run':
+      return run()
+    case 'finish':
+      return consumer?.finish(command.expected) ?? Promise.reject(new Error('not a consumer'))
+    case 'release':
+      return consumer?.release() ?? Promise.resolve()
+  }
+}
+
+process.on('message', (command: WorkerCommand) => {
+  obey(command).then(
+    (result) => process.send?.({ error: null, result } satisfies WorkerAnswer),
+    (error: Error) => process.send?.({ error: error.message, result: null } satisfies WorkerAnswer),
+  )
+})
+// The driver is gone, so there is nobody left to load a broker for.
+process.on('disconnect', () => process.exit(1))
