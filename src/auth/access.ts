@@ -1,0 +1,44 @@
+/** The refusals of permission checks, in RabbitMQ's words. */
+import { BrokerError } from '../model/errors.ts'
+import type { PermissionKind, TopicQuestion } from './permission-table.ts'
+import type { UserStore } from './user-store.ts'
+
+/** The default exchange has no name; permissions call it so. */
+const DEFAULT_EXCHANGE_NAME = 'amq.default'
+
+export interface AccessQuestion {
+  readonly user: string
+  readonly vhost: string
+  readonly resource: 'exchange' | 'queue'
+  readonly name: string
+  readonly kind: PermissionKind
+}
+
+/** Throws `ACCESS_REFUSED`. */
+export function requirePermission(users: UserStore, question: AccessQuestion): void {
+  const { user, vhost, resource, kind } = question
+  const name =
+    resource === 'exchange' && question.name === '' ? DEFAULT_EXCHANGE_NAME : question.name
+  if (users.allowed(user, vhost, name, kind)) return
+  throw new BrokerError(
+    'ACCESS_REFUSED',
+    `${kind} access to ${resource} '${name}' in vhost '${vhost}' refused for user '${user}'`,
+  )
+}
+
+/** Throws `ACCESS_REFUSED`. Asked beside `requirePermission` when topic exchanges are used. */
+export function requireTopicPermission(users: UserStore, question: TopicQuestion): void {
+  if (users.topicAllowed(question)) return
+  const { user, vhost, exchange, routingKey, kind } = question
+  throw new BrokerError(
+    'ACCESS_REFUSED',
+    `${kind} access to topic '${routingKey}' in exchange '${exchange}' in vhost '${vhost}' ` +
+      `refused for user '${user}'`,
+  )
+}
+
+/** Throws `NOT_ALLOWED`. */
+export function requireVhost(users: UserStore, user: string, vhost: string): void {
+  if (users.mayEnter(user, vhost)) return
+  throw new BrokerError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'`)
+}

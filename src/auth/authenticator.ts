@@ -1,0 +1,89 @@
+import type { Clock } from '../lib/clock.ts'
+import { BrokerError } from '../model/errors.ts'
+import type { Credentials, Peer } from './credentials.ts'
+import { LOGINS_DELAYED_MAX, USER_NAME_LENGTH_MAX } from './limits.ts'
+import { LoginThrottle } from './login-throttle.ts'
+import type { User, UserStore } from './user-store.ts'
+
+export interface AuthenticatorOptions {
+  readonly clock: Clock
+  /** Users who may log in from this machine only. Default: guest. */
+  readonly loopbackUsers?: readonly string[]
+}
+
+const LOOPBACK_USERS: readonly string[] = ['guest']
+
+/** Turns credentials into a user, or into a refusal that tells a stranger nothing. */
+export class Authenticator {
+  readonly #users: UserStore
+  readonly #clock: Clock
+  readonly #loopbackUsers: ReadonlySet<string>
+  readonly #throttle: LoginThrottle
+  #delayedCount = 0
+
+  constructor(users: UserStore, options: AuthenticatorOptions) {
+    this.#users = users
+    this.#clock = options.clock
+    this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
+    this.#throttle = new LoginThrottle(options.clock)
+  }
+
+  /**
+   * Throws `ACCESS_REFUSED` with the same words whatever was wrong: the reason is the message of
+   * `cause`, for the log. Takes its time after failures. `UNAVAILABLE` when overrun.
+   */
+  async login(credentials: Credentials, peer: Peer): Promise<User> {
+    const { mechanism, username } = credentials
+    // What is too long to be a name is not worth remembering.
+    if (username.length > USER_NAME_LENGTH_MAX) {
+      throw refusal(mechanism, `the user name has ${username.length} characters`)
+    }
+    await this.#wait(credentials, peer)
+    const reason = await this.#reasonAgainst(credentials, peer)
+    const user = this.#users.get(username)
+    if (reason !== null || user === null) {
+      this.#throttle.failed(username, peer.address)
+      throw refusal(mechanism, reason ?? `user '${username}' was removed`)
+    }
+    this.#throttle.succeeded(username, peer.address)
+    return { name: user.name, tags: user.tags }
+  }
+
+  async #wait({ mechanism, username }: Credentials, peer: Peer): Promise<void> {
+    const waitMs = this.#throttle.admit(username, peer.address)
+    if (waitMs === 0) return
+    if (waitMs === null || this.#delayedCount >= LOGINS_DELAYED_MAX) {
+      const who = `user '${username}' from ${peer.address}`
+      throw refusal(mechanism, `${who} failed too often and was not looked at`)
+    }
+    this.#delayedCount += 1
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#clock.setTimer(waitMs, resolve)
+    await promise
+    this.#delayedCount -= 1
+  }
+
+  async #reasonAgainst(credentials: Credentials, peer: Peer): Promise<string | null> {
+    const { username, password } = credentials
+    if (password === null) {
+      const name = peer.certificateName ?? null
+      if (name === null || name !== username) return 'the peer has no certificate for that name'
+      if (this.#users.get(username) === null) return `no user '${username}'`
+    } else if (!(await this.#users.verifyPassword(username, password))) {
+      return `user '${username}' - invalid credentials`
+    }
+    if (!peer.loopback && this.#loopbackUsers.has(username)) {
+      return `user '${username}' can only connect via localhost`
+    }
+    return null
+  }
+}
+
+function refusal(mechanism: string, reason: string): BrokerError {
+  return new BrokerError(
+    'ACCESS_REFUSED',
+    `Login was refused using authentication mechanism ${mechanism}. ` +
+      'For details see the broker logfile.',
+    { cause: new Error(reason) },
+  )
+}

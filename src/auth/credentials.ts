@@ -1,0 +1,25 @@
+/** What a peer says of itself. */
+export interface PasswordCredentials {
+  /** For the refusal: `PLAIN`, or whatever carried the password. */
+  readonly mechanism: string
+  readonly username: string
+  readonly password: string
+}
+
+/** What the peer's certificate says. */
+export interface CertificateCredentials {
+  readonly mechanism: 'EXTERNAL'
+  readonly username: string
+  readonly password: null
+}
+
+export type Credentials = PasswordCredentials | CertificateCredentials
+
+/** What the socket says. */
+export interface Peer {
+  readonly address: string
+  /** Whether the connection comes from this machine. */
+  readonly loopback: boolean
+  /** The name in the client certificate that TLS verified. */
+  readonly certificateName?: string | null
+}

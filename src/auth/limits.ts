@@ -1,0 +1,52 @@
+/** What one verification of a password costs; see `scrypt` in node:crypto. */
+export interface ScryptCost {
+  /** Rounds are 2 to this power; with `blockSize` 8 each one takes 1 KiB of memory. */
+  readonly log2Rounds: number
+  readonly blockSize: number
+  readonly parallelism: number
+}
+
+/** 32 MiB and some 60 ms on a small machine: dear to guess with, bearable for a login. */
+export const PASSWORD_COST: ScryptCost = { log2Rounds: 15, blockSize: 8, parallelism: 1 }
+
+/** Everybody knows the password of the first user, so hiding it would only slow the start. */
+export const KNOWN_PASSWORD_COST: ScryptCost = { log2Rounds: 10, blockSize: 8, parallelism: 1 }
+
+/** A stored hash may ask for no more than this: 1 GiB. */
+export const LOG2_ROUNDS_MAX = 20
+
+/** Hashing shares Node's four worker threads with the disk; half of them stay free for it. */
+export const HASHINGS_AT_ONCE_MAX = 2
+
+/** Logins that wait for a thread. Above it they are refused: no client waits a minute. */
+export const HASHINGS_WAITING_MAX = 1000
+
+/** Passwords found right and remembered, so that reconnecting costs no hashing. */
+export const VERIFICATIONS_CACHED_MAX = 10_000
+
+/** Room for a token of an identity provider. */
+export const PASSWORD_BYTES_MAX = 16_384
+
+export const USER_NAME_LENGTH_MAX = 255
+
+/** Names remembered for each user, virtual host and kind of permission; more start afresh. */
+export const PERMISSION_NAMES_CACHED_MAX = 1000
+
+/** Pairs of user and address whose failures are remembered; the oldest is forgotten first. */
+export const FAILURES_REMEMBERED_MAX = 10_000
+
+/** So many wrong passwords are nobody's attack. */
+export const FAILURES_FREE = 3
+
+/** The first delay; each further failure doubles it. */
+export const FAILURE_DELAY_MS_MIN = 250
+export const FAILURE_DELAY_MS_MAX = 5000
+
+/** An attempt that would have to wait longer is refused unseen. */
+export const FAILURE_WAIT_MS_MAX = 10_000
+
+/** Failures are forgotten when none was added for so long. */
+export const FAILURE_MEMORY_MS = 900_000
+
+/** Logins held back at one time, over all users; above it they are refused unseen. */
+export const LOGINS_DELAYED_MAX = 1000

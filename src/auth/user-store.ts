@@ -1,0 +1,321 @@
+import type { RandomSource } from '../lib/random.ts'
+import { BrokerError } from '../model/errors.ts'
+import {
+  KNOWN_PASSWORD_COST,
+  PASSWORD_BYTES_MAX,
+  type ScryptCost,
+  USER_NAME_LENGTH_MAX,
+} from './limits.ts'
+import { PasswordVerifier } from './password-verifier.ts'
+import { PermissionTable } from './permission-table.ts'
+import type {
+  PermissionKind,
+  Permissions,
+  TopicPermissions,
+  TopicQuestion,
+  UserPermissions,
+  UserTopicPermissions,
+} from './permission-table.ts'
+import {
+  clearPermissionsOp,
+  clearTopicPermissionsOp,
+  initialisedOp,
+  loadAuth,
+  permissionsOp,
+  removeUserOp,
+  type AuthKv,
+  type AuthKvOp,
+  type StoredUser,
+  topicPermissionsOp,
+  userOp,
+} from './user-records.ts'
+
+export interface User {
+  readonly name: string
+  /** What the user may do beside messaging: `administrator`, `management`, `monitoring` ... */
+  readonly tags: readonly string[]
+}
+
+export interface UserStoreOptions {
+  readonly random: RandomSource
+  /** What hashing a password costs; tests take less. */
+  readonly scrypt?: ScryptCost
+}
+
+/** The user that RabbitMQ's clients try when told nothing; only good for loopback. */
+const FIRST_USER = 'guest'
+const FIRST_PASSWORD = 'guest'
+const FIRST_VHOST = '/'
+const EVERYTHING: Permissions = { configure: '.*', write: '.*', read: '.*' }
+
+/**
+ * Users and permissions, read once and kept in memory; every change is stored before it holds.
+ *
+ * Changes go one after the other. Checks are synchronous and cached, passwords are verified on
+ * worker threads.
+ */
+export class UserStore {
+  readonly #kv: AuthKv
+  readonly #verifier: PasswordVerifier
+  readonly #users = new Map<string, StoredUser>()
+  readonly #permissions = new PermissionTable()
+  readonly #listeners = new Set<(userName: string) => void>()
+  #version = 0
+  #lastChange: Promise<unknown> = Promise.resolve()
+
+  private constructor(kv: AuthKv, options: UserStoreOptions) {
+    this.#kv = kv
+    this.#verifier = new PasswordVerifier(options.random, options.scrypt)
+  }
+
+  /** Creates user guest with password guest in a store that never had users. */
+  static async open(kv: AuthKv, options: UserStoreOptions): Promise<UserStore> {
+    const store = new UserStore(kv, options)
+    const stored = await loadAuth(kv)
+    for (const user of stored.users) store.#users.set(user.name, user)
+    for (const permissions of stored.permissions) store.#permissions.set(permissions)
+    for (const permissions of stored.topicPermissions) store.#permissions.setTopic(permissions)
+    if (!stored.initialised) await store.#initialise()
+    return store
+  }
+
+  /** Grows with every change: what callers derived from users or permissions is stale then. */
+  get version(): number {
+    return this.#version
+  }
+
+  get(name: string): User | null {
+    return this.#users.get(name) ?? null
+  }
+
+  list(): readonly User[] {
+    return Array.from(this.#users.values(), ({ name, tags }) => ({ name, tags }))
+  }
+
+  /** Without a password the user can log in by certificate only. Refuses a name that is taken. */
+  async add(name: string, password: string | null, tags: readonly string[]): Promise<void> {
+    checkUserName(name)
+    const passwordHash = password === null ? null : await this.#hash(password)
+    await this.#change(name, () => {
+      if (this.#users.has(name)) {
+        throw new BrokerError('PRECONDITION_FAILED', `user '${name}' already exists`)
+      }
+      const user = { name, passwordHash, tags: checkedTags(tags) }
+      return { ops: [{ ...userOp(user), expect: 0 }], apply: () => this.#users.set(name, user) }
+    })
+  }
+
+  async setPassword(name: string, password: string | null): Promise<void> {
+    this.#require(name)
+    const passwordHash = password === null ? null : await this.#hash(password)
+    await this.#replace(name, (user) => ({ ...user, passwordHash }))
+  }
+
+  async setTags(name: string, tags: readonly string[]): Promise<void> {
+    const checked = checkedTags(tags)
+    await this.#replace(name, (user) => ({ ...user, tags: checked }))
+  }
+
+  /** Removes the user with its permissions. */
+  async remove(name: string): Promise<void> {
+    await this.#change(name, () => {
+      this.#require(name)
+      const ops = [removeUserOp(name)]
+      for (const { vhost } of this.listPermissions({ user: name })) {
+        ops.push(clearPermissionsOp(name, vhost))
+      }
+      for (const permissions of this.#permissions.listTopic()) {
+        if (permissions.user === name) ops.push(clearTopicPermissionsOp(permissions))
+      }
+      return {
+        ops,
+        apply: () => {
+          this.#users.delete(name)
+          this.#permissions.removeUser(name)
+        },
+      }
+    })
+  }
+
+  /** Lets the user into the virtual host. Refuses patterns that are no regular expressions. */
+  async setPermissions(user: string, vhost: string, permissions: Permissions): Promise<void> {
+    const { configure, write, read } = permissions
+    const record: UserPermissions = { user, vhost, configure, write, read }
+    // Tried on a table of its own, since what is stored must be readable at the next start.
+    new PermissionTable().set(record)
+    await this.#change(user, () => {
+      this.#require(user)
+      return { ops: [permissionsOp(record)], apply: () => this.#permissions.set(record) }
+    })
+  }
+
+  async clearPermissions(user: string, vhost: string): Promise<void> {
+    await this.#change(user, () => ({
+      ops: [clearPermissionsOp(user, vhost)],
+      apply: () => this.#permissions.clear(user, vhost),
+    }))
+  }
+
+  listPermissions(filter: { user?: string; vhost?: string } = {}): readonly UserPermissions[] {
+    const { user, vhost } = filter
+    return [...this.#permissions.list()].filter(
+      (entry) =>
+        (user === undefined || entry.user === user) &&
+        (vhost === undefined || entry.vhost === vhost),
+    )
+  }
+
+  /** Narrows what the user may do with one exchange by routing key. */
+  async setTopicPermissions(
+    user: string,
+    place: { readonly vhost: string; readonly exchange: string },
+    permissions: TopicPermissions,
+  ): Promise<void> {
+    const { write, read } = permissions
+    const record: UserTopicPermissions = { user, ...place, write, read }
+    new PermissionTable().setTopic(record)
+    await this.#change(user, () => {
+      this.#require(user)
+      return { ops: [topicPermissionsOp(record)], apply: () => this.#permissions.setTopic(record) }
+    })
+  }
+
+  /** Without an exchange: for all of them. */
+  async clearTopicPermissions(
+    user: string,
+    place: { readonly vhost: string; readonly exchange?: string },
+  ): Promise<void> {
+    const { vhost, exchange } = place
+    await this.#change(user, () => {
+      const cleared = this.listTopicPermissions().filter(
+        (entry) =>
+          entry.user === user &&
+          entry.vhost === vhost &&
+          (exchange === undefined || entry.exchange === exchange),
+      )
+      return {
+        ops: cleared.map(clearTopicPermissionsOp),
+        apply: () => this.#permissions.clearTopic(user, vhost, exchange),
+      }
+    })
+  }
+
+  listTopicPermissions(): readonly UserTopicPermissions[] {
+    return [...this.#permissions.listTopic()]
+  }
+
+  /** Forgets every permission for a virtual host that is gone. */
+  async removeVhost(vhost: string): Promise<void> {
+    const names = new Set<string>()
+    for (const { user } of this.listPermissions({ vhost })) names.add(user)
+    for (const entry of this.listTopicPermissions()) {
+      if (entry.vhost === vhost) names.add(entry.user)
+    }
+    for (const user of names) {
+      await this.clearPermissions(user, vhost)
+      await this.clearTopicPermissions(user, { vhost })
+    }
+  }
+
+  /** Takes as long for a user that does not exist. Rejects with `UNAVAILABLE` when overrun. */
+  async verifyPassword(name: string, password: string): Promise<boolean> {
+    const hash = this.#users.get(name)?.passwordHash ?? null
+    if (password === '' || Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return false
+    if (hash === null) return this.#verifier.verifyNobody(password)
+    const right = await this.#verifier.verify(password, hash)
+    // The password may have been changed while it was verified.
+    return right && this.#users.get(name)?.passwordHash === hash
+  }
+
+  /** Whether the user has any permission in the virtual host. */
+  mayEnter(user: string, vhost: string): boolean {
+    return this.#permissions.mayEnter(user, vhost)
+  }
+
+  allowed(user: string, vhost: string, name: string, kind: PermissionKind): boolean {
+    return this.#permissions.allowed(user, vhost, name, kind)
+  }
+
+  /** True where no topic permissions are set for that user, virtual host and exchange. */
+  topicAllowed(question: TopicQuestion): boolean {
+    return this.#permissions.topicAllowed(question)
+  }
+
+  /** Called with the user's name after each change. The function returned ends that. */
+  onChange(listener: (userName: string) => void): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  async #initialise(): Promise<void> {
+    const passwordHash = await this.#verifier.hash(FIRST_PASSWORD, KNOWN_PASSWORD_COST)
+    const user: StoredUser = { name: FIRST_USER, passwordHash, tags: ['administrator'] }
+    const permissions: UserPermissions = { user: FIRST_USER, vhost: FIRST_VHOST, ...EVERYTHING }
+    await this.#kv.commit([initialisedOp(), userOp(user), permissionsOp(permissions)])
+    this.#users.set(user.name, user)
+    this.#permissions.set(permissions)
+  }
+
+  async #replace(name: string, replaced: (user: StoredUser) => StoredUser): Promise<void> {
+    await this.#change(name, () => {
+      const user = replaced(this.#require(name))
+      return { ops: [userOp(user)], apply: () => this.#users.set(name, user) }
+    })
+  }
+
+  /** Runs after all changes asked for before: each sees what the last one left. */
+  async #change(
+    userName: string,
+    plan: () => { readonly ops: readonly AuthKvOp[]; readonly apply: () => void },
+  ): Promise<void> {
+    const changed = this.#lastChange.then(async () => {
+      const { ops, apply } = plan()
+      if (ops.length > 0) await this.#kv.commit(ops)
+      apply()
+      this.#version += 1
+    })
+    // A change that failed is its caller's matter and must not stop the next one.
+    this.#lastChange = changed.catch(() => undefined)
+    await changed
+    for (const listener of this.#listeners) listener(userName)
+  }
+
+  async #hash(password: string): Promise<string> {
+    const size = Buffer.byteLength(password)
+    if (size === 0 || size > PASSWORD_BYTES_MAX) {
+      throw new BrokerError(
+        'PRECONDITION_FAILED',
+        `a password has 1 to ${PASSWORD_BYTES_MAX} bytes, this one has ${size}`,
+      )
+    }
+    return this.#verifier.hash(password)
+  }
+
+  #require(name: string): StoredUser {
+    const user = this.#users.get(name)
+    if (user === undefined) throw new BrokerError('NOT_FOUND', `no user '${name}'`)
+    return user
+  }
+}
+
+function checkUserName(name: string): void {
+  if (name === '' || name.length > USER_NAME_LENGTH_MAX || !name.isWellFormed()) {
+    throw new BrokerError(
+      'PRECONDITION_FAILED',
+      `a user name has 1 to ${USER_NAME_LENGTH_MAX} characters, this one has ${name.length}`,
+    )
+  }
+}
+
+function checkedTags(tags: readonly string[]): readonly string[] {
+  for (const tag of tags) {
+    if (/^[\w-]{1,64}$/.test(tag)) continue
+    throw new BrokerError(
+      'PRECONDITION_FAILED',
+      `a tag has 1 to 64 letters, digits, '_' or '-', not '${tag}'`,
+    )
+  }
+  return [...new Set(tags)]
+}
