@@ -109,6 +109,7 @@ const REFUSED = [
   ['with a second flag word', '003c0000 0000000000000000 0001', 'SYNTAX_ERROR'],
   ['with a flag of no property', '003c0000 0000000000000000 0002', 'SYNTAX_ERROR'],
   ['with a text beyond its end', '003c0000 0000000000000000 8000 0561', 'SYNTAX_ERROR'],
+  ['with a text one octet too long', '003c0000 0000000000000000 8000 0261', 'SYNTAX_ERROR'],
   ['with no text', '003c0000 0000000000000000 8000', 'SYNTAX_ERROR'],
   ['with a table beyond its end', '003c0000 0000000000000000 2000 000000ff', 'SYNTAX_ERROR'],
   ['with a broken table', '003c0000 0000000000000000 2000 00000003016b7a', 'SYNTAX_ERROR'],
@@ -120,6 +121,9 @@ for (const [what, hex, code] of REFUSED) {
   test(`a content header ${what} is refused`, () => {
     const payload = Buffer.from(hex.replaceAll(' ', ''), 'hex')
     assert.throws(() => decodeContentHeader(payload), { name: 'AmqpFrameError', code })
+    const followed = Buffer.concat([payload, Buffer.alloc(9, 1)])
+    const read = (): unknown => decodeContentHeader(followed, 0, payload.length)
+    assert.throws(read, { name: 'AmqpFrameError', code })
   })
 }
 

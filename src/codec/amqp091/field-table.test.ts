@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { fieldTables, fieldValues } from '../../../test/support/amqp-field-arbitraries.ts'
 import {
@@ -172,6 +173,46 @@ test('any octets are decoded or refused with AmqpFrameError, and re-encode stabl
     }),
     { numRuns: 2000 },
   )
+})
+
+/** What comes of `decode`, as text: a value or a refusal. */
+function outcome(decode: () => unknown): string {
+  try {
+    return inspect(decode(), { depth: null })
+  } catch (error) {
+    return String(error)
+  }
+}
+
+// What stands behind a table is somebody else's: the next argument, or another client's message.
+test('octets outside of the window never matter', () => {
+  fc.assert(
+    fc.property(
+      fieldTables,
+      fc.nat(),
+      fc.integer({ min: -2, max: 2 }),
+      fc.nat(255),
+      (table, place, step, other) => {
+        const wire = encodeFieldTable(table)
+        // Sizes and lengths that are off by one or two are the ones that reach across the end.
+        const at = place % wire.length
+        wire[at] = wire[at]! + step
+        const apart = outcome(() => decodeFieldTable(Buffer.from(wire)))
+        const pool = Buffer.alloc(wire.length + 20, other)
+        pool.set(wire, 10)
+        assert.equal(
+          outcome(() => decodeFieldTable(pool, 10, 10 + wire.length)),
+          apart,
+        )
+      },
+    ),
+    { numRuns: 1000 },
+  )
+  // One octet too many, which only the octet behind the window could give.
+  for (const hex of ['00000008016b530000000261', '00000009016b41000000035656']) {
+    const wire = Buffer.from(`${hex}56`, 'hex')
+    assert.throws(() => decodeFieldTable(wire, 0, wire.length - 1), AmqpFrameError)
+  }
 })
 
 test('one flipped octet in a table never breaks out of it', () => {

@@ -279,6 +279,15 @@ test('random octets throw nothing but AmqpFrameError and keep no more than the l
   )
 })
 
+test('one large frame that was cut costs no memory afterwards', () => {
+  const wire = encode({ type: 'header', channel: 1, payload: Buffer.alloc(100_000) })
+  const parser = new FrameParser(new Recorder(), 131_072)
+  parser.push(wire, 0, 50_000)
+  assert.ok(parser.roomBytes >= 100_000)
+  parser.push(wire, 50_000)
+  assert.ok(parser.roomBytes <= 8192)
+})
+
 test('a body of many reads is handed on and never kept', () => {
   const payload = Buffer.alloc(100_000, 7)
   const wire = encode({ type: 'body', channel: 1, payload })

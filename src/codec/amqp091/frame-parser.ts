@@ -71,6 +71,11 @@ export class FrameParser {
     return this.#keptBytes
   }
 
+  /** Octets of memory held for frames that reads cut, now or for the next one. */
+  get roomBytes(): number {
+    return this.#kept.length
+  }
+
   /**
    * Takes a read. Returns the index behind the last octet taken: `end`, unless `pause` was called,
    * and then the rest is to be pushed again later. Throws `AmqpFrameError`, once: after it, and
