@@ -1,5 +1,3 @@
 export { createMatcher } from './create-matcher.ts'
-export type { MatcherOptions } from './create-matcher.ts'
-export type { Binding, Matcher, MatcherKind, MatchInput } from './matcher.ts'
-export { keyText, RoutingKey, splitKey } from './routing-key.ts'
-export type { BindingKey } from './routing-key.ts'
+export type { Matcher, MatcherKind } from './matcher.ts'
+export { RoutingKey } from './routing-key.ts'

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { SeededRandom } from '../../lib/random.ts'
 import { equalHeaderMaps, type HeaderMap, type HeaderValue } from '../../model/header-value.ts'
-import { createMatcher, RoutingKey, splitKey } from './index.ts'
+import { createMatcher, RoutingKey } from './index.ts'
 import type { Matcher, MatcherKind } from './index.ts'
+import { splitKey } from './routing-key.ts'
 
 interface Target {
   readonly name: string
