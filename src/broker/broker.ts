@@ -63,6 +63,12 @@ export class Broker {
     return this.#shards.cycle.ticket
   }
 
+  /** Bytes that queues take on disk and transient ones in memory; streams count their own. */
+  get storedBytes(): number {
+    const { durable, transient, snapshotLog } = this.#shards
+    return durable.log.storedBytes + transient.log.storedBytes + snapshotLog.storedBytes
+  }
+
   /** Tells `listener` when what this turn brought is stored; once per listener and ticket. */
   onCommit(listener: CommitListener): number {
     return this.#shards.cycle.onCommit(listener)
