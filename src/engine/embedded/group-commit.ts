@@ -1,0 +1,390 @@
+import type { Clock } from '../../lib/clock.ts'
+import { DiskError } from '../../storage/disk.ts'
+import { encodeGroup, groupBytes } from '../../storage/entry-format.ts'
+import type { EntryPlace } from '../../storage/entry-format.ts'
+import type { JournalPart } from '../../storage/journal.ts'
+import type { JournalWriter } from '../../storage/journal-writer.ts'
+import type { CommitLevel, Done, EngineError } from '../contract.ts'
+import { later } from '../../lib/later.ts'
+import type { DurableLog } from './durable-log.ts'
+import { closedError, toEngineError } from './engine-errors.ts'
+import { FULL_RETRY_MS } from './options.ts'
+
+/** What goes to the disk together and is answered together. */
+interface Group {
+  readonly logs: DurableLog[]
+  readonly dones: Done[]
+  isSynced: boolean
+  /** The logs' listeners know of it. */
+  isAnswered: boolean
+}
+
+/** The part of a group that goes into one log. */
+interface Part {
+  readonly log: DurableLog
+  readonly place: EntryPlace
+  readonly buffers: Buffer[]
+}
+
+export interface GroupHost {
+  readonly clock: Clock
+  readonly journal: JournalWriter
+  readonly journalBytesMax: number
+  /** The device took no more; commits wait and are tried again. */
+  becameFull(error: DiskError): void
+  /** The device broke; nothing can be stored until the engine is opened again. */
+  becameFailed(error: EngineError): void
+  /** The device took so many bytes. */
+  wrote(bytes: number): void
+}
+
+/**
+ * Brings groups onto the disk one after the other; whatever gathers meanwhile is the next group.
+ *
+ * A group that touches one log goes straight into that log's active segment. One that touches
+ * several goes into the journal as one record, so that one sync makes all of it durable at once;
+ * only then do the segments get it, unsynced until the next checkpoint. A segment therefore never
+ * holds a part of a group of which the journal could lose another part.
+ */
+export class GroupCommit {
+  readonly #host: GroupHost
+  #gathering: Group | null = null
+  #flight: Group | null = null
+  #isBusy = false
+  readonly #tasks: (() => Promise<void>)[] = []
+  #failure: EngineError | null = null
+  #group = 1
+  /** What to call instead of waiting on for space; one for each write that waits. */
+  readonly #waits = new Set<() => void>()
+  #isGivingUp = false
+  /** Logs whose active segment got a part of a journal record since it was last synced. */
+  readonly #unsynced = new Set<DurableLog>()
+
+  constructor(host: GroupHost) {
+    this.#host = host
+  }
+
+  get failure(): EngineError | null {
+    return this.#failure
+  }
+
+  /** Groups are numbered from above `group` on: no number is used twice. */
+  skipGroups(group: number): void {
+    this.#group = Math.max(this.#group, group + 1)
+  }
+
+  /** Takes what the logs have staged into the next group. */
+  commit(logs: readonly DurableLog[], level: CommitLevel, done: Done): void {
+    if (this.#failure !== null) {
+      this.#refuse(logs, done, this.#failure)
+      return
+    }
+    if (logs.length === 0) {
+      this.#follow(done)
+      return
+    }
+    this.#gathering ??= { logs: [], dones: [], isSynced: false, isAnswered: false }
+    const group = this.#gathering
+    for (const log of logs) {
+      if (log.gathered.length === 0) group.logs.push(log)
+      log.gather()
+    }
+    if (level === 'synced') group.isSynced = true
+    group.dones.push(done)
+    if (!this.#isBusy) this.#next()
+  }
+
+  /** Runs `task` while no group is in flight, before the ones that gather. */
+  run<T>(task: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#tasks.push(async () => {
+        try {
+          if (this.#failure !== null) throw this.#failure
+          resolve(await task())
+        } catch (error) {
+          reject(toEngineError(error))
+        }
+      })
+      if (!this.#isBusy) this.#next()
+    })
+  }
+
+  /** Like `run`, for work on the disk that must succeed: waits for space, fails the engine. */
+  runStubborn(task: () => Promise<void>): void {
+    this.#tasks.push(async () => void (await this.#stubborn(task)))
+    if (!this.#isBusy) this.#next()
+  }
+
+  /** Syncs every segment and begins the journal again; only between groups. */
+  async checkpoint(): Promise<void> {
+    for (const log of this.#unsynced) {
+      await log.files.sync()
+      this.#unsynced.delete(log)
+    }
+    const { journal } = this.#host
+    if (!journal.isOpen) return
+    await journal.begin()
+    await journal.removeBefore()
+  }
+
+  /** The log is closed or deleted; what the journal holds of it needs no sync any more. */
+  forget(log: DurableLog): void {
+    this.#unsynced.delete(log)
+  }
+
+  /** Stops waiting for space: what waits is answered with `closed`. */
+  giveUp(): void {
+    this.#isGivingUp = true
+    for (const stop of this.#waits) stop()
+  }
+
+  #refuse(logs: readonly DurableLog[], done: Done, failure: EngineError): void {
+    for (const log of logs) log.staged = []
+    later(() => done(failure))
+  }
+
+  /** Answers after everything that was committed before. */
+  #follow(done: Done): void {
+    const ahead = this.#gathering ?? this.#flight
+    if (ahead === null) later(() => done(null))
+    else ahead.dones.push(done)
+  }
+
+  #next(): void {
+    const task = this.#tasks.shift()
+    if (task !== undefined) {
+      this.#isBusy = true
+      void task().finally(() => {
+        this.#isBusy = false
+        this.#next()
+      })
+      return
+    }
+    const group = this.#gathering
+    if (group === null || this.#failure !== null) return
+    this.#isBusy = true
+    this.#gathering = null
+    this.#flight = group
+    for (const log of group.logs) {
+      log.flight = log.gathered
+      log.gathered = []
+    }
+    if (this.#needsPreparation(group)) void this.#prepare(group)
+    else this.#write(group)
+  }
+
+  #needsPreparation(group: Group): boolean {
+    if (group.logs.length > 1) return true
+    return group.logs.some((log) => log.files.needsRoll(groupBytes(log.flight)))
+  }
+
+  async #prepare(group: Group): Promise<void> {
+    for (const log of group.logs) {
+      if (!log.files.needsRoll(groupBytes(log.flight))) continue
+      if (!(await this.#stubborn(() => log.roll()))) return
+    }
+    const { journal, journalBytesMax } = this.#host
+    if (group.logs.length > 1 && (!journal.isOpen || journal.bytes > journalBytesMax)) {
+      const renew = (): Promise<void> => (journal.isOpen ? this.checkpoint() : journal.begin())
+      if (!(await this.#stubborn(renew))) return
+    }
+    this.#write(group)
+  }
+
+  #write(group: Group): void {
+    const number = this.#group++
+    const parts = group.logs.map((log) => this.#encode(log, number))
+    if (parts.length === 1) this.#writeDirect(group, parts[0]!)
+    else this.#writeJournal(group, parts, number)
+  }
+
+  #encode(log: DurableLog, number: number): Part {
+    const place = log.files.place(log.epoch, number)
+    return { log, place, buffers: encodeGroup(log.flight, place) }
+  }
+
+  #writeDirect(group: Group, part: Part): void {
+    this.#writePart(part, () => {
+      if (!group.isSynced) {
+        this.#landed(group)
+        return
+      }
+      const { files } = part.log
+      const { bytes } = files.active
+      files.activeFile.sync((error) => {
+        if (error !== null) {
+          this.fail(error)
+          return
+        }
+        files.synced(bytes)
+        this.#unsynced.delete(part.log)
+        this.#landed(group)
+      })
+    })
+  }
+
+  /** Writes until the device takes it. */
+  #writePart(part: Part, done: () => void): void {
+    const { files } = part.log
+    files.activeFile.write(part.buffers, part.place.position, (error) => {
+      if (error === null) {
+        const before = files.active.bytes
+        files.written(part.log.flight, part.place)
+        this.#host.wrote(files.active.bytes - before)
+        done()
+        return
+      }
+      this.#waitForSpace(
+        error,
+        () => files.activeFile.truncate(part.place.position),
+        () => this.#writePart(part, done),
+      )
+    })
+  }
+
+  #writeJournal(group: Group, parts: readonly Part[], number: number): void {
+    const { journal } = this.#host
+    const records: JournalPart[] = parts.map(({ log, place, buffers }) => ({
+      logId: log.id,
+      baseOffset: log.files.active.baseOffset,
+      position: place.position,
+      buffers,
+    }))
+    const write = (): void => {
+      journal.write(records, number, (error) => {
+        if (error !== null) {
+          this.#waitForSpace(error, () => journal.undo(), write)
+          return
+        }
+        this.#host.wrote(records.length)
+        this.#syncJournal(group, parts)
+      })
+    }
+    write()
+  }
+
+  #syncJournal(group: Group, parts: readonly Part[]): void {
+    // Whoever needs no sync is answered now; the segments must wait for it all the same.
+    if (!group.isSynced) this.#answer(group)
+    this.#host.journal.sync((error) => {
+      if (error !== null) {
+        this.fail(error)
+        return
+      }
+      if (group.isSynced) this.#answer(group)
+      let waiting = parts.length
+      for (const part of parts) {
+        this.#unsynced.add(part.log)
+        this.#writePart(part, () => {
+          if (--waiting === 0) this.#landed(group)
+        })
+      }
+    })
+  }
+
+  /** Tells whoever waits. The entries stay in memory until `#landed`. */
+  #answer(group: Group): void {
+    group.isAnswered = true
+    const waiting = group.dones.splice(0)
+    for (const log of group.logs) {
+      const last = log.flight.at(-1)!
+      log.committedOffset = last.baseOffset + last.count
+    }
+    later(() => tell(waiting, group.logs))
+  }
+
+  #landed(group: Group): void {
+    if (this.#failure !== null) return
+    for (const log of group.logs) log.landed()
+    this.#flight = null
+    this.#isBusy = false
+    // The disk works on the next group while whoever waited for this one is told.
+    this.#next()
+    tell(group.dones.splice(0), group.isAnswered ? [] : group.logs)
+    group.logs[0]!.trimCache()
+  }
+
+  /** False when the engine failed meanwhile. */
+  async #stubborn(task: () => Promise<void>): Promise<boolean> {
+    for (;;) {
+      try {
+        if (this.#failure !== null) return false
+        await task()
+        return true
+      } catch (error) {
+        const isFull = error instanceof DiskError && error.isFull
+        if (!isFull) {
+          this.fail(error)
+          return false
+        }
+        const again = await new Promise<boolean>((resolve) => {
+          this.#waitForSpace(
+            error,
+            () => Promise.resolve(),
+            () => resolve(true),
+            () => resolve(false),
+          )
+        })
+        if (!again) return false
+      }
+    }
+  }
+
+  #waitForSpace(
+    error: DiskError,
+    undo: () => Promise<void>,
+    again: () => void,
+    stopped: () => void = () => {},
+  ): void {
+    if (!error.isFull) {
+      this.fail(error)
+      stopped()
+      return
+    }
+    this.#host.becameFull(error)
+    // What a refused write left half done must never be taken for an entry.
+    undo().then(
+      () => this.#wait(again, stopped),
+      (failure: unknown) => {
+        this.fail(failure)
+        stopped()
+      },
+    )
+  }
+
+  #wait(again: () => void, stopped: () => void): void {
+    const timer = this.#host.clock.setTimer(FULL_RETRY_MS, () => {
+      this.#waits.delete(stop)
+      again()
+    })
+    const stop = (): void => {
+      timer.cancel()
+      this.#waits.delete(stop)
+      this.fail(closedError('the engine was closed while the disk was full: it'))
+      stopped()
+    }
+    this.#waits.add(stop)
+    if (this.#isGivingUp) stop()
+  }
+
+  /** Stores nothing more: whatever waits and whatever comes is answered with the error. */
+  fail(error: unknown): void {
+    const failure = toEngineError(error)
+    if (this.#failure !== null) return
+    this.#failure = failure
+    this.#host.becameFailed(failure)
+    const groups = [this.#flight, this.#gathering]
+    this.#flight = null
+    this.#gathering = null
+    this.#isBusy = false
+    for (const group of groups) {
+      for (const done of group?.dones ?? []) later(() => done(failure))
+    }
+    this.#next()
+  }
+}
+
+function tell(dones: readonly Done[], logs: readonly DurableLog[]): void {
+  for (const done of dones) done(null)
+  for (const log of logs) log.listener?.(log.committedOffset)
+}
