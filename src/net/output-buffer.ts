@@ -45,6 +45,8 @@ export class OutputBuffer {
   at = 0
   /** Bytes handed to the transport since the connection began. */
   writtenBytes = 0
+  /** The socket did not take all of the last write; until `drained`, whoever can should wait. */
+  blocked = false
   readonly #transport: Transport
   readonly #pool: SlabPool
 
@@ -81,6 +83,12 @@ export class OutputBuffer {
     const taken = this.#transport.write(at === buffer.length ? buffer : buffer.subarray(0, at))
     // Otherwise the buffer belongs to the socket until it is written, then to nobody.
     if (taken) this.#pool.give(buffer)
+    else this.blocked = true
+  }
+
+  /** The transport says that everything was taken. */
+  drained(): void {
+    this.blocked = false
   }
 
   /** Lets the buffer go with whatever is in it; for a connection that is over. */

@@ -1,0 +1,678 @@
+import type { Authenticator, User, UserStore } from '../../auth/index.ts'
+import type { Broker, BrokerLog, VirtualHost } from '../../broker/index.ts'
+import {
+  AMQP_0_9_1_HEADER,
+  AmqpFrameError,
+  ContentHeaderView,
+  ContentView,
+  decodeMethod,
+  type FieldTable,
+  type FrameHandler,
+  FrameParser,
+  HEARTBEAT_FRAME,
+  METHOD,
+  methodFrameBytes,
+  type MethodInput,
+  PROTOCOL_HEADER_BYTES,
+  PublishView,
+  recogniseProtocolHeader,
+  REPLY,
+  type ReplyName,
+  replyText,
+  SettleView,
+  writeMethod,
+} from '../../codec/amqp091/index.ts'
+import type { Clock, Timer } from '../../lib/clock.ts'
+import type { RandomSource } from '../../lib/random.ts'
+import type { Turn, TurnTask } from '../../lib/turn.ts'
+import type { ConnectionHandler, PeerInfo, SlabPool, Transport } from '../../net/index.ts'
+import { OutputBuffer } from '../../net/index.ts'
+import { Channel } from './channel.ts'
+import { ClientInfo } from './client-info.ts'
+import { AmqpError, failureOf } from './errors.ts'
+import {
+  type ClientCapabilities,
+  Handshake,
+  type HandshakeHost,
+  NO_CAPABILITIES,
+  type Tuning,
+} from './handshake.ts'
+import { Heartbeat, type HeartbeatTarget } from './heartbeat.ts'
+import { HeldInput, PAUSE, ReadGate } from './input-gate.ts'
+import type { Amqp091Limits } from './limits.ts'
+import type { PublishPath } from './publish-path.ts'
+import { RouteCache } from './route-cache.ts'
+
+/** What all connections of one protocol share. */
+export interface ConnectionShared {
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: BrokerLog
+  readonly limits: Amqp091Limits
+  readonly serverProperties: FieldTable
+  readonly slabs: SlabPool
+  closed(connection: Amqp091Connection): void
+}
+
+type State = 'header' | 'handshake' | 'running' | 'closing' | 'closed'
+
+/** One AMQP 0-9-1 connection: frames in, frames out, and every error in its right place. */
+export class Amqp091Connection
+  implements ConnectionHandler, FrameHandler, TurnTask, HandshakeHost, HeartbeatTarget
+{
+  turnQueued = false
+  readonly id: number
+  readonly peer: PeerInfo
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: BrokerLog
+  readonly limits: Amqp091Limits
+  readonly serverProperties: FieldTable
+  readonly output: OutputBuffer
+  readonly routes: RouteCache
+  readonly connectedAtMs: number
+  readonly client: ClientInfo = new ClientInfo()
+  /** The views of the hot methods: one of each serves all channels. */
+  readonly publishView: PublishView = new PublishView()
+  readonly headerView: ContentHeaderView = new ContentHeaderView()
+  readonly settleView: SettleView = new SettleView()
+  readonly content: ContentView = new ContentView()
+  capabilities: ClientCapabilities = NO_CAPABILITIES
+  tuning: Tuning
+  /** The read that is being parsed; null between reads. */
+  reading: Buffer | null = null
+  /** Octets of bodies that are not complete, over all channels. */
+  partialBytes = 0
+  publishedCount = 0
+  deliveredCount = 0
+  receivedBytes = 0
+  /** The client does not read: consumers wait until it does. */
+  isOutputBlocked = false
+  readonly #shared: ConnectionShared
+  readonly #transport: Transport
+  readonly #turn: Turn
+  readonly #parser: FrameParser
+  readonly #gate: ReadGate
+  readonly #held: HeldInput = new HeldInput()
+  #channels: (Channel | undefined)[] = []
+  #channelCount = 0
+  #state: State = 'header'
+  #handshake: Handshake | null = null
+  #heartbeat: Heartbeat | null = null
+  #timer: Timer | null
+  #user: User | null = null
+  #vhost: VirtualHost | null = null
+  #isHolding = false
+  #openContent: PublishPath | null = null
+  /** The client was told that it is blocked. */
+  #isToldBlocked = false
+  /** Requeued deliveries count as failed attempts, except when it is us who stop. */
+  #countsRequeues = true
+
+  constructor(transport: Transport, shared: ConnectionShared) {
+    this.id = transport.id
+    this.peer = transport.peer
+    this.broker = shared.broker
+    this.users = shared.users
+    this.authenticator = shared.authenticator
+    this.clock = shared.clock
+    this.random = shared.random
+    this.log = shared.log
+    this.limits = shared.limits
+    this.serverProperties = shared.serverProperties
+    this.#shared = shared
+    this.#transport = transport
+    this.#turn = shared.turn
+    this.output = new OutputBuffer(transport, shared.slabs)
+    this.routes = new RouteCache(shared.limits.routesCachedMax)
+    this.#parser = new FrameParser(this)
+    this.#gate = new ReadGate(transport)
+    this.connectedAtMs = shared.clock.now()
+    const { channelMax, frameSizeMax } = shared.limits
+    this.tuning = { channelMax, frameSizeMax, heartbeatSeconds: 0 }
+    this.#timer = shared.clock.setTimer(shared.limits.handshakeTimeoutMs, () => {
+      this.log.warn(this.#fields(), 'the handshake took too long')
+      this.#transport.destroy()
+    })
+  }
+
+  // --- what channels and listings ask ---
+
+  get user(): User {
+    return this.#user!
+  }
+
+  get userName(): string | null {
+    return this.#user === null ? null : this.#user.name
+  }
+
+  get vhost(): VirtualHost {
+    return this.#vhost!
+  }
+
+  get vhostName(): string | null {
+    return this.#vhost === null ? null : this.#vhost.name
+  }
+
+  get frameSizeMax(): number {
+    return this.tuning.frameSizeMax
+  }
+
+  get channelCount(): number {
+    return this.#channelCount
+  }
+
+  get isRunning(): boolean {
+    return this.#state === 'running'
+  }
+
+  get stateName(): string {
+    if (this.#state === 'running') return this.#isBlocked ? 'blocked' : 'running'
+    if (this.#state === 'handshake') return this.#handshake!.state
+    return this.#state === 'header' ? 'starting' : this.#state
+  }
+
+  /** `127.0.0.1:40001 -> 127.0.0.1:5672`, as RabbitMQ names connections. */
+  get name(): string {
+    const { remoteAddress, remotePort, localAddress, localPort } = this.peer
+    return `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`
+  }
+
+  *channels(): Iterable<Channel> {
+    for (const channel of this.#channels) if (channel !== undefined) yield channel
+  }
+
+  // --- output ---
+
+  /** HOT: asks for this turn's output to be written; the caller has put some into `output`. */
+  requestOutput(): void {
+    if (!this.turnQueued) this.#turn.output(this)
+  }
+
+  runTurn(): void {
+    if (this.#state === 'closed') return
+    this.output.flush()
+    if (this.output.blocked) this.outputBlocked()
+  }
+
+  send(channel: number, method: MethodInput): void {
+    const { output } = this
+    const at = output.reserve(methodFrameBytes(method))
+    output.at = writeMethod(output.buffer, at, channel, method)
+    this.requestOutput()
+  }
+
+  /** The kernel did not take all: consumers wait, and after more of it the client's requests. */
+  outputBlocked(): void {
+    if (!this.isOutputBlocked) {
+      this.isOutputBlocked = true
+      for (const channel of this.channels()) channel.consumers.pauseAll()
+    }
+    if (this.output.pendingBytes > this.limits.outputBytesMax) this.#gate.close(PAUSE.OUTPUT)
+  }
+
+  drained(): void {
+    this.output.drained()
+    this.isOutputBlocked = false
+    for (const channel of this.channels()) channel.consumers.refreshAll()
+    this.#gate.open(PAUSE.OUTPUT)
+  }
+
+  // --- input ---
+
+  received(bytes: Buffer): void {
+    this.receivedBytes += bytes.length
+    if (this.#state === 'closed') return
+    if (this.#isHolding) this.#held.add(bytes, 0)
+    else this.#parse(bytes)
+  }
+
+  /** What is being parsed waits from the next frame on, and so does whatever comes. */
+  hold(): void {
+    this.#isHolding = true
+    this.#parser.pause()
+    this.#gate.close(PAUSE.HELD)
+  }
+
+  /** Parses what waited; it may be held again on the way. */
+  proceed(): void {
+    this.#isHolding = false
+    while (!this.#isHolding && !this.#held.isEmpty) this.#parse(this.#held.take())
+    if (!this.#isHolding) this.#gate.open(PAUSE.HELD)
+  }
+
+  /** Holds the client's next frames until the broker has answered `channel`. */
+  await<Value>(channel: Channel, promise: Promise<Value>, done: (value: Value) => void): void {
+    const { methodId } = channel
+    this.hold()
+    const finish = (action: () => void): void => {
+      if (this.#state === 'closed') return
+      try {
+        if (channel.isOpen) action()
+      } catch (error) {
+        this.#failed(error, channel.number, methodId)
+      }
+      this.proceed()
+    }
+    promise.then(
+      (value) => finish(() => done(value)),
+      (error: unknown) =>
+        finish(() => {
+          throw error
+        }),
+    )
+  }
+
+  awaitSetup<Value>(promise: Promise<Value>, done: (value: Value) => void): void {
+    this.hold()
+    const finish = (action: () => void): void => {
+      // The socket may be gone, or we may have been told to stop, before the answer came.
+      if (this.#state !== 'handshake') return
+      try {
+        action()
+      } catch (error) {
+        this.#failed(error, 0, 0)
+      }
+      this.proceed()
+    }
+    promise.then(
+      (value) => finish(() => done(value)),
+      (error: unknown) => finish(() => this.#failed(error, 0, 0)),
+    )
+  }
+
+  /** A content whose header lies in the present read; the one before must fend for itself. */
+  contentOpened(path: PublishPath): void {
+    if (this.#openContent !== null && this.#openContent !== path) this.#openContent.retain()
+    this.#openContent = path
+  }
+
+  onMethod(number: number, methodId: number, bytes: Buffer, start: number, end: number): void {
+    try {
+      if (number === 0) this.#connectionMethod(methodId, bytes, start, end)
+      else {
+        const channel = this.#channels[number]
+        if (channel !== undefined && channel.isOpen) channel.onMethod(methodId, bytes, start, end)
+        else this.#offChannel(number, methodId, bytes, start, end)
+      }
+    } catch (error) {
+      this.#failed(error, number, methodId)
+    }
+  }
+
+  onHeader(number: number, bytes: Buffer, start: number, end: number): void {
+    try {
+      const channel = this.#contentChannel(number)
+      if (channel !== null) channel.onHeader(bytes, start, end)
+    } catch (error) {
+      this.#failed(error, number, METHOD.BASIC_PUBLISH)
+    }
+  }
+
+  onBody(number: number, bytes: Buffer, start: number, end: number): void {
+    try {
+      const channel = this.#contentChannel(number)
+      if (channel !== null) channel.onBody(bytes, start, end)
+    } catch (error) {
+      this.#failed(error, number, METHOD.BASIC_PUBLISH)
+    }
+  }
+
+  onHeartbeat(): void {
+    // Any byte counts as one: `receivedBytes` has grown.
+  }
+
+  ended(): void {
+    // The transport ends our side; `closed` follows.
+  }
+
+  // --- the handshake's host ---
+
+  clientKnown(properties: FieldTable, capabilities: ClientCapabilities): void {
+    this.client.read(properties)
+    this.capabilities = capabilities
+  }
+
+  loginRefused(mechanism: string, error: unknown): void {
+    const cause = error instanceof Error ? (error.cause ?? error) : error
+    this.log.warn({ ...this.#fields(), mechanism, err: cause }, 'login refused')
+    if (!this.capabilities.authenticationFailureClose) {
+      this.#transport.destroy()
+      return
+    }
+    const text =
+      `Login was refused using authentication mechanism ${mechanism}. ` +
+      'For details see the broker logfile.'
+    this.close('ACCESS_REFUSED', text)
+  }
+
+  loggedIn(user: User, mechanism: string): void {
+    this.#user = user
+    this.client.mechanism = mechanism
+  }
+
+  tuned(tuning: Tuning): void {
+    this.tuning = tuning
+    this.#parser.frameSizeMax = tuning.frameSizeMax
+    if (tuning.heartbeatSeconds > 0) {
+      this.#heartbeat = new Heartbeat(this.clock, tuning.heartbeatSeconds, this)
+    }
+  }
+
+  opened(vhost: VirtualHost): void {
+    this.#vhost = vhost
+    this.#state = 'running'
+    this.#handshake = null
+    this.#clearTimer()
+    const { name, product, version } = this.client
+    const fields = { ...this.#fields(), client: name, product, version, user: this.userName }
+    this.log.info({ ...fields, vhost: vhost.name }, 'connection opened')
+  }
+
+  // --- heartbeats ---
+
+  get aliveCount(): number {
+    // Whoever we do not read cannot be blamed for silence.
+    return this.#gate.isOpen ? this.receivedBytes : NaN
+  }
+
+  get sentCount(): number {
+    return this.output.writtenBytes
+  }
+
+  sendHeartbeat(): void {
+    this.output.append(HEARTBEAT_FRAME)
+    this.requestOutput()
+  }
+
+  peerSilent(): void {
+    const seconds = this.tuning.heartbeatSeconds
+    this.log.warn(this.#fields(), `missed heartbeats from client, timeout: ${seconds}s`)
+    this.#transport.destroy()
+  }
+
+  // --- pressure ---
+
+  /** The broker's state changed: publishers stop or go on, and are told of an alarm. */
+  pressureChanged(): void {
+    if (this.#state !== 'running') return
+    const { alarm, overloaded } = this.broker.pressure
+    const isPublisher = this.publishedCount > 0
+    if (alarm !== null && isPublisher) this.#block(alarm)
+    else if (alarm === null) this.#unblock()
+    if (overloaded && isPublisher) this.#gate.close(PAUSE.OVERLOADED)
+    else if (!overloaded) this.#gate.open(PAUSE.OVERLOADED)
+  }
+
+  /** Permissions or users changed: what was looked up is looked up again. */
+  permissionsChanged(): void {
+    this.routes.clear()
+  }
+
+  warnOfArguments(what: string, names: readonly string[]): void {
+    const fields = { ...this.#fields(), user: this.userName, vhost: this.vhostName, names }
+    this.log.warn(fields, `${what} has arguments that mean nothing here: ${names.join(', ')}`)
+  }
+
+  // --- the end ---
+
+  /** connection.close with a reply; what the client still sends is dropped. */
+  close(reply: ReplyName, text: string, methodId = 0): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.log.warn({ ...this.#fields(), reply }, `closing connection: ${text}`)
+    this.#disposeChannels()
+    this.#state = 'closing'
+    this.send(0, {
+      name: 'connection.close',
+      replyCode: REPLY[reply],
+      replyText: replyText(reply, text),
+      classId: methodId >>> 16,
+      methodId: methodId & 0xffff,
+    })
+    this.#clearTimer()
+    this.#timer = this.clock.setTimer(this.limits.closeTimeoutMs, () => this.#end())
+    // The answer must be read, whatever stood in the way of reading.
+    this.#isHolding = false
+    if (this.reading === null) this.proceed()
+    this.#gate.openAll()
+  }
+
+  shutdown(reason: string): void {
+    this.#countsRequeues = false
+    if (this.#state === 'running') {
+      const text = `broker forced connection closure with reason 'shutdown': ${reason}`
+      this.close('CONNECTION_FORCED', text)
+    } else if (this.#state !== 'closing') this.#transport.destroy()
+  }
+
+  channelClosed(channel: Channel): void {
+    if (this.#channels[channel.number] !== channel) return
+    this.#channels[channel.number] = undefined
+    this.#channelCount--
+  }
+
+  closed(error: Error | null): void {
+    const wasRunning = this.#state === 'running'
+    this.#disposeChannels()
+    this.#state = 'closed'
+    this.#parser.stop()
+    this.#held.clear()
+    this.#clearTimer()
+    this.#heartbeat?.stop()
+    this.output.discard()
+    if (wasRunning) {
+      const fields = { ...this.#fields(), err: error ?? undefined }
+      this.log.warn(fields, 'client closed the socket without a word')
+    }
+    this.#shared.closed(this)
+  }
+
+  #parse(bytes: Buffer): void {
+    let at = 0
+    if (this.#state === 'header') {
+      at = this.#readProtocolHeader(bytes)
+      if (at < 0) return
+    }
+    const published = this.publishedCount
+    this.reading = bytes
+    try {
+      at = this.#parser.push(bytes, at)
+    } catch (error) {
+      this.#unreadable(error)
+      at = bytes.length
+    }
+    this.reading = null
+    if (this.#openContent !== null) {
+      this.#openContent.retain()
+      this.#openContent = null
+    }
+    if (at < bytes.length) {
+      this.#held.add(bytes, at)
+      if (!this.#isHolding) this.proceed()
+    }
+    if (this.publishedCount !== published) this.#feelPressure()
+  }
+
+  #feelPressure(): void {
+    const { pressure } = this.broker
+    if (pressure.alarm !== null || pressure.overloaded) this.pressureChanged()
+  }
+
+  /** The index behind it; -1 while it is incomplete, or when it is not ours. */
+  #readProtocolHeader(bytes: Buffer): number {
+    const whole = this.#held.isEmpty ? bytes : Buffer.concat([this.#held.take(), bytes])
+    const header = recogniseProtocolHeader(whole, 0, whole.length)
+    if (header === null) {
+      this.#held.add(whole, 0)
+      return -1
+    }
+    if (header !== 'amqp-0-9-1') {
+      this.log.info({ ...this.#fields(), header }, 'a client speaks another protocol')
+      this.output.append(AMQP_0_9_1_HEADER)
+      this.output.flush()
+      this.#state = 'closed'
+      this.#clearTimer()
+      this.#transport.end()
+      return -1
+    }
+    this.#state = 'handshake'
+    this.#handshake = new Handshake(this)
+    this.#handshake.start()
+    return PROTOCOL_HEADER_BYTES - (whole.length - bytes.length)
+  }
+
+  #connectionMethod(methodId: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#state === 'closing') {
+      if (methodId === METHOD.CONNECTION_CLOSE) this.send(0, { name: 'connection.close-ok' })
+      if (methodId === METHOD.CONNECTION_CLOSE_OK) this.#end()
+      return
+    }
+    if (methodId === METHOD.CONNECTION_CLOSE) {
+      decodeMethod(methodId, bytes, start, end)
+      this.#closedByClient()
+    } else if (this.#handshake !== null) this.#handshake.onMethod(methodId, bytes, start, end)
+    else if (methodId === METHOD.CONNECTION_UPDATE_SECRET) {
+      // Passwords do not expire here: the new one is as good as the one that opened the door.
+      decodeMethod(methodId, bytes, start, end)
+      this.send(0, { name: 'connection.update-secret-ok' })
+    } else {
+      const method = decodeMethod(methodId, bytes, start, end)
+      throw new AmqpError('COMMAND_INVALID', `unexpected ${method.name} on channel 0`)
+    }
+  }
+
+  /** A method for a channel that is not open: the one that opens it, or the end of one. */
+  #offChannel(number: number, methodId: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#state === 'closing') return
+    if (this.#state !== 'running') {
+      const text = `a method on channel ${number} before connection.open`
+      throw new AmqpError('COMMAND_INVALID', text)
+    }
+    const channel = this.#channels[number]
+    if (channel !== undefined) {
+      // We closed it with an error: until the client has answered, what comes is dropped.
+      if (methodId === METHOD.CHANNEL_CLOSE_OK) this.channelClosed(channel)
+      else if (methodId === METHOD.CHANNEL_CLOSE) channel.send({ name: 'channel.close-ok' })
+      return
+    }
+    if (methodId !== METHOD.CHANNEL_OPEN) {
+      decodeMethod(methodId, bytes, start, end)
+      throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'")
+    }
+    decodeMethod(methodId, bytes, start, end)
+    const { channelMax } = this.tuning
+    if (number > channelMax) {
+      const text = `channel number ${number} is higher than the negotiated channel_max (${channelMax})`
+      throw new AmqpError('NOT_ALLOWED', text)
+    }
+    this.#openChannel(number)
+  }
+
+  #openChannel(number: number): void {
+    // Holes would make the array slow, and clients choose the numbers.
+    while (this.#channels.length <= number) this.#channels.push(undefined)
+    this.#channels[number] = new Channel(number, this)
+    this.#channelCount++
+    this.send(number, { name: 'channel.open-ok', channelId: '' })
+  }
+
+  /** Null: the frame belongs to something that is over, and is dropped. */
+  #contentChannel(number: number): Channel | null {
+    const channel = this.#channels[number]
+    if (channel !== undefined) return channel.isOpen ? channel : null
+    if (this.#state === 'closing') return null
+    if (this.#state !== 'running' || number === 0) {
+      const text = 'expected method frame, got non method frame instead'
+      throw new AmqpFrameError('UNEXPECTED_FRAME', text)
+    }
+    throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'")
+  }
+
+  #failed(error: unknown, number: number, methodId: number): void {
+    const failure = failureOf(error)
+    const channel = this.#channels[number]
+    if (failure.isOurs) {
+      this.log.error({ ...this.#fields(), err: error, channel: number }, 'a request failed here')
+    }
+    if (failure.scope === 'channel' && channel !== undefined && channel.isOpen) {
+      this.log.warn({ ...this.#fields(), channel: number }, `closing channel: ${failure.text}`)
+      channel.fail(failure, methodId)
+      return
+    }
+    this.close(failure.reply, failure.text, methodId)
+  }
+
+  /** Bytes that are no frames: nothing that follows can be understood. */
+  #unreadable(error: unknown): void {
+    if (!(error instanceof AmqpFrameError)) {
+      this.log.error({ ...this.#fields(), err: error }, 'a read failed here')
+    }
+    this.#failed(error, 0, 0)
+    this.#end()
+  }
+
+  #closedByClient(): void {
+    // Exclusive queues go before the answer: their names are free for the next connection.
+    this.#disposeChannels()
+    this.#state = 'closing'
+    this.send(0, { name: 'connection.close-ok' })
+    this.log.info({ ...this.#fields(), user: this.userName }, 'connection closed')
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#parser.stop()
+    this.#clearTimer()
+    this.#heartbeat?.stop()
+    this.output.flush()
+    this.#transport.end()
+  }
+
+  #disposeChannels(): void {
+    for (const channel of this.channels()) channel.dispose(this.#countsRequeues)
+    this.#channels = []
+    this.#channelCount = 0
+    this.#openContent = null
+    this.partialBytes = 0
+    if (this.#vhost !== null) this.broker.connectionClosed(this)
+  }
+
+  get #isBlocked(): boolean {
+    return this.#gate.isClosedFor(PAUSE.ALARM)
+  }
+
+  #block(reason: string): void {
+    this.#gate.close(PAUSE.ALARM)
+    if (this.#isToldBlocked || !this.capabilities.connectionBlocked) return
+    this.#isToldBlocked = true
+    this.send(0, { name: 'connection.blocked', reason: reason.slice(0, REASON_CHARS_MAX) })
+  }
+
+  #unblock(): void {
+    this.#gate.open(PAUSE.ALARM)
+    if (!this.#isToldBlocked) return
+    this.#isToldBlocked = false
+    this.send(0, { name: 'connection.unblocked' })
+  }
+
+  #clearTimer(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  #fields(): { readonly connection: string; readonly id: number } {
+    return { connection: this.name, id: this.id }
+  }
+}
+
+/** A short string has 255 octets, and a character up to three of them in UTF-16 units. */
+const REASON_CHARS_MAX = 80

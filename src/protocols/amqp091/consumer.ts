@@ -1,0 +1,98 @@
+import type { Consumer, DeliverySink, Destination, StoredMessage } from '../../broker/index.ts'
+import { encodeShortString } from '../../codec/amqp091/index.ts'
+import { NATIVE_FORM } from '../../model/native-form.ts'
+import type { Channel } from './channel.ts'
+import { decoratedHeader } from './mapping.ts'
+
+/** Who unacknowledged deliveries came from: a consumer, or basic.get of one destination. */
+export interface DeliveryOwner {
+  readonly destination: Destination
+  /** Of basic.get: no prefetch counts its deliveries. */
+  readonly isGetter: boolean
+  /** Its place among the owners of the channel. */
+  index: number
+  /** Deliveries that wait for their acknowledgement. */
+  unacked: number
+  /** Null for basic.get, and once the consumer is cancelled. */
+  handle: Consumer | null
+  /** The destination is deleted: there is nothing left to settle. */
+  isGone: boolean
+}
+
+export interface ConsumerOptions {
+  readonly tag: string
+  readonly noAck: boolean
+  /** How many deliveries may wait for their acknowledgement; 0: any number. */
+  readonly prefetch: number
+}
+
+/** One basic.consume: writes deliveries straight into the connection's output buffer. */
+export class AmqpConsumer implements DeliverySink, DeliveryOwner {
+  readonly destination: Destination
+  readonly isGetter = false
+  readonly tag: string
+  readonly noAck: boolean
+  readonly prefetch: number
+  index = -1
+  unacked = 0
+  handle: Consumer | null = null
+  isGone = false
+  readonly #channel: Channel
+  readonly #tagBytes: Buffer
+  /** Deliveries of a stream show their offset. */
+  readonly #showsOffset: boolean
+
+  constructor(channel: Channel, destination: Destination, options: ConsumerOptions) {
+    this.#channel = channel
+    this.destination = destination
+    this.tag = options.tag
+    this.noAck = options.noAck
+    this.prefetch = options.prefetch
+    this.#tagBytes = encodeShortString(options.tag)
+    this.#showsOffset = destination.profile === 'topic'
+  }
+
+  deliver(
+    consumer: Consumer,
+    message: StoredMessage,
+    offset: number,
+    redelivered: boolean,
+    attempts: number,
+  ): void {
+    const channel = this.#channel
+    const { connection, writer } = channel
+    const { content, output } = connection
+    const { data } = message
+    content.setAddress(data, message.addressStart, message.addressEnd)
+    content.setBody(data, message.bodyStart, message.bodyEnd)
+    if (attempts > 0 || this.#showsOffset || needsDecoration(message)) {
+      const header = headerFor(message, attempts, this.#showsOffset ? offset : -1)
+      content.setHeader(header, 0, header.length)
+    } else content.setHeader(data, message.headerStart, message.headerEnd)
+    const at = output.reserve(writer.deliverBytes(this.#tagBytes, content))
+    const deliveryTag = channel.nextDeliveryTag()
+    output.at = writer.deliver(output.buffer, at, this.#tagBytes, deliveryTag, redelivered, content)
+    connection.deliveredCount++
+    if (!connection.turnQueued) connection.requestOutput()
+    if (!this.noAck) {
+      channel.consumers.delivered(this, deliveryTag, offset)
+      if (++this.unacked === this.prefetch) consumer.pause()
+    }
+    if (output.blocked) connection.outputBlocked()
+  }
+
+  cancelled(): void {
+    this.isGone = true
+    this.#channel.consumers.destinationGone(this)
+  }
+}
+
+export function needsDecoration(message: StoredMessage): boolean {
+  return message.form !== NATIVE_FORM.AMQP091 || message.annotations !== null
+}
+
+/** The content header with what the broker adds: deaths, attempts, the offset in a stream. */
+export function headerFor(message: StoredMessage, attempts: number, streamOffset: number): Buffer {
+  const payload = message.data.subarray(message.headerStart, message.headerEnd)
+  return decoratedHeader(payload, { annotations: message.annotations, attempts, streamOffset })
+}

@@ -1,0 +1,8 @@
+export {
+  type Amqp091,
+  type Amqp091ConnectionInfo,
+  type Amqp091Options,
+  createAmqp091,
+} from './amqp091.ts'
+export { type Amqp091Limits, DEFAULT_LIMITS } from './limits.ts'
+export { AMQP091_FORM } from './mapping.ts'

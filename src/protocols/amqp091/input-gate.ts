@@ -1,0 +1,74 @@
+import type { Transport } from '../../net/index.ts'
+
+/** Why a socket is not read. */
+export const PAUSE: {
+  readonly HELD: 1
+  readonly ALARM: 2
+  readonly OVERLOADED: 4
+  readonly OUTPUT: 8
+} = { HELD: 1, ALARM: 2, OVERLOADED: 4, OUTPUT: 8 }
+export type PauseReason = 1 | 2 | 4 | 8
+
+/** Reads a socket while no reason speaks against it. */
+export class ReadGate {
+  readonly #transport: Transport
+  #reasons = 0
+
+  constructor(transport: Transport) {
+    this.#transport = transport
+  }
+
+  get isOpen(): boolean {
+    return this.#reasons === 0
+  }
+
+  isClosedFor(reason: PauseReason): boolean {
+    return (this.#reasons & reason) !== 0
+  }
+
+  close(reason: PauseReason): void {
+    if (this.#reasons === 0) this.#transport.pause()
+    this.#reasons |= reason
+  }
+
+  open(reason: PauseReason): void {
+    if ((this.#reasons & reason) === 0) return
+    this.#reasons &= ~reason
+    if (this.#reasons === 0) this.#transport.resume()
+  }
+
+  openAll(): void {
+    if (this.#reasons === 0) return
+    this.#reasons = 0
+    this.#transport.resume()
+  }
+}
+
+/**
+ * Input that waits to be parsed: the rest of the read in which a request was held, and whatever
+ * was on its way when the socket was paused. So it is bounded by a read or two.
+ */
+export class HeldInput {
+  #bytes: Buffer = NOTHING
+
+  get isEmpty(): boolean {
+    return this.#bytes.length === 0
+  }
+
+  /** Copies from `start` on: reads are borrowed. */
+  add(bytes: Buffer, start: number): void {
+    this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(start)])
+  }
+
+  take(): Buffer {
+    const bytes = this.#bytes
+    this.#bytes = NOTHING
+    return bytes
+  }
+
+  clear(): void {
+    this.#bytes = NOTHING
+  }
+}
+
+const NOTHING: Buffer = Buffer.alloc(0)

@@ -1,0 +1,118 @@
+import type { Annotations, DeathRecord } from '../../broker/index.ts'
+import {
+  ContentHeaderView,
+  editContentHeader,
+  type FieldTable,
+  type FieldValue,
+  isFieldArray,
+  isFieldTable,
+  PROPERTY,
+} from '../../codec/amqp091/index.ts'
+import type { HeaderMap, HeaderValue } from '../../model/header-value.ts'
+import { NATIVE_FORM, type NativeForm } from '../../model/native-form.ts'
+
+/** A field value without its wire type: what filters, headers exchanges and listings look at. */
+export function headerValueOf(value: FieldValue): HeaderValue {
+  if (value === null || typeof value !== 'object') return value
+  if (isFieldTable(value)) return headerMapOf(value)
+  if (isFieldArray(value)) return value.map(headerValueOf)
+  if (value instanceof Uint8Array) return value
+  if (value.type === 'decimal') return value.value / 10 ** value.scale
+  return value.value
+}
+
+export function headerMapOf(table: FieldTable): HeaderMap {
+  const map = new Map<string, HeaderValue>()
+  for (const [key, value] of table) map.set(key, headerValueOf(value))
+  return map
+}
+
+/** Text of a string or of bytes that are one; null for anything else. */
+export function textOf(value: FieldValue | undefined): string | null {
+  return typeof value === 'string' ? value : null
+}
+
+/** The routing keys in a CC or BCC header; null where it is no list. Only strings count. */
+export function keysOf(value: FieldValue): readonly string[] | null {
+  if (!isFieldArray(value)) return null
+  return value.filter((key) => typeof key === 'string')
+}
+
+const view = new ContentHeaderView()
+
+/** How the broker looks into stored AMQP 0-9-1 content headers. */
+export const AMQP091_FORM: NativeForm = {
+  id: NATIVE_FORM.AMQP091,
+  name: 'amqp-0-9-1',
+  headers(header, start, end) {
+    view.read(header, start, end)
+    const table = view.headers()
+    return table === null ? null : headerMapOf(table)
+  },
+  property(header, start, end, name) {
+    view.read(header, start, end)
+    if (name === 'message-id') return view.text(PROPERTY.MESSAGE_ID)
+    if (name === 'correlation-id') return view.text(PROPERTY.CORRELATION_ID)
+    const timestamp = view.timestamp()
+    return timestamp === null ? null : String(timestamp)
+  },
+  extraKeys(header, start, end) {
+    view.read(header, start, end)
+    // BCC was taken out when the message was published.
+    const value = view.header('CC')
+    return value === undefined ? null : keysOf(value)
+  },
+  expiration(header, start, end) {
+    view.read(header, start, end)
+    return view.text(PROPERTY.EXPIRATION)
+  },
+}
+
+/** What the broker knows about a delivery and the publisher could not. */
+export interface Decoration {
+  readonly annotations: Annotations | null
+  /** Failed attempts of a destination that counts them; 0: none. */
+  readonly attempts: number
+  /** Offset in a stream; -1: no stream. */
+  readonly streamOffset: number
+}
+
+/** A copy of a content header's payload with the broker's headers in it, as RabbitMQ sets them. */
+export function decoratedHeader(payload: Buffer, decoration: Decoration): Buffer {
+  const { annotations, attempts, streamOffset } = decoration
+  const setHeaders = new Map<string, FieldValue>()
+  if (annotations !== null) addAnnotations(setHeaders, annotations)
+  if (attempts > 0) setHeaders.set('x-delivery-count', { type: 'long', value: attempts })
+  if (streamOffset >= 0) setHeaders.set('x-stream-offset', { type: 'long', value: streamOffset })
+  const died = annotations !== null && annotations.deaths.length > 0
+  // An expiration that did its work must not do it again in the next queue.
+  return editContentHeader(payload, died ? { setHeaders, remove: ['expiration'] } : { setHeaders })
+}
+
+function addAnnotations(headers: Map<string, FieldValue>, annotations: Annotations): void {
+  const { deaths, firstDeath, lastDeath, delayedMs } = annotations
+  if (delayedMs > 0) headers.set('x-delay', { type: 'long', value: -delayedMs })
+  if (deaths.length > 0) headers.set('x-death', deaths.map(deathTable))
+  if (firstDeath !== null) {
+    headers.set('x-first-death-exchange', firstDeath.exchange)
+    headers.set('x-first-death-queue', firstDeath.queue)
+    headers.set('x-first-death-reason', firstDeath.reason)
+  }
+  if (lastDeath !== null) {
+    headers.set('x-last-death-exchange', lastDeath.exchange)
+    headers.set('x-last-death-queue', lastDeath.queue)
+    headers.set('x-last-death-reason', lastDeath.reason)
+  }
+}
+
+function deathTable(death: DeathRecord): FieldTable {
+  const table = new Map<string, FieldValue>()
+  if (death.originalExpiration !== null) table.set('original-expiration', death.originalExpiration)
+  table.set('count', { type: 'long', value: death.count })
+  table.set('reason', death.reason)
+  table.set('queue', death.queue)
+  table.set('time', { type: 'timestamp', value: Math.floor(death.timeMs / 1000) })
+  table.set('exchange', death.exchange)
+  table.set('routing-keys', [...death.routingKeys])
+  return table
+}
