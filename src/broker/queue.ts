@@ -229,7 +229,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   release(offset: number): void {
-    if (!this.#levelHolding(offset).release(offset)) return
+    if (this.#deleted || !this.#levelHolding(offset).release(offset)) return
     this.#readyCount++
     this.#cameBack(offset)
     this.#wake()
@@ -240,6 +240,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       this.release(offset)
       return
     }
+    if (this.#deleted) return
     const attempts = this.attemptsOf(offset) + 1
     const attemptsMax = this.#settings.attemptsMax ?? -1
     if (attemptsMax >= 0 && attempts > attemptsMax) {
@@ -419,7 +420,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   #settle(level: QueueIndex, offset: number): void {
-    if (!level.settle(offset)) return
+    // Deleted: its space was given back already, together with what is out.
+    if (this.#deleted || !level.settle(offset)) return
     this.totals.settled++
     if (this.#attempts.size > 0) this.#attempts.delete(offset)
     if (level.outCount === 0 && this.#levels.length === 1) {
