@@ -7,6 +7,7 @@ import type { NativeForm } from '../model/native-form.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { CommitListener } from './commit-cycle.ts'
 import { Keeper } from './keeper.ts'
+import { type BrokerLimits, DEFAULT_LIMITS } from './limits.ts'
 import { Metadata } from './metadata.ts'
 import type { Pressure } from './pressure.ts'
 import { recoverShard } from './recovery.ts'
@@ -23,6 +24,8 @@ export interface BrokerOptions {
   readonly random: RandomSource
   readonly turn: Turn
   readonly log: BrokerLog
+  /** For tests: what is not given has its default. */
+  readonly limits?: Partial<BrokerLimits>
 }
 
 /** Everything that is not a protocol: virtual hosts and what stands in them, on one engine. */
@@ -52,7 +55,8 @@ export class Broker {
 
   /** Opens what the engine holds and rebuilds every queue; rejects with `EngineError`. */
   static async open(options: BrokerOptions): Promise<Broker> {
-    const shards = await Shards.open(options.engine, options.turn)
+    const limits = { ...DEFAULT_LIMITS, ...options.limits }
+    const shards = await Shards.open(options.engine, options.turn, limits)
     const broker = new Broker(options, shards)
     await broker.#recover()
     return broker
@@ -152,6 +156,7 @@ export class Broker {
       now: () => this.clock.now(),
       log: this.#options.log,
       replayFrom,
+      limits: this.#shards.limits,
     })
     this.#keeper.start()
     this.#watchEngine()

@@ -3,16 +3,14 @@ import type { BrokerLog } from './broker-log.ts'
 import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Compactor } from './compactor.ts'
 import type { OffsetRange } from './extents.ts'
+import type { BrokerLimits } from './limits.ts'
 import type { Shard } from './shard.ts'
 import { appendSnapshot, encodeSnapshot } from './snapshot.ts'
 import type { TimerIndex, TimerTarget } from './timer-index.ts'
 
 const TICK_MS = 500
-/** A restart replays no more than this, or a few times what the snapshot itself takes. */
-const REPLAY_BYTES_MAX = 64 * 1024 * 1024
+/** A restart replays no more than this many times what the snapshot itself takes. */
 const REPLAY_PER_SNAPSHOT = 8
-/** Under load, space is given back when this much is dead. */
-const DEAD_BYTES_MAX = 64 * 1024 * 1024
 
 /**
  * Keeps the durable shard small: takes snapshots so that a restart is quick, gives dead space
@@ -26,6 +24,7 @@ export class Keeper implements Stager, TimerTarget {
   readonly #timers: TimerIndex
   readonly #now: () => number
   readonly #log: BrokerLog
+  readonly #limits: BrokerLimits
   readonly #compactor: Compactor
   #timer = 0
   #replayFrom: number
@@ -42,6 +41,7 @@ export class Keeper implements Stager, TimerTarget {
     readonly now: () => number
     readonly log: BrokerLog
     readonly replayFrom: number
+    readonly limits: BrokerLimits
   }) {
     this.#shard = options.shard
     this.#snapshotLog = options.snapshotLog
@@ -50,6 +50,7 @@ export class Keeper implements Stager, TimerTarget {
     this.#now = options.now
     this.#log = options.log
     this.#replayFrom = options.replayFrom
+    this.#limits = options.limits
     this.#compactor = new Compactor(options.shard)
   }
 
@@ -85,7 +86,7 @@ export class Keeper implements Stager, TimerTarget {
     this.#cycle.requireSync()
     await this.#committed()
     const first = this.#snapshotLog.nextOffset
-    appendSnapshot(this.#snapshotLog, snapshot)
+    appendSnapshot(this.#snapshotLog, snapshot, this.#limits.snapshotPieceBytes)
     this.#cycle.requireSync()
     await this.#committed()
     this.#snapshotLog.discard(this.#snapshotLog.startOffset, first)
@@ -104,12 +105,13 @@ export class Keeper implements Stager, TimerTarget {
   stage(): void {}
 
   #isDue(bytesSince: number, idle: boolean): boolean {
-    if (bytesSince > Math.max(REPLAY_BYTES_MAX, REPLAY_PER_SNAPSHOT * this.#snapshotBytes)) {
+    const { replayBytesMax, deadBytesMax } = this.#limits
+    if (bytesSince > Math.max(replayBytesMax, REPLAY_PER_SNAPSHOT * this.#snapshotBytes)) {
       return true
     }
     const deadBytes = this.#shard.extents.deadBytes()
     if (deadBytes === 0) return false
-    return idle || deadBytes > Math.max(DEAD_BYTES_MAX, REPLAY_PER_SNAPSHOT * this.#snapshotBytes)
+    return idle || deadBytes > Math.max(deadBytesMax, REPLAY_PER_SNAPSHOT * this.#snapshotBytes)
   }
 
   #run(work: Promise<void>): void {

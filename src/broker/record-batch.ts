@@ -1,8 +1,6 @@
 import type { Log } from '../engine/contract.ts'
 
 const SLAB_BYTES_MIN = 4 * 1024
-/** Also the usual size of an entry under load: large enough for one checksum and one read. */
-const SLAB_BYTES_MAX = 256 * 1024
 
 /**
  * The records of one turn for one log, written side by side into a slab and appended as one
@@ -10,6 +8,7 @@ const SLAB_BYTES_MAX = 256 * 1024
  */
 export class RecordBatch {
   readonly log: Log
+  readonly #slabBytesMax: number
   /** Where records are written; another one after each `reserve`, perhaps. */
   buffer: Buffer = Buffer.alloc(0)
   #start = 0
@@ -17,8 +16,10 @@ export class RecordBatch {
   #messageCount = 0
   #holds = 0
 
-  constructor(log: Log) {
+  /** Slabs grow to `entryBytes`, which so is the usual size of an entry under load. */
+  constructor(log: Log, entryBytes: number) {
     this.log = log
+    this.#slabBytesMax = entryBytes
   }
 
   /** Whether nothing was written since the last entry. */
@@ -74,7 +75,7 @@ export class RecordBatch {
   }
 
   #widen(size: number): void {
-    const wanted = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, this.buffer.length * 2))
+    const wanted = Math.min(this.#slabBytesMax, Math.max(SLAB_BYTES_MIN, this.buffer.length * 2))
     if (this.#holds === 0) {
       this.append()
       this.#start = 0

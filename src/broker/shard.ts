@@ -2,6 +2,7 @@ import type { EngineError, Log } from '../engine/contract.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Extents } from './extents.ts'
+import type { BrokerLimits } from './limits.ts'
 import type { RangeVisitor } from './queue-index.ts'
 import { RecordBatch } from './record-batch.ts'
 import type { RecordCursor } from './record-cursor.ts'
@@ -17,14 +18,6 @@ import {
 } from './record.ts'
 import { Relocations } from './relocations.ts'
 import type { SettleRuns } from './settle-runs.ts'
-
-/** A stretch of a durable log that is freed, or moved, as a whole. */
-const DURABLE_EXTENT_BYTES = 8 * 1024 * 1024
-/** Memory comes back sooner in smaller pieces. */
-const TRANSIENT_EXTENT_BYTES = 1024 * 1024
-
-/** How much a cold reader asks the log for at once. */
-const READ_AHEAD_BYTES = 512 * 1024
 
 const RUN_BYTES = 12
 
@@ -59,16 +52,23 @@ export class Shard implements Stager {
   /** Where the message appended last stands in `batch.buffer`. */
   lastStart = 0
   readonly #cycle: CommitCycle
+  readonly #limits: BrokerLimits
   readonly #batch: RecordBatch
   #settlers: ShardMember[] = []
   #trimAt = 0
 
-  constructor(log: Log, cycle: CommitCycle, durable: boolean) {
+  constructor(
+    log: Log,
+    cycle: CommitCycle,
+    options: { readonly durable: boolean; readonly limits: BrokerLimits },
+  ) {
+    const { durable, limits } = options
     this.log = log
     this.#cycle = cycle
     this.durable = durable
-    this.extents = new Extents(durable ? DURABLE_EXTENT_BYTES : TRANSIENT_EXTENT_BYTES)
-    this.#batch = new RecordBatch(log)
+    this.#limits = limits
+    this.extents = new Extents(durable ? limits.extentBytes : limits.transientExtentBytes)
+    this.#batch = new RecordBatch(log, limits.entryBytes)
   }
 
   /** Where the message appended last can be read, together with `lastStart`. */
@@ -155,7 +155,7 @@ export class Shard implements Stager {
   /** Reads a message from disk and points the cursor at it, with some that follow it. */
   load(cursor: RecordCursor, offset: number, done: (error: EngineError | null) => void): void {
     const place = this.relocations.locate(offset)
-    this.log.read(place, READ_AHEAD_BYTES, (error, entries) => {
+    this.log.read(place, this.#limits.readAheadBytes, (error, entries) => {
       const first = entries?.[0]
       if (error === null && first !== undefined) cursor.adopt(first, place)
       done(error)
@@ -176,7 +176,7 @@ export class Shard implements Stager {
   /** A volatile log is never recovered, so what nobody holds is given back at once. */
   #trim(): void {
     if (this.appendedBytes < this.#trimAt) return
-    this.#trimAt = this.appendedBytes + TRANSIENT_EXTENT_BYTES
+    this.#trimAt = this.appendedBytes + this.#limits.transientExtentBytes
     for (const { start, end } of this.extents.takeDead(Number.MAX_SAFE_INTEGER - 1)) {
       this.log.discard(start, end)
     }

@@ -1,6 +1,7 @@
 import type { Engine, Log } from '../engine/contract.ts'
 import type { Turn } from '../lib/turn.ts'
 import { CommitCycle } from './commit-cycle.ts'
+import type { BrokerLimits } from './limits.ts'
 import { Shard } from './shard.ts'
 
 /** Numbers of transient destinations start here; durable ones are far below. */
@@ -12,6 +13,7 @@ export class Shards {
   readonly durable: Shard
   readonly transient: Shard
   readonly snapshotLog: Log
+  readonly limits: BrokerLimits
   readonly #engine: Engine
   readonly #epoch: number
   #nextTransientId = TRANSIENT_ID_FIRST
@@ -20,24 +22,31 @@ export class Shards {
     engine: Engine,
     epoch: number,
     turn: Turn,
-    logs: { readonly durable: Log; readonly transient: Log; readonly snapshots: Log },
+    options: {
+      readonly limits: BrokerLimits
+      readonly durable: Log
+      readonly transient: Log
+      readonly snapshots: Log
+    },
   ) {
+    const { limits, durable, transient, snapshots } = options
+    this.limits = limits
     this.#engine = engine
     this.#epoch = epoch
     this.cycle = new CommitCycle(engine, turn)
-    this.durable = new Shard(logs.durable, this.cycle, true)
-    this.transient = new Shard(logs.transient, this.cycle, false)
-    this.snapshotLog = logs.snapshots
+    this.durable = new Shard(durable, this.cycle, { durable: true, limits })
+    this.transient = new Shard(transient, this.cycle, { durable: false, limits })
+    this.snapshotLog = snapshots
   }
 
-  static async open(engine: Engine, turn: Turn): Promise<Shards> {
+  static async open(engine: Engine, turn: Turn, limits: BrokerLimits): Promise<Shards> {
     const { epoch } = await engine.leases.acquire('broker')
     const [durable, snapshots, transient] = await Promise.all([
       engine.openLog('queues', { epoch }),
       engine.openLog('queues.snapshots', { epoch }),
       engine.openLog('transient', { epoch, volatile: true }),
     ])
-    return new Shards(engine, epoch, turn, { durable, snapshots, transient })
+    return new Shards(engine, epoch, turn, { limits, durable, snapshots, transient })
   }
 
   takeTransientId(): number {

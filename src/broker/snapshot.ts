@@ -3,7 +3,6 @@ import type { Extent } from './extents.ts'
 import { readLog } from './log-reader.ts'
 import type { Shard } from './shard.ts'
 
-const PIECE_BYTES = 1024 * 1024
 const PIECE_HEAD_BYTES = 8
 const FORMAT_VERSION = 1
 
@@ -77,13 +76,13 @@ export function decodeSnapshot(shard: Shard, bytes: Buffer): number {
 }
 
 /** Appends a snapshot to its log in pieces, each knowing how many there are. */
-export function appendSnapshot(log: Log, snapshot: Buffer): void {
-  const pieceCount = Math.max(1, Math.ceil(snapshot.length / PIECE_BYTES))
+export function appendSnapshot(log: Log, snapshot: Buffer, pieceBytes: number): void {
+  const pieceCount = Math.max(1, Math.ceil(snapshot.length / pieceBytes))
   for (let piece = 0; piece < pieceCount; piece++) {
     const head = Buffer.allocUnsafe(PIECE_HEAD_BYTES)
     head.writeUInt32BE(piece, 0)
     head.writeUInt32BE(pieceCount, 4)
-    const part = snapshot.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES)
+    const part = snapshot.subarray(piece * pieceBytes, (piece + 1) * pieceBytes)
     log.append(Buffer.concat([head, part]), 1)
   }
 }

@@ -11,6 +11,7 @@ import type {
   GetDone,
   StreamStart,
 } from './destination.ts'
+import type { BrokerLimits } from './limits.ts'
 import type { DestinationPolicy } from './policy.ts'
 import { RecordBatch } from './record-batch.ts'
 import { RecordCursor } from './record-cursor.ts'
@@ -25,7 +26,6 @@ import type { VirtualHost } from './virtual-host.ts'
 
 /** How many messages a reader gets before others have their turn. */
 const DISPATCH_COUNT_MAX = 1000
-const READ_AHEAD_BYTES = 512 * 1024
 const NO_TARGETS: readonly Identified[] = []
 const NO_TIMES: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
 
@@ -51,20 +51,28 @@ export class Stream implements Destination, Stager, TurnTask {
   readonly profile = 'topic'
   readonly totals = { enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
   readonly #cycle: CommitCycle
+  readonly #limits: BrokerLimits
   readonly #batch: RecordBatch
   readonly #readers: Map<Consumer, Reader> = new Map()
   readonly #view = new StoredMessage()
   #settings: DestinationPolicy
   #deleted = false
 
-  constructor(id: number, vhost: VirtualHost, spec: DestinationSpec, log: Log, cycle: CommitCycle) {
+  constructor(
+    id: number,
+    vhost: VirtualHost,
+    spec: DestinationSpec,
+    options: { readonly log: Log; readonly cycle: CommitCycle; readonly limits: BrokerLimits },
+  ) {
+    const { log, cycle, limits } = options
     this.id = id
     this.vhost = vhost
     this.spec = spec
     this.log = log
     this.#cycle = cycle
+    this.#limits = limits
     this.#settings = spec.settings
-    this.#batch = new RecordBatch(log)
+    this.#batch = new RecordBatch(log, limits.entryBytes)
     log.onCommitted(() => {
       if (this.#readers.size > 0) this.vhost.turn.dispatch(this)
     })
@@ -233,7 +241,7 @@ export class Stream implements Destination, Stager, TurnTask {
 
   #load(reader: Reader, offset: number): void {
     reader.loading = true
-    this.log.read(offset, READ_AHEAD_BYTES, (error, entries) => {
+    this.log.read(offset, this.#limits.readAheadBytes, (error, entries) => {
       reader.loading = false
       const first = entries?.[0]
       if (error !== null) {

@@ -339,7 +339,11 @@ export class VirtualHost {
   async #addStream(id: number, spec: DestinationSpec): Promise<Stream> {
     const { shards } = this.#options
     const log = await shards.openStreamLog(id, !isStored(spec))
-    const stream = new Stream(id, this, spec, log, shards.cycle)
+    const stream = new Stream(id, this, spec, {
+      log,
+      cycle: shards.cycle,
+      limits: shards.limits,
+    })
     this.#register(stream)
     return stream
   }

@@ -1,0 +1,36 @@
+const KIB = 1024
+const MIB = 1024 * 1024
+
+/** The broker's sizes, with their defaults and the reason for each. Tests make them small. */
+export interface BrokerLimits {
+  /**
+   * A stretch of the durable log that is freed, or moved, as a whole. Default 8 MiB: 10 GB of
+   * messages are some 1,200 stretches, and moving the survivors of one takes milliseconds.
+   */
+  readonly extentBytes: number
+  /** The same for transient messages. Default 1 MiB: memory comes back sooner. */
+  readonly transientExtentBytes: number
+  /** How much a cold reader asks a log for at once. Default 512 KiB. */
+  readonly readAheadBytes: number
+  /**
+   * Records of one turn that make up one entry, unless they must stay together. Default 256 KiB:
+   * large enough for one checksum and one write, small enough to be read for a single message.
+   */
+  readonly entryBytes: number
+  /** A restart replays no more than this, or a few times what a snapshot takes. Default 64 MiB. */
+  readonly replayBytesMax: number
+  /** Under load, space is given back when this much is dead. Default 64 MiB. */
+  readonly deadBytesMax: number
+  /** A snapshot is stored in pieces of this size. Default 1 MiB. */
+  readonly snapshotPieceBytes: number
+}
+
+export const DEFAULT_LIMITS: BrokerLimits = {
+  extentBytes: 8 * MIB,
+  transientExtentBytes: MIB,
+  readAheadBytes: 512 * KIB,
+  entryBytes: 256 * KIB,
+  replayBytesMax: 64 * MIB,
+  deadBytesMax: 64 * MIB,
+  snapshotPieceBytes: MIB,
+}
