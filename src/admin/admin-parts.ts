@@ -1,0 +1,66 @@
+import type { Authenticator, Peer, UserStore } from '../auth/index.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { BrokerLog } from '../broker/broker-log.ts'
+
+/** One connection, whatever protocol it speaks. */
+export interface ConnectionView {
+  readonly id: number
+  readonly name: string
+  readonly protocol: string
+  readonly user: string | null
+  readonly vhost: string | null
+  readonly state: string
+  readonly peerAddress: string
+  readonly peerPort: number
+  readonly tls: boolean
+  readonly channels: number
+  readonly consumers: number
+  readonly connectedAtMs: number
+  readonly clientName: string | null
+  readonly clientProduct: string | null
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
+
+/** What the API needs of a protocol: its connections. */
+export interface ConnectionSource {
+  connections(): readonly ConnectionView[]
+  /** False when there is no such connection. */
+  closeConnection(id: number, reason: string): boolean
+}
+
+/** What the composition root knows of the whole. */
+export interface StatusView {
+  readonly version: string
+  readonly pid: number
+  readonly startedAtMs: number
+  readonly data: string
+  readonly store: {
+    readonly engine: string
+    readonly durability: string
+    readonly state: string
+  }
+  readonly listeners: readonly {
+    readonly name: string
+    readonly address: string
+    readonly tls: boolean
+    readonly connections: number
+  }[]
+}
+
+/** All that the API works on. */
+export interface AdminParts {
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly protocols: readonly ConnectionSource[]
+  readonly status: () => StatusView
+  /** Stands for an administrator; null: only users may log in. */
+  readonly token: string | null
+  readonly log: BrokerLog
+}
+
+/** What the HTTP server says of a request beside the request. */
+export interface AdminEnvironment {
+  readonly peer: Peer
+}

@@ -1,0 +1,47 @@
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { BrokerError } from '../model/errors.ts'
+import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
+import { authentication, type AdminContext } from './authentication.ts'
+import { addChanges } from './changes.ts'
+import { errorBody, STATUSES } from './errors.ts'
+import { BODY_BYTES_MAX } from './limits.ts'
+import { addListings } from './listings.ts'
+import { InvalidRequest } from './validation.ts'
+
+/** The HTTP API without a socket: a request in, a response out. */
+export interface AdminApp {
+  fetch(request: Request, environment: AdminEnvironment): Response | Promise<Response>
+}
+
+/** Everything is below `/v1`; names in paths are percent-encoded, so `/` is `%2F`. */
+export function createAdminApp(parts: AdminParts): AdminApp {
+  const app = new Hono<AdminContext>()
+  app.use(authentication(parts))
+  app.use(
+    bodyLimit({
+      maxSize: BODY_BYTES_MAX,
+      onError: (context) => {
+        const message = `the body is larger than ${BODY_BYTES_MAX} bytes`
+        return context.json(errorBody('INVALID', message), 413)
+      },
+    }),
+  )
+  addListings(app, parts)
+  addChanges(app, parts)
+  app.notFound((context) => {
+    const message = `there is no ${context.req.method} ${context.req.path}`
+    return context.json(errorBody('NOT_FOUND', message), 404)
+  })
+  app.onError((error, context) => {
+    if (error instanceof BrokerError) {
+      return context.json(errorBody(error.code, error.message), STATUSES[error.code])
+    }
+    if (error instanceof InvalidRequest) {
+      return context.json(errorBody('INVALID', error.message), STATUSES.INVALID)
+    }
+    parts.log.error({ err: error, path: context.req.path }, 'an HTTP request failed')
+    return context.json(errorBody('FAILED', 'the request failed, the log says why'), 500)
+  })
+  return app
+}

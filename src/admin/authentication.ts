@@ -1,0 +1,73 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { MiddlewareHandler } from 'hono'
+import { BrokerError } from '../model/errors.ts'
+import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
+import { errorBody, STATUSES, type AdminErrorCode } from './errors.ts'
+
+/** What a request carries through the API once it is known who asks. */
+export interface AdminContext {
+  Bindings: AdminEnvironment
+  Variables: { user: string }
+}
+
+const CHALLENGE = 'Basic realm="waystation", charset="UTF-8"'
+const ADMINISTRATOR = 'administrator'
+
+/**
+ * Lets in who shows the token of the data directory, or a user tagged `administrator` by HTTP
+ * Basic; nobody else gets further, whatever they ask for.
+ */
+export function authentication(parts: AdminParts): MiddlewareHandler<AdminContext> {
+  return async (context, next) => {
+    const refuse = (code: AdminErrorCode, message: string): Response => {
+      if (code === 'UNAUTHENTICATED') context.header('www-authenticate', CHALLENGE)
+      return context.json(errorBody(code, message), STATUSES[code])
+    }
+    if (isForeignOrigin(context.req.raw)) {
+      return refuse('ACCESS_REFUSED', 'pages of other sites may not use this API')
+    }
+    const { peer } = context.env
+    const [scheme = '', value = ''] = (context.req.header('authorization') ?? '').split(' ', 2)
+    if (scheme.toLowerCase() === 'bearer' && parts.token !== null && isEqual(value, parts.token)) {
+      context.set('user', 'local administrator')
+      await next()
+      return undefined
+    }
+    const login = scheme.toLowerCase() === 'basic' ? decodeBasic(value) : null
+    if (login === null) return refuse('UNAUTHENTICATED', 'log in with a user name and a password')
+    try {
+      const user = await parts.authenticator.login({ mechanism: 'PLAIN', ...login }, peer)
+      if (!user.tags.includes(ADMINISTRATOR)) {
+        return refuse('ACCESS_REFUSED', `user '${user.name}' is not tagged ${ADMINISTRATOR}`)
+      }
+      context.set('user', user.name)
+    } catch (error) {
+      if (!(error instanceof BrokerError) || error.code !== 'ACCESS_REFUSED') throw error
+      const reason = error.cause instanceof Error ? error.cause.message : error.message
+      parts.log.warn({ user: login.username, peer: peer.address, reason }, 'HTTP login refused')
+      return refuse('UNAUTHENTICATED', 'the user name or the password is wrong')
+    }
+    await next()
+    return undefined
+  }
+}
+
+/** A browser sends stored credentials along with what any page asks for, and says which page. */
+function isForeignOrigin(request: Request): boolean {
+  const origin = request.headers.get('origin')
+  if (origin === null) return false
+  return !URL.canParse(origin) || new URL(origin).host !== request.headers.get('host')
+}
+
+function decodeBasic(value: string): { username: string; password: string } | null {
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 1) return null
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+function isEqual(given: string, expected: string): boolean {
+  const left = Buffer.from(given)
+  const right = Buffer.from(expected)
+  return left.length === right.length && timingSafeEqual(left, right)
+}

@@ -1,0 +1,63 @@
+import type { Hono } from 'hono'
+import type { VirtualHost } from '../broker/virtual-host.ts'
+import { BrokerError } from '../model/errors.ts'
+import type { AdminParts } from './admin-parts.ts'
+import type { AdminContext } from './authentication.ts'
+import { vhostQuery } from './schemas.ts'
+import { query } from './validation.ts'
+import { bindingView, destinationView, exchangeView, policyView } from './views.ts'
+
+/** Everything that can be looked at. */
+export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
+  const { broker, users } = parts
+  /** Each `view` of one virtual host, or of all where none is named. */
+  const list = <T>(path: string, view: (vhost: VirtualHost) => Iterable<T>): void => {
+    app.get(path, (context) => {
+      const { vhost } = query(context, vhostQuery)
+      const hosts = vhost === undefined ? [...broker.vhosts()] : [requireVhost(parts, vhost)]
+      return context.json(hosts.flatMap((host) => [...view(host)]))
+    })
+  }
+
+  app.get('/v1/status', (context) => {
+    const hosts = [...broker.vhosts()]
+    const destinations = hosts.flatMap((host) => [...host.destinations()])
+    return context.json({
+      ...parts.status(),
+      alarm: broker.pressure.alarm,
+      vhosts: hosts.length,
+      destinations: destinations.length,
+      ready: destinations.reduce((sum, { readyCount }) => sum + readyCount, 0),
+      unsettled: destinations.reduce((sum, { unsettledCount }) => sum + unsettledCount, 0),
+      consumers: destinations.reduce((sum, { consumerCount }) => sum + consumerCount, 0),
+      connections: parts.protocols.reduce((sum, each) => sum + each.connections().length, 0),
+    })
+  })
+  list('/v1/vhosts', (host) => [{ name: host.name }])
+  list('/v1/destinations', (host) => Array.from(host.destinations(), destinationView))
+  list('/v1/exchanges', (host) => Array.from(host.exchanges(), exchangeView))
+  list('/v1/bindings', (host) => {
+    return Array.from(host.bindings(), (binding) => bindingView(host.name, binding))
+  })
+  list('/v1/policies', (host) => {
+    return host.policies.list().map((policy) => policyView(host.name, policy))
+  })
+  app.get('/v1/users', (context) => {
+    return context.json(users.list().map(({ name, tags }) => ({ name, tags })))
+  })
+  app.get('/v1/permissions', (context) => {
+    const { vhost } = query(context, vhostQuery)
+    return context.json(users.listPermissions(vhost === undefined ? {} : { vhost }))
+  })
+  app.get('/v1/connections', (context) => {
+    const { vhost } = query(context, vhostQuery)
+    const all = parts.protocols.flatMap((protocol) => protocol.connections())
+    return context.json(all.filter((each) => vhost === undefined || each.vhost === vhost))
+  })
+}
+
+export function requireVhost({ broker }: AdminParts, name: string): VirtualHost {
+  const vhost = broker.vhost(name)
+  if (vhost === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${name}'`)
+  return vhost
+}

@@ -1,0 +1,131 @@
+import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
+import { formatTable, type Column } from './table.ts'
+
+/** One thing that can be listed. */
+export interface Listing {
+  /** The word on the command line. */
+  readonly noun: string
+  readonly resource: string
+  readonly summary: string
+  /** Whether `--vhost` narrows it. */
+  readonly isPerVhost: boolean
+  readonly columns: readonly Column[]
+}
+
+export interface ListFlags extends ConnectFlags {
+  readonly vhost?: string
+  readonly json?: boolean
+}
+
+/** Everything that can be listed, with the columns a person wants to see. */
+export const LISTINGS: readonly Listing[] = [
+  {
+    noun: 'queues',
+    resource: 'destinations',
+    summary: 'queues and streams, with what waits in them',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'name'),
+      { title: 'type', value: ({ profile }) => (profile === 'topic' ? 'stream' : profile) },
+      ...text('durable'),
+      ...numbers('ready', 'unsettled', 'consumers', 'readyBytes'),
+    ],
+  },
+  {
+    noun: 'exchanges',
+    resource: 'exchanges',
+    summary: 'exchanges, with what was published to them',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost'),
+      { title: 'name', value: ({ name }) => (name === '' ? '(default)' : name) },
+      ...text('type', 'durable'),
+      ...numbers('published', 'unrouted'),
+    ],
+  },
+  {
+    noun: 'bindings',
+    resource: 'bindings',
+    summary: 'which exchange routes what to where',
+    isPerVhost: true,
+    columns: text('vhost', 'source', 'key', 'targetKind', 'target', 'arguments'),
+  },
+  {
+    noun: 'vhosts',
+    resource: 'vhosts',
+    summary: 'virtual hosts',
+    isPerVhost: false,
+    columns: text('name'),
+  },
+  {
+    noun: 'users',
+    resource: 'users',
+    summary: 'users and their tags',
+    isPerVhost: false,
+    columns: [...text('name'), { title: 'tags', value: ({ tags }) => joined(tags) }],
+  },
+  {
+    noun: 'permissions',
+    resource: 'permissions',
+    summary: 'who may declare, publish and consume what',
+    isPerVhost: true,
+    columns: text('vhost', 'user', 'configure', 'write', 'read'),
+  },
+  {
+    noun: 'policies',
+    resource: 'policies',
+    summary: 'settings for queues and exchanges by the pattern of their names',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'name', 'pattern', 'appliesTo'),
+      ...numbers('priority'),
+      ...text('definition'),
+    ],
+  },
+  {
+    noun: 'connections',
+    resource: 'connections',
+    summary: 'clients that are connected now',
+    isPerVhost: true,
+    columns: [
+      ...numbers('id'),
+      ...text('name', 'user', 'vhost', 'protocol', 'state', 'tls'),
+      ...numbers('channels', 'consumers'),
+      ...text('clientName', 'clientProduct'),
+    ],
+  },
+]
+
+export async function list(listing: Listing, flags: ListFlags): Promise<void> {
+  const client = await AdminClient.connect(flags)
+  const query = flags.vhost === undefined ? {} : { vhost: flags.vhost }
+  const rows = await client.request('GET', apiPath([listing.resource], query))
+  if (flags.json === true) {
+    printJson(rows)
+    return
+  }
+  const table = rows as Record<string, unknown>[]
+  if (table.length === 0) process.stderr.write(`no ${listing.noun}\n`)
+  else process.stdout.write(formatTable(listing.columns, table))
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+function text(...keys: readonly string[]): Column[] {
+  return keys.map((key) => ({ title: title(key), value: (row) => row[key] }))
+}
+
+function numbers(...keys: readonly string[]): Column[] {
+  return keys.map((key) => ({ title: title(key), value: (row) => row[key], isNumber: true }))
+}
+
+/** `readyBytes` is shown as `ready bytes`. */
+function title(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+}
+
+function joined(value: unknown): string {
+  return Array.isArray(value) ? value.join(', ') : ''
+}

@@ -1,0 +1,269 @@
+import { Command } from 'commander'
+import { packageVersion } from '../server/version.ts'
+import type * as changes from './changes.ts'
+import type { FsckFlags } from './fsck.ts'
+import { EXIT } from './exit-code.ts'
+import { LISTINGS, type ListFlags } from './listings.ts'
+import type { StartFlags } from './start.ts'
+import type { StatusFlags } from './status.ts'
+
+/**
+ * The whole command line. What a command does is loaded when it is called, so that `--help` and
+ * quick questions do not wait for the broker's code. `exitWith` takes each command's exit code.
+ */
+export function createProgram(exitWith: (code: number) => void): Command {
+  const program = new Command('waystation')
+    .description('A message broker for the clients you already have.')
+    .version(packageVersion(), '-V, --version')
+    .helpCommand(true)
+    .showHelpAfterError('(waystation --help shows what there is)')
+    .showSuggestionAfterError(true)
+    .addHelpText('after', () => PROGRAM_EXAMPLES)
+  addStart(program, exitWith)
+  addStatus(program)
+  addListings(program)
+  addUserCommands(program)
+  addPolicyCommands(program)
+  addVhostCommands(program)
+  addQueueCommands(program)
+  addFsck(program, exitWith)
+  return program
+}
+
+const PROGRAM_EXAMPLES = `
+Examples:
+  waystation start                             a broker for this machine
+  waystation start --data memory --listen amqp=0
+  waystation status
+  waystation queues list --json
+  waystation add-user alice --tag administrator`
+
+function addStart(program: Command, exitWith: (code: number) => void): void {
+  program
+    .command('start')
+    .summary('run a broker until it is stopped')
+    .description('Runs a broker until SIGTERM or Ctrl+C stops it.')
+    .option('--data <dir>', "where messages are kept, or 'memory'")
+    .option('--config <file>', 'settings in YAML or JSON')
+    .option('--listen <name=address>', 'such as amqp=127.0.0.1:5672, http=0 or http=off', collect)
+    .option('--tls-cert <file>', 'PEM file with the certificate for listeners over TLS')
+    .option('--tls-key <file>', 'PEM file with its private key')
+    .option('--tls-ca <file>', 'PEM file with the authorities of client certificates')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
+    .option('--log-format <format>', 'auto, pretty or json')
+    .option('--set <key=value>', 'any setting, such as limits.messageSize=16MiB', collect)
+    .addHelpText('after', START_HELP)
+    .action(async (flags: StartFlags) => {
+      const { start } = await import('./start.ts')
+      exitWith(await start(flags))
+    })
+}
+
+const START_HELP = `
+Flags win over environment variables (WAYSTATION_LISTEN_AMQP, WAYSTATION_DATA, …), these over the
+file. docs/configuration.md lists every setting.
+
+Examples:
+  waystation start
+  waystation start --data ./data --listen amqp=127.0.0.1:5673 --listen http=off
+  waystation start --listen amqps=*:5671 --tls-cert server.pem --tls-key server.key
+  waystation start --config waystation.yaml
+
+Exit codes: 0 stopped, 2 wrong arguments, 73 data directory unusable, 75 port or data directory
+taken, 77 refused for safety, 78 wrong configuration, 1 anything else.`
+
+function addStatus(program: Command): void {
+  administrative(program.command('status'))
+    .summary('say what runs, where, and whether it is well')
+    .description('Says what runs, where, and whether it is well.')
+    .action(async (flags: StatusFlags) => {
+      const { status } = await import('./status.ts')
+      await status(flags)
+    })
+}
+
+function addListings(program: Command): void {
+  for (const listing of LISTINGS) {
+    const { noun, summary } = listing
+    const group = program.command(noun).summary(`list ${summary}`)
+    group.description(`About ${summary}.`)
+    const command = administrative(group.command('list', { isDefault: true }))
+    if (listing.isPerVhost) command.option('--vhost <name>', 'only those of this virtual host')
+    command
+      .description(`Lists ${summary}.`)
+      .addHelpText('after', `\nExample:\n  waystation ${noun} list --json`)
+      .action(async (flags: ListFlags) => {
+        const { list } = await import('./listings.ts')
+        await list(listing, flags)
+      })
+  }
+}
+
+function addUserCommands(program: Command): void {
+  administrative(program.command('add-user <name>'))
+    .summary('add a user')
+    .description('Adds a user. The password is asked for, or is the first line of standard input.')
+    .option('--tag <tag>', 'such as administrator; may be repeated', collect)
+    .option('--no-password', 'a user that logs in by client certificate alone')
+    .addHelpText(
+      'after',
+      "\nExample:\n  echo 'secret' | waystation add-user alice --tag administrator",
+    )
+    .action(async (name: string, flags: changes.AddUserFlags) =>
+      (await load()).addUser(name, flags),
+    )
+  administrative(program.command('delete-user <name>'))
+    .summary('delete a user')
+    .description('Deletes a user and closes its connections.')
+    .action(async (name: string, flags: changes.ChangeFlags) => {
+      await (await load()).deleteUser(name, flags)
+    })
+  administrative(program.command('change-password <name>'))
+    .summary("change a user's password")
+    .description('Changes a password. It is asked for, or is the first line of standard input.')
+    .action(async (name: string, flags: changes.ChangeFlags) => {
+      await (await load()).changePassword(name, flags)
+    })
+  administrative(program.command('set-tags <name> [tags...]'))
+    .summary('set the tags of a user')
+    .description('Sets the tags of a user; without any, removes them.')
+    .addHelpText('after', '\nExample:\n  waystation set-tags alice administrator')
+    .action(async (name: string, tags: string[], flags: changes.ChangeFlags) => {
+      await (await load()).setTags(name, tags, flags)
+    })
+  inVhost(program.command('set-permissions <user> <configure> <write> <read>'))
+    .summary('allow a user what')
+    .description(
+      'Allows a user what matches these regular expressions: names it may declare and delete, ' +
+        'publish to, and consume from.',
+    )
+    .addHelpText('after', "\nExample:\n  waystation set-permissions alice '^alice\\.' '.*' '.*'")
+    .action(
+      async (
+        user: string,
+        configure: string,
+        write: string,
+        read: string,
+        flags: changes.VhostFlags,
+      ) => {
+        await (await load()).setPermissions(user, { configure, write, read }, flags)
+      },
+    )
+  inVhost(program.command('clear-permissions <user>'))
+    .summary('allow a user nothing any more')
+    .description('Allows a user nothing any more in a virtual host.')
+    .action(async (user: string, flags: changes.VhostFlags) => {
+      await (await load()).clearPermissions(user, flags)
+    })
+}
+
+function addPolicyCommands(program: Command): void {
+  inVhost(program.command('set-policy <name> <pattern> <definition>'))
+    .summary('set queues and exchanges by the pattern of their names')
+    .description(
+      'Settings, as JSON with the keys of RabbitMQ, for every queue or exchange whose name matches.',
+    )
+    .option(
+      '--apply-to <what>',
+      'all, queues, classic_queues, quorum_queues, streams or exchanges',
+      'all',
+    )
+    .option('--priority <number>', 'the highest one that matches counts', '0')
+    .addHelpText('after', SET_POLICY_EXAMPLE)
+    .action(
+      async (name: string, pattern: string, definition: string, flags: changes.PolicyFlags) => {
+        await (await load()).setPolicy({ name, pattern, definition }, flags)
+      },
+    )
+  inVhost(program.command('delete-policy <name>'))
+    .summary('delete a policy')
+    .description('Deletes a policy; what it set is as it was declared again.')
+    .action(async (name: string, flags: changes.VhostFlags) => {
+      await (await load()).deletePolicy(name, flags)
+    })
+}
+
+const SET_POLICY_EXAMPLE = `
+Example:
+  waystation set-policy short '^log\\.' '{"max-length": 10000}' --apply-to queues`
+
+function addVhostCommands(program: Command): void {
+  administrative(program.command('add-vhost <name>'))
+    .summary('add a virtual host')
+    .description('Adds a virtual host.')
+    .action(async (name: string, flags: changes.ChangeFlags) => {
+      await (await load()).addVhost(name, flags)
+    })
+  administrative(program.command('delete-vhost <name>'))
+    .summary('delete a virtual host with everything in it')
+    .description('Deletes a virtual host with everything in it.')
+    .action(async (name: string, flags: changes.ChangeFlags) => {
+      await (await load()).deleteVhost(name, flags)
+    })
+}
+
+function addQueueCommands(program: Command): void {
+  inVhost(program.command('purge <queue>'))
+    .summary('drop every message that waits in a queue')
+    .description('Drops every message that waits in a queue.')
+    .action(async (queue: string, flags: changes.VhostFlags) => {
+      await (await load()).purge(queue, flags)
+    })
+  inVhost(program.command('delete-queue <queue>'))
+    .summary('delete a queue with its messages')
+    .description('Deletes a queue with its messages.')
+    .option('--if-unused', 'only when nobody consumes from it')
+    .option('--if-empty', 'only when no message waits in it')
+    .action(async (queue: string, flags: changes.DeleteQueueFlags) => {
+      await (await load()).deleteQueue(queue, flags)
+    })
+  administrative(program.command('close-connection <id>'))
+    .summary('close the connection of a client')
+    .description("Closes a client's connection; 'connections list' shows the ids.")
+    .action(async (id: string, flags: changes.ChangeFlags) => {
+      await (await load()).closeConnection(id, flags)
+    })
+}
+
+function addFsck(program: Command, exitWith: (code: number) => void): void {
+  program
+    .command('fsck <dir>')
+    .summary('check a data directory that no broker uses')
+    .description('Checks every entry in a data directory. The broker must be stopped.')
+    .option('--repair', 'cut out what is damaged; says what is lost', false)
+    .option('--json', 'print JSON', false)
+    .addHelpText('after', FSCK_HELP)
+    .action(async (directory: string, flags: FsckFlags) => {
+      const { fsck } = await import('./fsck.ts')
+      exitWith(await fsck(directory, flags))
+    })
+}
+
+const FSCK_HELP = `
+Examples:
+  waystation fsck ./data
+  waystation fsck ./data --repair
+
+Exit codes: ${EXIT.DONE} no damage or all repaired, ${EXIT.FAILED} damage found, ${EXIT.TAKEN} a broker uses the directory.`
+
+/** The flags that say which broker is meant. */
+function administrative(command: Command): Command {
+  return command
+    .option('--data <dir>', 'the data directory of the broker')
+    .option('--config <file>', 'the configuration file that names the data directory')
+    .option('--url <url>', 'the HTTP API of the broker, such as http://127.0.0.1:15672')
+    .option('--user <name>', 'log in as; the password is asked for, or WAYSTATION_PASSWORD')
+    .option('--json', 'print JSON')
+}
+
+function inVhost(command: Command): Command {
+  return administrative(command).option('--vhost <name>', 'the virtual host', '/')
+}
+
+function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value]
+}
+
+async function load(): Promise<typeof changes> {
+  return import('./changes.ts')
+}

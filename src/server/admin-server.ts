@@ -1,0 +1,101 @@
+import type { AdminParts, StatusView } from '../admin/index.ts'
+import type { Engine } from '../engine/contract.ts'
+import { ListenError } from '../net/index.ts'
+import type { RandomSource } from '../lib/random.ts'
+import { removeAdminEndpoint, writeAdminEndpoint } from './data-directory.ts'
+import { listenHttp, type HttpListener } from './http-listener.ts'
+import { connectAddress, formatListenAddress } from './listen-address.ts'
+import type { Log } from './log.ts'
+import type { OpenListener } from './running-broker.ts'
+import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
+import { StartupError } from './startup-error.ts'
+import { packageVersion } from './version.ts'
+
+export interface AdminOptions extends Omit<AdminParts, 'token' | 'log' | 'status'> {
+  readonly config: ServerConfig
+  readonly engine: Engine
+  readonly startedAtMs: number
+  /** Everything that listens; looked at when somebody asks. */
+  readonly listeners: readonly OpenListener[]
+  readonly random: RandomSource
+  readonly log: Log
+}
+
+export interface OpenAdmin extends AsyncDisposable {
+  readonly listener: OpenListener
+}
+
+const TOKEN_BYTES = 32
+
+/**
+ * Opens the HTTP API and leaves its address and a fresh token in the data directory, so that
+ * commands of the same system user need no password. null: it is off.
+ */
+export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null> {
+  const { config, random, log } = options
+  const listener = config.listeners.find(({ port }) => port.name === 'http')
+  if (listener === undefined) return null
+  const token = random.bytes(TOKEN_BYTES).toString('base64url')
+  // Loaded when wanted: an embedded broker without it starts faster.
+  const { createAdminApp } = await import('../admin/index.ts')
+  const app = createAdminApp({ ...options, token, status: () => statusView(options) })
+  const http = await open(listener, log, async (address) => listenHttp(app, address))
+  if (config.data !== MEMORY) {
+    const url = `http://${formatListenAddress(connectAddress(http.address))}`
+    writeAdminEndpoint(config.data, { url, token, pid: process.pid })
+  }
+  return {
+    listener: {
+      port: listener.port,
+      address: http.address,
+      connectionCount: () => http.connectionCount,
+      reloadTls: async () => Promise.resolve(),
+      close: async (graceMs) => http.close(graceMs),
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (config.data !== MEMORY) removeAdminEndpoint(config.data)
+      await http.close(0)
+    },
+  }
+}
+
+/**
+ * A default port that is taken must not keep the broker from its work, and a second broker on a
+ * machine finds it taken each time; a port that somebody asked for by name must be that port.
+ */
+async function open(
+  { port, address, isExplicit }: ListenerConfig,
+  log: Log,
+  listen: (address: ListenerConfig['address']) => Promise<HttpListener>,
+): Promise<HttpListener> {
+  try {
+    return await listen(address)
+  } catch (cause) {
+    if (!(cause instanceof ListenError)) throw cause
+    if (isExplicit || cause.code !== 'PORT_TAKEN') {
+      const advice = `choose another address with --listen ${port.name}=HOST:PORT, or 'off'`
+      throw new StartupError('port', `${port.name}: ${cause.message}\n${advice}`, { cause })
+    }
+    const http = await listen({ ...address, port: 0 })
+    const fields = { wanted: formatListenAddress(address), got: formatListenAddress(http.address) }
+    log.warn(fields, 'the default port of the HTTP API is taken, another one was chosen')
+    return http
+  }
+}
+
+function statusView({ config, engine, startedAtMs, listeners }: AdminOptions): StatusView {
+  const { name, durability } = engine.capabilities
+  return {
+    version: packageVersion(),
+    pid: process.pid,
+    startedAtMs,
+    data: config.data,
+    store: { engine: name, durability, state: engine.state },
+    listeners: listeners.map(({ port, address, connectionCount }) => ({
+      name: port.name,
+      address: formatListenAddress(address),
+      tls: port.tls,
+      connections: connectionCount(),
+    })),
+  }
+}

@@ -1,0 +1,228 @@
+import { z } from 'zod'
+import { LISTEN_ADDRESS_FORM, parseListenAddress, type ListenAddress } from './listen-address.ts'
+import { PORTS, type PortSpec } from './protocol-ports.ts'
+import { parseDurationMs, parseSize } from './quantity.ts'
+
+/**
+ * Each setting's description is what a good value is, as a phrase that fits behind 'expected':
+ * messages about wrong values, `--help` and the configuration page all use it.
+ *
+ * Numbers and switches are also read from text, because that is what environment and flags bring.
+ */
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+const quantity = z.union([z.string(), z.number()])
+
+function text(expected: string): z.ZodString {
+  return z.string().min(1).describe(expected)
+}
+
+function sizeBytes(min: number, max: number, expected: string): z.ZodType<number> {
+  return quantity
+    .transform((value, context) => parseSize(value) ?? refuse(context))
+    .refine((bytes) => bytes >= min && bytes <= max)
+    .describe(expected)
+}
+
+function durationMs(min: number, max: number, expected: string): z.ZodType<number> {
+  return quantity
+    .transform((value, context) => parseDurationMs(value) ?? refuse(context))
+    .refine((ms) => ms >= min && ms <= max)
+    .describe(expected)
+}
+
+function integer(min: number, max: number): z.ZodType<number> {
+  return quantity
+    .transform((value, context) => {
+      return /^\d+$/.test(String(value)) ? Number(value) : refuse(context)
+    })
+    .refine((count) => count >= min && count <= max)
+    .describe(`a whole number from ${min} to ${max}`)
+}
+
+function address(port: PortSpec): z.ZodType<ListenAddress | null> {
+  if (!port.available) {
+    return scalar
+      .refine((value) => parseListenAddress(value) === null)
+      .transform(() => null)
+      .describe(`'off', because this version does not speak ${port.title}`)
+  }
+  return scalar
+    .transform((value, context) => {
+      const parsed = parseListenAddress(value)
+      return parsed === undefined ? refuse(context) : parsed
+    })
+    .describe(LISTEN_ADDRESS_FORM)
+}
+
+function refuse(context: z.RefinementCtx): never {
+  context.addIssue({ code: 'custom' })
+  return z.NEVER
+}
+
+const listen = z.strictObject(
+  Object.fromEntries(PORTS.map((port) => [port.name, address(port).optional()])),
+)
+
+const tls = z.strictObject({
+  certFile: text('the path of a PEM file with the certificate and its chain').optional(),
+  keyFile: text('the path of a PEM file with the private key').optional(),
+  caFile: text(
+    'the path of a PEM file with the authorities that sign client certificates',
+  ).optional(),
+  passphraseFile: text('the path of a file with the passphrase of the private key').optional(),
+  clientCertificate: z
+    .enum(['none', 'request', 'require'])
+    .describe("'none', 'request' or 'require'")
+    .optional(),
+  minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).describe("'TLSv1.2' or 'TLSv1.3'").optional(),
+  ciphers: text('a list of ciphers as OpenSSL writes it').optional(),
+  reloadEvery: durationMs(
+    0,
+    86_400_000,
+    "a duration up to 1d such as '1h'; 0 only on SIGHUP",
+  ).optional(),
+})
+
+const MIB = 1024 * 1024
+
+/** The file's form, validated after file, environment and flags were put together. */
+export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
+  data: text("the path of a directory, or 'memory'").optional(),
+  listen: listen.optional(),
+  tls: tls.optional(),
+  defaultUser: z
+    .strictObject({
+      name: text('the name of the first user').optional(),
+      password: text('the password of the first user').optional(),
+      passwordFile: text('the path of a file with the password of the first user').optional(),
+    })
+    .optional(),
+  limits: z
+    .strictObject({
+      connections: integer(1, 1_000_000).optional(),
+      messageSize: sizeBytes(
+        1024,
+        128 * MIB,
+        "a size from 1KiB to 128MiB such as '16MiB'",
+      ).optional(),
+      channelsPerConnection: integer(1, 65_535).optional(),
+      frameSize: sizeBytes(4096, 16 * MIB, "a size from 4KiB to 16MiB such as '128KiB'").optional(),
+      freeDiskSpace: sizeBytes(
+        0,
+        2 ** 50,
+        "a size such as '1GiB'; 0 turns the alarm off",
+      ).optional(),
+    })
+    .optional(),
+  heartbeat: durationMs(
+    0,
+    65_535_000,
+    "a duration such as '60s'; 0 turns heartbeats off",
+  ).optional(),
+  stopTimeout: durationMs(0, 600_000, "a duration up to 10m such as '10s'").optional(),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+        .describe("'trace', 'debug', 'info', 'warn', 'error' or 'silent'")
+        .optional(),
+      format: z.enum(['auto', 'pretty', 'json']).describe("'auto', 'pretty' or 'json'").optional(),
+    })
+    .optional(),
+})
+
+/** What was set, validated and in the units of the broker; what was not set is absent. */
+export interface ConfigInput {
+  readonly data?: string | undefined
+  /** null: off. */
+  readonly listen?: Readonly<Record<string, ListenAddress | null | undefined>> | undefined
+  readonly tls?: TlsInput | undefined
+  readonly defaultUser?:
+    | {
+        readonly name?: string | undefined
+        readonly password?: string | undefined
+        readonly passwordFile?: string | undefined
+      }
+    | undefined
+  readonly limits?: LimitsInput | undefined
+  /** Milliseconds. */
+  readonly heartbeat?: number | undefined
+  /** Milliseconds. */
+  readonly stopTimeout?: number | undefined
+  readonly log?:
+    | { readonly level?: LogLevel | undefined; readonly format?: LogFormat | undefined }
+    | undefined
+}
+
+export interface TlsInput {
+  readonly certFile?: string | undefined
+  readonly keyFile?: string | undefined
+  readonly caFile?: string | undefined
+  readonly passphraseFile?: string | undefined
+  readonly clientCertificate?: 'none' | 'request' | 'require' | undefined
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  readonly ciphers?: string | undefined
+  /** Milliseconds. */
+  readonly reloadEvery?: number | undefined
+}
+
+export interface LimitsInput {
+  readonly connections?: number | undefined
+  /** Bytes. */
+  readonly messageSize?: number | undefined
+  readonly channelsPerConnection?: number | undefined
+  /** Bytes. */
+  readonly frameSize?: number | undefined
+  /** Bytes. */
+  readonly freeDiskSpace?: number | undefined
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+export type LogFormat = 'auto' | 'pretty' | 'json'
+
+/** A setting: the keys that lead to it and what a good value is. */
+export interface Setting {
+  readonly path: readonly string[]
+  readonly expected: string
+}
+
+/** Every setting there is, in the schema's order. */
+export function allSettings(): readonly Setting[] {
+  const settings: Setting[] = []
+  collectSettings(configSchema, [], settings)
+  return settings
+}
+
+function collectSettings(schema: unknown, path: readonly string[], into: Setting[]): void {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodObject) {
+    for (const [key, value] of Object.entries(inner.shape)) {
+      collectSettings(value, [...path, key], into)
+    }
+  } else {
+    into.push({ path, expected: describe(schema) })
+  }
+}
+
+/** The keys allowed below `path`; null when `path` is no group of settings. */
+export function keysBelow(path: readonly string[]): readonly string[] | null {
+  let schema: unknown = unwrap(configSchema)
+  for (const key of path) {
+    if (!(schema instanceof z.ZodObject)) return null
+    schema = unwrap((schema.shape as Record<string, unknown>)[key])
+  }
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : null
+}
+
+function unwrap(schema: unknown): unknown {
+  return schema instanceof z.ZodOptional ? schema.unwrap() : schema
+}
+
+function describe(schema: unknown): string {
+  for (let current = schema; ; current = unwrap(current)) {
+    if (current instanceof z.ZodType && current.description !== undefined) {
+      return current.description
+    }
+    if (!(current instanceof z.ZodOptional)) return 'another value'
+  }
+}

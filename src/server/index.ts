@@ -1,0 +1,8 @@
+export type { LimitsInput, LogLevel, TlsInput } from './config-schema.ts'
+export type { ListenAddress } from './listen-address.ts'
+export type { Log } from './log.ts'
+export type { ListenerName } from './protocol-ports.ts'
+export type { RunningBroker } from './running-broker.ts'
+export type { DefaultUser } from './server-config.ts'
+export { startBroker, type StartOptions } from './start-broker.ts'
+export { StartupError, type StartupErrorCode } from './startup-error.ts'

@@ -1,0 +1,149 @@
+import { Authenticator, UserStore } from '../auth/index.ts'
+import { Broker } from '../broker/broker.ts'
+import type { Engine } from '../engine/contract.ts'
+import { EngineError } from '../engine/contract.ts'
+import { openEmbeddedEngine } from '../engine/embedded/index.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { RandomSource } from '../lib/random.ts'
+import { Turn } from '../lib/turn.ts'
+import { listen, ListenError } from '../net/index.ts'
+import { openAdmin } from './admin-server.ts'
+import { prepareDataDirectory } from './data-directory.ts'
+import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
+import type { Log } from './log.ts'
+import { PROTOCOLS, type ServedProtocol } from './protocols.ts'
+import { RunningBroker, type OpenListener } from './running-broker.ts'
+import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
+import { StartupError } from './startup-error.ts'
+
+/** The world, as parameters. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: Log
+}
+
+/**
+ * Puts the broker together: engine, users, core, protocols, listeners, in this order; whatever
+ * was opened is closed again when a later step fails. Throws `StartupError`.
+ */
+export async function openBroker(
+  config: ServerConfig,
+  world: Surroundings,
+): Promise<RunningBroker> {
+  const { clock, random, log } = world
+  await using opened = new AsyncDisposableStack()
+  const startedAtMs = clock.now()
+  const turn = new Turn()
+  const engine = opened.use(await openEngine(config, clock))
+  const users = await UserStore.open(engine.kv, { random })
+  if (config.defaultUser !== null) await applyDefaultUser(users, config.defaultUser)
+  await refuseKnownPassword(users, config.listeners)
+  const authenticator = new Authenticator(users, { clock })
+  const broker = await Broker.open({ engine, clock, random, turn, log })
+  opened.defer(async () => broker.close())
+
+  const parts = { config, broker, users, authenticator, turn, clock, random, log }
+  const listeners: OpenListener[] = []
+  // Not waited for long: nobody has connected when a later step fails.
+  opened.defer(async () => closeAll(listeners, 0))
+  const protocols: ServedProtocol[] = []
+  for (const { listeners: names, create } of PROTOCOLS) {
+    const protocol = create(parts)
+    protocols.push(protocol)
+    for (const listener of config.listeners) {
+      if (!names.includes(listener.port.name)) continue
+      listeners.push(await openListener(listener, protocol, config, log))
+    }
+  }
+  opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
+  const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs })
+  if (admin !== null) {
+    opened.use(admin)
+    listeners.push(admin.listener)
+  }
+  const resources = opened.move()
+  return new RunningBroker({
+    config,
+    listeners,
+    log,
+    hasBuiltInPassword: async () => hasBuiltInPassword(users),
+    close: async (graceMs) => {
+      await closeAll(listeners, graceMs)
+      await resources.disposeAsync()
+    },
+  })
+}
+
+async function openEngine(config: ServerConfig, clock: Clock): Promise<Engine> {
+  const { freeDiskSpace } = config.limits
+  if (config.data === MEMORY) return openEmbeddedEngine({ memory: true, clock })
+  prepareDataDirectory(config.data)
+  try {
+    return await openEmbeddedEngine({
+      directory: config.data,
+      clock,
+      ...(freeDiskSpace === undefined ? {} : { diskFreeBytesMin: freeDiskSpace }),
+    })
+  } catch (cause) {
+    if (!(cause instanceof EngineError)) throw cause
+    const { kind, message } = cause
+    if (kind === 'locked') {
+      throw new StartupError('locked', `${message}\nchoose one with --data DIR`, { cause })
+    }
+    const advice = kind === 'corrupt' ? `\nlook at it with: waystation fsck ${config.data}` : ''
+    throw new StartupError('data', `${message}${advice}`, { cause })
+  }
+}
+
+async function openListener(
+  { port, address }: ListenerConfig,
+  protocol: ServedProtocol,
+  { tls, limits }: ServerConfig,
+  log: Log,
+): Promise<OpenListener> {
+  if (port.tls && tls === null) {
+    throw new StartupError('config', `${port.name} needs tls.certFile and tls.keyFile`)
+  }
+  try {
+    const listener = await listen({
+      name: port.name,
+      host: address.host,
+      port: address.port,
+      protocol,
+      log,
+      ...(port.tls && tls !== null ? { tls } : {}),
+      ...(limits.connections === undefined ? {} : { connectionsMax: limits.connections }),
+    })
+    return {
+      port,
+      address: { host: address.host, port: listener.port },
+      connectionCount: () => listener.connectionCount,
+      reloadTls: async () => listener.reloadTls(),
+      close: async (graceMs) => listener.close(graceMs),
+    }
+  } catch (cause) {
+    if (!(cause instanceof ListenError)) throw cause
+    const advice = `choose another address with --listen ${port.name}=HOST:PORT, or 'off'`
+    const code = cause.code === 'BAD_TLS' ? 'config' : 'port'
+    throw new StartupError(code, `${port.name}: ${cause.message}\n${advice}`, { cause })
+  }
+}
+
+async function closeAll(listeners: readonly OpenListener[], graceMs: number): Promise<void> {
+  await Promise.all(listeners.map(async (listener) => listener.close(graceMs)))
+}
+
+/** Who was removed must not go on as if nothing had happened. */
+function closeConnectionsOf(
+  name: string,
+  users: UserStore,
+  protocols: readonly ServedProtocol[],
+): void {
+  if (users.get(name) !== null) return
+  for (const protocol of protocols) {
+    for (const { id, user } of protocol.connections()) {
+      if (user === name) protocol.closeConnection(id, `user '${name}' was removed`)
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** A listener that can be configured by name. */
+export interface PortSpec {
+  readonly name: ListenerName
+  /** The port that clients of this protocol try first. */
+  readonly standardPort: number
+  /** Whether it listens when nothing is said; TLS listeners need a certificate, so they do not. */
+  readonly onByDefault: boolean
+  readonly tls: boolean
+  /** False: the name is reserved for a protocol that this version does not speak yet. */
+  readonly available: boolean
+  /** What the start screen calls it. */
+  readonly title: string
+}
+
+export type ListenerName =
+  | 'amqp'
+  | 'amqps'
+  | 'http'
+  | 'mqtt'
+  | 'mqtts'
+  | 'mqtt-ws'
+  | 'kafka'
+  | 'stomp'
+  | 'openwire'
+  | 'rocketmq'
+  | 'redis'
+  | 'zeromq'
+  | 'rpc'
+
+/** Every listener there is, in the order they are shown. A new protocol is a line here. */
+export const PORTS: readonly PortSpec[] = [
+  served('amqp', 5672, 'AMQP 0-9-1'),
+  { ...served('amqps', 5671, 'AMQP 0-9-1 over TLS'), onByDefault: false, tls: true },
+  served('http', 15_672, 'HTTP administration'),
+  planned('mqtt', 1883, 'MQTT'),
+  planned('mqtts', 8883, 'MQTT over TLS'),
+  planned('mqtt-ws', 8083, 'MQTT over WebSocket'),
+  planned('kafka', 9092, 'Kafka'),
+  planned('stomp', 61_613, 'STOMP'),
+  planned('openwire', 61_616, 'OpenWire'),
+  planned('rocketmq', 8081, 'RocketMQ'),
+  planned('redis', 6379, 'Redis'),
+  planned('zeromq', 5555, 'ZeroMQ'),
+  planned('rpc', 7700, 'RPC'),
+]
+
+function served(name: ListenerName, standardPort: number, title: string): PortSpec {
+  return { name, standardPort, title, onByDefault: true, tls: false, available: true }
+}
+
+function planned(name: ListenerName, standardPort: number, title: string): PortSpec {
+  return { name, standardPort, title, onByDefault: false, tls: false, available: false }
+}

@@ -1,0 +1,51 @@
+import type { ConnectionSource } from '../admin/index.ts'
+import type { Authenticator, UserStore } from '../auth/index.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { RandomSource } from '../lib/random.ts'
+import type { Turn } from '../lib/turn.ts'
+import type { ProtocolHandler } from '../net/index.ts'
+import { createAmqp091 } from '../protocols/amqp091/index.ts'
+import type { Log } from './log.ts'
+import type { ListenerName } from './protocol-ports.ts'
+import type { ServerConfig } from './server-config.ts'
+
+/** What every protocol is built from. */
+export interface ProtocolParts {
+  readonly config: ServerConfig
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: Log
+}
+
+/** A protocol that clients can connect to and administrators can look at. */
+export type ServedProtocol = ProtocolHandler & ConnectionSource
+
+interface ProtocolWiring {
+  readonly listeners: readonly ListenerName[]
+  readonly create: (parts: ProtocolParts) => ServedProtocol
+}
+
+/** Which protocol answers on which listeners. A new protocol is a line here. */
+export const PROTOCOLS: readonly ProtocolWiring[] = [
+  { listeners: ['amqp', 'amqps'], create: amqp091 },
+]
+
+function amqp091(parts: ProtocolParts): ServedProtocol {
+  const { limits, heartbeatSeconds } = parts.config
+  return createAmqp091({
+    ...parts,
+    limits: {
+      ...(limits.messageSize === undefined ? {} : { messageSizeMax: limits.messageSize }),
+      ...(limits.channelsPerConnection === undefined
+        ? {}
+        : { channelMax: limits.channelsPerConnection }),
+      ...(limits.frameSize === undefined ? {} : { frameSizeMax: limits.frameSize }),
+      ...(heartbeatSeconds === null ? {} : { heartbeatSeconds }),
+    },
+  })
+}

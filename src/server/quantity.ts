@@ -1,0 +1,41 @@
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1000,
+  mb: 1000 ** 2,
+  gb: 1000 ** 3,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+/** Bytes from `1048576`, `16MiB` or `2 GB`; undefined when it is none. */
+export function parseSize(value: string | number): number | undefined {
+  return parseQuantity(value, SIZE_UNITS)
+}
+
+/** Milliseconds from `500`, `500ms`, `30s`, `5m`, `1h` or `2d`; undefined when it is none. */
+export function parseDurationMs(value: string | number): number | undefined {
+  return parseQuantity(value, DURATION_UNITS)
+}
+
+function parseQuantity(
+  value: string | number,
+  units: Readonly<Record<string, number>>,
+): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(String(value).trim().toLowerCase())
+  const unit = units[match?.[2] ?? '?']
+  if (match === null || unit === undefined) return undefined
+  const quantity = Number(match[1]) * unit
+  return Number.isSafeInteger(quantity) ? quantity : undefined
+}
