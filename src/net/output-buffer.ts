@@ -49,6 +49,8 @@ export class OutputBuffer {
   blocked = false
   readonly #transport: Transport
   readonly #pool: SlabPool
+  /** Buffers that the socket has not taken yet. */
+  readonly #inFlight: Buffer[] = []
 
   constructor(transport: Transport, pool: SlabPool) {
     this.#transport = transport
@@ -81,14 +83,19 @@ export class OutputBuffer {
     this.buffer = NONE
     this.at = 0
     const taken = this.#transport.write(at === buffer.length ? buffer : buffer.subarray(0, at))
-    // Otherwise the buffer belongs to the socket until it is written, then to nobody.
-    if (taken) this.#pool.give(buffer)
-    else this.blocked = true
+    if (taken) {
+      this.#pool.give(buffer)
+      return
+    }
+    this.blocked = true
+    this.#inFlight.push(buffer)
   }
 
   /** The transport says that everything was taken. */
   drained(): void {
     this.blocked = false
+    for (const buffer of this.#inFlight) this.#pool.give(buffer)
+    this.#inFlight.length = 0
   }
 
   /** Lets the buffer go with whatever is in it; for a connection that is over. */

@@ -7,7 +7,6 @@ import {
   ContentView,
   decodeMethod,
   type FieldTable,
-  type FrameHandler,
   FrameParser,
   HEARTBEAT_FRAME,
   METHOD,
@@ -27,9 +26,10 @@ import type { RandomSource } from '../../lib/random.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import type { ConnectionHandler, PeerInfo, SlabPool, Transport } from '../../net/index.ts'
 import { OutputBuffer } from '../../net/index.ts'
-import { Channel } from './channel.ts'
+import type { Channel } from './channel.ts'
 import { ClientInfo } from './client-info.ts'
 import { AmqpError, failureOf } from './errors.ts'
+import { FrameRouter } from './frame-router.ts'
 import {
   type ClientCapabilities,
   Handshake,
@@ -62,7 +62,7 @@ type State = 'header' | 'handshake' | 'running' | 'closing' | 'closed'
 
 /** One AMQP 0-9-1 connection: frames in, frames out, and every error in its right place. */
 export class Amqp091Connection
-  implements ConnectionHandler, FrameHandler, TurnTask, HandshakeHost, HeartbeatTarget
+  implements ConnectionHandler, TurnTask, HandshakeHost, HeartbeatTarget
 {
   turnQueued = false
   readonly id: number
@@ -95,14 +95,15 @@ export class Amqp091Connection
   receivedBytes = 0
   /** The client does not read: consumers wait until it does. */
   isOutputBlocked = false
+  /** Buffers for output and for bodies that are gathered, shared by all connections. */
+  readonly slabs: SlabPool
   readonly #shared: ConnectionShared
   readonly #transport: Transport
   readonly #turn: Turn
+  readonly #router: FrameRouter
   readonly #parser: FrameParser
   readonly #gate: ReadGate
   readonly #held: HeldInput = new HeldInput()
-  #channels: (Channel | undefined)[] = []
-  #channelCount = 0
   #state: State = 'header'
   #handshake: Handshake | null = null
   #heartbeat: Heartbeat | null = null
@@ -127,12 +128,14 @@ export class Amqp091Connection
     this.log = shared.log
     this.limits = shared.limits
     this.serverProperties = shared.serverProperties
+    this.slabs = shared.slabs
     this.#shared = shared
     this.#transport = transport
     this.#turn = shared.turn
     this.output = new OutputBuffer(transport, shared.slabs)
     this.routes = new RouteCache(shared.limits.routesCachedMax)
-    this.#parser = new FrameParser(this)
+    this.#router = new FrameRouter(this)
+    this.#parser = new FrameParser(this.#router)
     this.#gate = new ReadGate(transport)
     this.connectedAtMs = shared.clock.now()
     const { channelMax, frameSizeMax } = shared.limits
@@ -166,11 +169,16 @@ export class Amqp091Connection
   }
 
   get channelCount(): number {
-    return this.#channelCount
+    return this.#router.channelCount
   }
 
   get isRunning(): boolean {
     return this.#state === 'running'
+  }
+
+  /** Only close and close-ok mean anything any more. */
+  get isClosing(): boolean {
+    return this.#state === 'closing'
   }
 
   get stateName(): string {
@@ -185,8 +193,8 @@ export class Amqp091Connection
     return `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`
   }
 
-  *channels(): Iterable<Channel> {
-    for (const channel of this.#channels) if (channel !== undefined) yield channel
+  channels(): Iterable<Channel> {
+    return this.#router.channels()
   }
 
   // --- output ---
@@ -257,7 +265,7 @@ export class Amqp091Connection
       try {
         if (channel.isOpen) action()
       } catch (error) {
-        this.#failed(error, channel.number, methodId)
+        this.failed(error, channel.number, methodId)
       }
       this.proceed()
     }
@@ -278,13 +286,13 @@ export class Amqp091Connection
       try {
         action()
       } catch (error) {
-        this.#failed(error, 0, 0)
+        this.failed(error, 0, 0)
       }
       this.proceed()
     }
     promise.then(
       (value) => finish(() => done(value)),
-      (error: unknown) => finish(() => this.#failed(error, 0, 0)),
+      (error: unknown) => finish(() => this.failed(error, 0, 0)),
     )
   }
 
@@ -294,39 +302,25 @@ export class Amqp091Connection
     this.#openContent = path
   }
 
-  onMethod(number: number, methodId: number, bytes: Buffer, start: number, end: number): void {
-    try {
-      if (number === 0) this.#connectionMethod(methodId, bytes, start, end)
-      else {
-        const channel = this.#channels[number]
-        if (channel !== undefined && channel.isOpen) channel.onMethod(methodId, bytes, start, end)
-        else this.#offChannel(number, methodId, bytes, start, end)
-      }
-    } catch (error) {
-      this.#failed(error, number, methodId)
+  /** A method on channel 0. */
+  onConnectionMethod(methodId: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#state === 'closing') {
+      if (methodId === METHOD.CONNECTION_CLOSE) this.send(0, { name: 'connection.close-ok' })
+      if (methodId === METHOD.CONNECTION_CLOSE_OK) this.#end()
+      return
     }
-  }
-
-  onHeader(number: number, bytes: Buffer, start: number, end: number): void {
-    try {
-      const channel = this.#contentChannel(number)
-      if (channel !== null) channel.onHeader(bytes, start, end)
-    } catch (error) {
-      this.#failed(error, number, METHOD.BASIC_PUBLISH)
+    if (methodId === METHOD.CONNECTION_CLOSE) {
+      decodeMethod(methodId, bytes, start, end)
+      this.#closedByClient()
+    } else if (this.#handshake !== null) this.#handshake.onMethod(methodId, bytes, start, end)
+    else if (methodId === METHOD.CONNECTION_UPDATE_SECRET) {
+      // Passwords do not expire here: the new one is as good as the one that opened the door.
+      decodeMethod(methodId, bytes, start, end)
+      this.send(0, { name: 'connection.update-secret-ok' })
+    } else {
+      const method = decodeMethod(methodId, bytes, start, end)
+      throw new AmqpError('COMMAND_INVALID', `unexpected ${method.name} on channel 0`)
     }
-  }
-
-  onBody(number: number, bytes: Buffer, start: number, end: number): void {
-    try {
-      const channel = this.#contentChannel(number)
-      if (channel !== null) channel.onBody(bytes, start, end)
-    } catch (error) {
-      this.#failed(error, number, METHOD.BASIC_PUBLISH)
-    }
-  }
-
-  onHeartbeat(): void {
-    // Any byte counts as one: `receivedBytes` has grown.
   }
 
   ended(): void {
@@ -453,9 +447,22 @@ export class Amqp091Connection
   }
 
   channelClosed(channel: Channel): void {
-    if (this.#channels[channel.number] !== channel) return
-    this.#channels[channel.number] = undefined
-    this.#channelCount--
+    this.#router.remove(channel)
+  }
+
+  /** Closes the channel or the connection that a refusal or a fault is about. */
+  failed(error: unknown, number: number, methodId: number): void {
+    const failure = failureOf(error, methodId)
+    const channel = this.#router.channel(number)
+    if (failure.isOurs) {
+      this.log.error({ ...this.#fields(), err: error, channel: number }, 'a request failed here')
+    }
+    if (failure.scope === 'channel' && channel !== undefined && channel.isOpen) {
+      this.log.warn({ ...this.#fields(), channel: number }, `closing channel: ${failure.text}`)
+      channel.fail(failure)
+      return
+    }
+    this.close(failure.reply, failure.text, failure.methodId)
   }
 
   closed(error: Error | null): void {
@@ -528,93 +535,12 @@ export class Amqp091Connection
     return PROTOCOL_HEADER_BYTES - (whole.length - bytes.length)
   }
 
-  #connectionMethod(methodId: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#state === 'closing') {
-      if (methodId === METHOD.CONNECTION_CLOSE) this.send(0, { name: 'connection.close-ok' })
-      if (methodId === METHOD.CONNECTION_CLOSE_OK) this.#end()
-      return
-    }
-    if (methodId === METHOD.CONNECTION_CLOSE) {
-      decodeMethod(methodId, bytes, start, end)
-      this.#closedByClient()
-    } else if (this.#handshake !== null) this.#handshake.onMethod(methodId, bytes, start, end)
-    else if (methodId === METHOD.CONNECTION_UPDATE_SECRET) {
-      // Passwords do not expire here: the new one is as good as the one that opened the door.
-      decodeMethod(methodId, bytes, start, end)
-      this.send(0, { name: 'connection.update-secret-ok' })
-    } else {
-      const method = decodeMethod(methodId, bytes, start, end)
-      throw new AmqpError('COMMAND_INVALID', `unexpected ${method.name} on channel 0`)
-    }
-  }
-
-  /** A method for a channel that is not open: the one that opens it, or the end of one. */
-  #offChannel(number: number, methodId: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#state === 'closing') return
-    if (this.#state !== 'running') {
-      const text = `a method on channel ${number} before connection.open`
-      throw new AmqpError('COMMAND_INVALID', text)
-    }
-    const channel = this.#channels[number]
-    if (channel !== undefined) {
-      // We closed it with an error: until the client has answered, what comes is dropped.
-      if (methodId === METHOD.CHANNEL_CLOSE_OK) this.channelClosed(channel)
-      else if (methodId === METHOD.CHANNEL_CLOSE) channel.send({ name: 'channel.close-ok' })
-      return
-    }
-    if (methodId !== METHOD.CHANNEL_OPEN) {
-      decodeMethod(methodId, bytes, start, end)
-      throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'")
-    }
-    decodeMethod(methodId, bytes, start, end)
-    const { channelMax } = this.tuning
-    if (number > channelMax) {
-      const text = `channel number ${number} is higher than the negotiated channel_max (${channelMax})`
-      throw new AmqpError('NOT_ALLOWED', text)
-    }
-    this.#openChannel(number)
-  }
-
-  #openChannel(number: number): void {
-    // Holes would make the array slow, and clients choose the numbers.
-    while (this.#channels.length <= number) this.#channels.push(undefined)
-    this.#channels[number] = new Channel(number, this)
-    this.#channelCount++
-    this.send(number, { name: 'channel.open-ok', channelId: '' })
-  }
-
-  /** Null: the frame belongs to something that is over, and is dropped. */
-  #contentChannel(number: number): Channel | null {
-    const channel = this.#channels[number]
-    if (channel !== undefined) return channel.isOpen ? channel : null
-    if (this.#state === 'closing') return null
-    if (this.#state !== 'running' || number === 0) {
-      const text = 'expected method frame, got non method frame instead'
-      throw new AmqpFrameError('UNEXPECTED_FRAME', text)
-    }
-    throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'")
-  }
-
-  #failed(error: unknown, number: number, methodId: number): void {
-    const failure = failureOf(error)
-    const channel = this.#channels[number]
-    if (failure.isOurs) {
-      this.log.error({ ...this.#fields(), err: error, channel: number }, 'a request failed here')
-    }
-    if (failure.scope === 'channel' && channel !== undefined && channel.isOpen) {
-      this.log.warn({ ...this.#fields(), channel: number }, `closing channel: ${failure.text}`)
-      channel.fail(failure, methodId)
-      return
-    }
-    this.close(failure.reply, failure.text, methodId)
-  }
-
   /** Bytes that are no frames: nothing that follows can be understood. */
   #unreadable(error: unknown): void {
     if (!(error instanceof AmqpFrameError)) {
       this.log.error({ ...this.#fields(), err: error }, 'a read failed here')
     }
-    this.#failed(error, 0, 0)
+    this.failed(error, 0, 0)
     this.#end()
   }
 
@@ -638,9 +564,7 @@ export class Amqp091Connection
   }
 
   #disposeChannels(): void {
-    for (const channel of this.channels()) channel.dispose(this.#countsRequeues)
-    this.#channels = []
-    this.#channelCount = 0
+    this.#router.disposeAll(this.#countsRequeues)
     this.#openContent = null
     this.partialBytes = 0
     if (this.#vhost !== null) this.broker.connectionClosed(this)

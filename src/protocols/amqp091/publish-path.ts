@@ -1,12 +1,14 @@
 import { PUBLISH } from '../../broker/index.ts'
 import {
   AmqpFrameError,
+  CLASS,
   type ContentHeaderView,
   editContentHeader,
   encodeShortString,
   type FieldValue,
   fieldNumber,
   fieldTypeName,
+  METHOD,
   PROPERTY,
   REPLY,
 } from '../../codec/amqp091/index.ts'
@@ -28,6 +30,7 @@ const AWAITS_BODY = 2
 const BODY_BYTES_TRUSTED = 1024 * 1024
 
 const NO_ROUTE_TEXT = encodeShortString('NO_ROUTE')
+const ABOUT_PUBLISH = { classId: CLASS.BASIC, methodId: METHOD.BASIC_PUBLISH & 0xffff }
 const NOTHING: Buffer = Buffer.alloc(0)
 
 /** The properties that mean something to the broker beside delivery-mode and priority. */
@@ -87,6 +90,7 @@ export class PublishPath {
     if (this.#stage !== AWAITS_HEADER) throw this.unexpectedFrame(false)
     const { connection } = this.#channel
     const view = connection.headerView
+    if (end - start >= 2) this.#checkClass((bytes[start]! << 8) | bytes[start + 1]!)
     view.read(bytes, start, end)
     const bodySize = view.bodySize
     const sizeMax = connection.limits.messageSizeMax
@@ -121,7 +125,7 @@ export class PublishPath {
     const before = this.#bodyBytes
     if (before + size > this.#bodySize) {
       const text = `a body of more than the ${this.#bodySize} octets its header announces`
-      throw new AmqpFrameError('UNEXPECTED_FRAME', text)
+      throw new AmqpFrameError('UNEXPECTED_FRAME', text, ABOUT_PUBLISH)
     }
     if (before === 0 && size === this.#bodySize) {
       this.#complete(bytes, start, end)
@@ -131,10 +135,13 @@ export class PublishPath {
     this.#gather(bytes, start, end)
     if (before + size === this.#bodySize) {
       const body = this.#body
-      this.#channel.connection.partialBytes -= this.#bodySize
+      const { connection } = this.#channel
+      connection.partialBytes -= this.#bodySize
       this.#body = NOTHING
       this.#bodyBytes = 0
       this.#complete(body, 0, this.#bodySize)
+      // Whoever needed the body has copied it: fresh memory for each would keep the collector busy.
+      connection.slabs.give(body)
     }
   }
 
@@ -159,8 +166,6 @@ export class PublishPath {
 
   /** What RabbitMQ says of a frame in the wrong place. */
   unexpectedFrame(isBody: boolean): AmqpFrameError {
-    const { methodId } = this.#channel
-    const about = { classId: methodId >>> 16, methodId: methodId & 0xffff }
     if (this.#stage === IDLE) {
       const text = 'expected method frame, got non method frame instead'
       return new AmqpFrameError('UNEXPECTED_FRAME', text)
@@ -169,7 +174,7 @@ export class PublishPath {
       this.#stage === AWAITS_HEADER || isBody
         ? 'expected content header for class 60, got non content header frame instead'
         : 'expected content body, got non content body frame instead'
-    return new AmqpFrameError('UNEXPECTED_FRAME', text, about)
+    return new AmqpFrameError('UNEXPECTED_FRAME', text, ABOUT_PUBLISH)
   }
 
   /** Finds the address again after a change; throws where nobody may publish to it any more. */
@@ -201,6 +206,12 @@ export class PublishPath {
     const at = output.reserve(writer.returnBytes(NO_ROUTE_TEXT, content))
     output.at = writer.return(output.buffer, at, REPLY.NO_ROUTE, NO_ROUTE_TEXT, content)
     connection.requestOutput()
+  }
+
+  #checkClass(classId: number): void {
+    if (classId === CLASS.BASIC) return
+    const text = `expected content header for class 60, got one for class ${classId} instead`
+    throw new AmqpFrameError('UNEXPECTED_FRAME', text, ABOUT_PUBLISH)
   }
 
   #complete(body: Buffer, start: number, end: number): void {
@@ -308,8 +319,9 @@ export class PublishPath {
     }
     if (this.#body.length < needed) {
       const room = Math.min(this.#bodySize, Math.max(needed * 2, BODY_BYTES_TRUSTED))
-      const grown = Buffer.allocUnsafeSlow(room)
+      const grown = connection.slabs.take(room)
       this.#body.copy(grown, 0, 0, this.#bodyBytes)
+      connection.slabs.give(this.#body)
       this.#body = grown
     }
     bytes.copy(this.#body, this.#bodyBytes, start, end)
