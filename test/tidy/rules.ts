@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { KINDS } from '../../tools/test-kinds.ts'
 import {
   CRYPTO_CHANCE_FOLDERS,
   LAYERS,
@@ -38,7 +39,7 @@ export function checkTree(tree: Tree): Fault[] {
   const faults: Fault[] = []
   const facts = new Map<string, SourceFacts>()
   for (const [file, text] of tree) {
-    faults.push(...checkName(file), ...checkText(file, text))
+    faults.push(...checkName(file), ...checkRun(file), ...checkText(file, text))
     if (!file.endsWith('.ts') || !/^(src|test|tools|bench)\//.test(file)) continue
     facts.set(file, readSourceFacts(file, text))
   }
@@ -78,6 +79,14 @@ function checkName(file: string): Fault[] {
     if (EMPTY_NAMES.has(name)) faults.push(`${file} is named '${name}', which says nothing`)
   }
   return faults
+}
+
+/** A test beside no runner's pattern would never fail. */
+function checkRun(file: string): Fault[] {
+  if (!/\.test\.\w+$/.test(file)) return []
+  const patterns = Object.values(KINDS).flatMap((kind) => kind.patterns)
+  const run = patterns.some((pattern) => path.posix.matchesGlob(file, pattern))
+  return run ? [] : [`${file} is a test that no runner runs`]
 }
 
 function checkText(file: string, text: string): Fault[] {

@@ -259,6 +259,7 @@ const PLANTED: readonly (readonly [string, Record<string, string>, RegExp])[] = 
     },
     /lost\.ts is loaded by no test/,
   ],
+  ['a test beside every runner', { 'test/extra/x.test.ts': 'void 0\n' }, /that no runner runs/],
   [
     'a generated file without its command',
     { 'src/model/codes.gen.ts': 'export interface A {}\n' },
