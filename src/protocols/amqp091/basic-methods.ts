@@ -41,7 +41,7 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     return
   }
   const destination = readableDestination(channel, name)
-  checkStreamUse(channel, method, destination)
+  checkUse(channel, method, destination)
   const args = method.arguments
   const place = `for queue '${name}' in vhost '${channel.vhost.name}'`
   const priority = args.get('x-priority')
@@ -165,7 +165,7 @@ function consumeReplies(channel: Channel, method: MethodOf<'basic.consume'>, tag
 }
 
 /** What RabbitMQ asks of consumers by queue type. */
-function checkStreamUse(
+function checkUse(
   channel: Channel,
   method: MethodOf<'basic.consume'>,
   destination: Destination,
@@ -174,6 +174,9 @@ function checkStreamUse(
   const where = `queue '${destination.name}' in vhost '${channel.vhost.name}'`
   if (type === 'quorum' && channel.consumers.sharedPrefetch > 0) {
     throw new AmqpError('NOT_IMPLEMENTED', `${where} does not support global qos`)
+  }
+  if (method.exclusive && destination.spec.singleActive) {
+    throw new AmqpError('ACCESS_REFUSED', `${where} in exclusive use`)
   }
   if (type !== 'stream') return
   if (method.noAck) {

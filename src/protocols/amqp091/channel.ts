@@ -81,14 +81,6 @@ export class Channel {
     }
   }
 
-  onHeader(bytes: Buffer, start: number, end: number): void {
-    this.publishes.onHeader(bytes, start, end)
-  }
-
-  onBody(bytes: Buffer, start: number, end: number): void {
-    this.publishes.onBody(bytes, start, end)
-  }
-
   send(method: MethodInput): void {
     this.connection.send(this.number, method)
   }
@@ -122,7 +114,8 @@ export class Channel {
   }
 
   /** Closes it with an error: frames are dropped until the client answers with close-ok. */
-  fail(failure: Failure, methodId: number): void {
+  fail(failure: Failure): void {
+    const { methodId } = failure
     this.dispose(true)
     this.send({
       name: 'channel.close',
@@ -199,7 +192,7 @@ export class Channel {
       case 'basic.cancel-ok':
         return
       default:
-        if (!handleTopology(this, method)) throw unexpectedMethod(method)
+        if (!handleTopology(this, method)) throw unimplementedMethod()
     }
   }
 
@@ -235,6 +228,6 @@ export class Channel {
 }
 
 /** A method that only servers send, or one of the connection class on a channel. */
-function unexpectedMethod(method: Method): AmqpError {
-  return new AmqpError('COMMAND_INVALID', `unexpected ${method.name} from a client`)
+function unimplementedMethod(): AmqpError {
+  return new AmqpError('COMMAND_INVALID', 'unimplemented method')
 }

@@ -318,8 +318,9 @@ export class Amqp091Connection
       decodeMethod(methodId, bytes, start, end)
       this.send(0, { name: 'connection.update-secret-ok' })
     } else {
-      const method = decodeMethod(methodId, bytes, start, end)
-      throw new AmqpError('COMMAND_INVALID', `unexpected ${method.name} on channel 0`)
+      decodeMethod(methodId, bytes, start, end)
+      const text = `unexpected method in connection state ${this.#state}`
+      throw new AmqpError('CHANNEL_ERROR', text)
     }
   }
 

@@ -40,23 +40,31 @@ export interface Failure {
   readonly reply: ReplyName
   readonly scope: ErrorScope
   readonly text: string
+  /** Class and method the close names as its cause; 0: none. */
+  readonly methodId: number
   readonly isOurs: boolean
 }
 
-/** Whatever was thrown while a frame was handled, as a close. */
-export function failureOf(error: unknown): Failure {
+/** Whatever was thrown while the frame of a method was handled, as a close. */
+export function failureOf(error: unknown, methodId: number): Failure {
   if (error instanceof AmqpError) {
-    return { reply: error.reply, scope: error.scope, text: error.message, isOurs: false }
+    const { reply, scope, message } = error
+    return { reply, scope, text: message, methodId, isOurs: false }
   }
   if (error instanceof BrokerError) {
     const { reply, scope } = REPLIES[error.code]
-    return { reply, scope, text: error.message, isOurs: error.code === 'UNAVAILABLE' }
+    const isOurs = error.code === 'UNAVAILABLE'
+    return { reply, scope, text: error.message, methodId, isOurs }
   }
   if (error instanceof AmqpFrameError) {
-    return { reply: error.code, scope: 'connection', text: error.message, isOurs: false }
+    const { code, message, classId } = error
+    // A frame out of place names the method it disturbed, or none.
+    const own = (classId << 16) | error.methodId
+    const blamed = classId === 0 && code !== 'UNEXPECTED_FRAME' ? methodId : own
+    return { reply: code, scope: 'connection', text: message, methodId: blamed, isOurs: false }
   }
   // A fault of ours: what it was goes to the log, never to the wire.
-  return { reply: 'INTERNAL_ERROR', scope: 'connection', text: '', isOurs: true }
+  return { reply: 'INTERNAL_ERROR', scope: 'connection', text: '', methodId, isOurs: true }
 }
 
 export function notFound(kind: 'queue' | 'exchange', name: string, vhost: string): AmqpError {

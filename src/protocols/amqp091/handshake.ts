@@ -98,8 +98,8 @@ export class Handshake {
     } else if (method.name === 'connection.open' && this.state === 'opening') {
       this.#open(method.virtualHost)
     } else {
-      const text = `unexpected ${method.name} while ${this.state}`
-      throw new AmqpError('COMMAND_INVALID', text)
+      const text = `unexpected method in connection state ${this.state}`
+      throw new AmqpError('CHANNEL_ERROR', text)
     }
   }
 

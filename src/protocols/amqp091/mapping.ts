@@ -2,6 +2,7 @@ import type { Annotations, DeathRecord } from '../../broker/index.ts'
 import {
   ContentHeaderView,
   editContentHeader,
+  fieldNumber,
   type FieldTable,
   type FieldValue,
   isFieldArray,
@@ -81,7 +82,10 @@ export interface Decoration {
 export function decoratedHeader(payload: Buffer, decoration: Decoration): Buffer {
   const { annotations, attempts, streamOffset } = decoration
   const setHeaders = new Map<string, FieldValue>()
-  if (annotations !== null) addAnnotations(setHeaders, annotations)
+  if (annotations !== null) {
+    addDeaths(setHeaders, annotations)
+    if (annotations.delayedMs > 0) setHeaders.set('x-delay', negatedDelay(payload, annotations))
+  }
   if (attempts > 0) setHeaders.set('x-delivery-count', { type: 'long', value: attempts })
   if (streamOffset >= 0) setHeaders.set('x-stream-offset', { type: 'long', value: streamOffset })
   const died = annotations !== null && annotations.deaths.length > 0
@@ -89,9 +93,8 @@ export function decoratedHeader(payload: Buffer, decoration: Decoration): Buffer
   return editContentHeader(payload, died ? { setHeaders, remove: ['expiration'] } : { setHeaders })
 }
 
-function addAnnotations(headers: Map<string, FieldValue>, annotations: Annotations): void {
-  const { deaths, firstDeath, lastDeath, delayedMs } = annotations
-  if (delayedMs > 0) headers.set('x-delay', { type: 'long', value: -delayedMs })
+function addDeaths(headers: Map<string, FieldValue>, annotations: Annotations): void {
+  const { deaths, firstDeath, lastDeath } = annotations
   if (deaths.length > 0) headers.set('x-death', deaths.map(deathTable))
   if (firstDeath !== null) {
     headers.set('x-first-death-exchange', firstDeath.exchange)
@@ -103,6 +106,14 @@ function addAnnotations(headers: Map<string, FieldValue>, annotations: Annotatio
     headers.set('x-last-death-queue', lastDeath.queue)
     headers.set('x-last-death-reason', lastDeath.reason)
   }
+}
+
+/** The delay that was asked for, negative: it has been waited for. */
+function negatedDelay(payload: Buffer, annotations: Annotations): FieldValue {
+  view.read(payload, 0, payload.length)
+  const asked = view.header('x-delay')
+  const delayMs = typeof asked === 'string' ? Number(asked) : fieldNumber(asked)
+  return { type: 'long', value: -Math.floor(delayMs || annotations.delayedMs) }
 }
 
 function deathTable(death: DeathRecord): FieldTable {
