@@ -24,6 +24,8 @@ export interface StartFlags {
 
 /** Beyond the time that clients have: storing what was begun takes a moment, not minutes. */
 const STORE_TIMEOUT_MS = 20_000
+/** A second signal is one that somebody sent because the first took too long. */
+const SECOND_SIGNAL_MS_MIN = 500
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /** Runs a broker until a signal stops it; returns the exit code. Throws `StartupError`. */
@@ -61,15 +63,20 @@ export async function start(flags: StartFlags): Promise<number> {
   return EXIT.DONE
 }
 
-/** Resolves at the first signal; the second ends the process there and then. */
+/**
+ * Resolves at the first signal; a second one ends the process there and then. Ctrl+C below npm
+ * arrives twice, from the terminal and from npm, so what comes close behind the first is the first.
+ */
 function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let isStopping = false
+    let stoppingSinceMs: number | null = null
     for (const signal of STOP_SIGNALS) {
       process.on(signal, (_: NodeJS.Signals, number: number) => {
-        if (isStopping) process.exit(128 + number)
-        isStopping = true
-        resolve(signal)
+        const nowMs = systemClock.monotonicMs()
+        if (stoppingSinceMs === null) {
+          stoppingSinceMs = nowMs
+          resolve(signal)
+        } else if (nowMs - stoppingSinceMs >= SECOND_SIGNAL_MS_MIN) process.exit(128 + number)
       })
     }
   })

@@ -1,8 +1,7 @@
 import { Authenticator, UserStore } from '../auth/index.ts'
 import { Broker } from '../broker/broker.ts'
-import type { Engine } from '../engine/contract.ts'
 import { EngineError } from '../engine/contract.ts'
-import { openEmbeddedEngine } from '../engine/embedded/index.ts'
+import { openEmbeddedEngine, type EmbeddedEngine } from '../engine/embedded/index.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { Turn } from '../lib/turn.ts'
@@ -42,6 +41,7 @@ export async function openBroker(
   const authenticator = new Authenticator(users, { clock })
   const broker = await Broker.open({ engine, clock, random, turn, log })
   opened.defer(async () => broker.close())
+  for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 
   const parts = { config, broker, users, authenticator, turn, clock, random, log }
   const listeners: OpenListener[] = []
@@ -75,7 +75,7 @@ export async function openBroker(
   })
 }
 
-async function openEngine(config: ServerConfig, clock: Clock): Promise<Engine> {
+async function openEngine(config: ServerConfig, clock: Clock): Promise<EmbeddedEngine> {
   const { freeDiskSpace } = config.limits
   if (config.data === MEMORY) return openEmbeddedEngine({ memory: true, clock })
   prepareDataDirectory(config.data)
@@ -124,9 +124,11 @@ async function openListener(
     }
   } catch (cause) {
     if (!(cause instanceof ListenError)) throw cause
+    if (cause.code === 'BAD_TLS') {
+      throw new StartupError('config', `${port.name}: ${cause.message}`, { cause })
+    }
     const advice = `choose another address with --listen ${port.name}=HOST:PORT, or 'off'`
-    const code = cause.code === 'BAD_TLS' ? 'config' : 'port'
-    throw new StartupError(code, `${port.name}: ${cause.message}\n${advice}`, { cause })
+    throw new StartupError('port', `${port.name}: ${cause.message}\n${advice}`, { cause })
   }
 }
 
