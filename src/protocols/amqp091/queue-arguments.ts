@@ -79,7 +79,7 @@ const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-max-in-memory-bytes', number(QUORUM, nothing)],
   ['x-max-age', { types: STREAM, check: checkMaxAge }],
   ['x-stream-max-segment-size-bytes', number(STREAM, setSegmentBytes)],
-  ['x-stream-filter-size-bytes', { types: ALL, check: nothing }],
+  ['x-stream-filter-size-bytes', { types: ALL, check: checkFilterSize }],
 ])
 
 /** The arguments that two declarations of a queue must agree on. */
@@ -296,6 +296,17 @@ function checkMaxAge(value: FieldValue, { settings }: Draft): void {
   if (ageMs === null) throw new BadArgument('invalid_max_age')
   settings.ageMsMax = ageMs
 }
+
+/** Only streams filter; the others keep the argument and do nothing with it. */
+function checkFilterSize(value: FieldValue, _draft: Draft, args: FieldTable): void {
+  if (args.get('x-queue-type') !== 'stream') return
+  const bytes = integer(value)
+  if (bytes >= FILTER_BYTES_MIN && bytes <= FILTER_BYTES_MAX) return
+  throw preconditionFailed('Invalid value for  x-stream-filter-size-bytes')
+}
+
+const FILTER_BYTES_MIN = 16
+const FILTER_BYTES_MAX = 255
 
 const SEGMENT_BYTES_MAX = 3_000_000_000
 
