@@ -20,6 +20,11 @@ export interface DestinationSpec {
   readonly countsAttempts: boolean
   /** Highest priority that counts; 0: order of arrival alone. */
   readonly prioritiesMax: number
+  /**
+   * Two levels, priorities above 4 and the rest, of which the higher one is served twice as often
+   * but never alone. Needs `prioritiesMax` 1. Default false: strictly by priority.
+   */
+  readonly fairPriorities?: boolean
   readonly singleActive: boolean
 }
 

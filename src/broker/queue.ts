@@ -18,6 +18,9 @@ import type { VirtualHost } from './virtual-host.ts'
 /** How many messages a queue gives out before other queues and sockets have their turn. */
 const DISPATCH_COUNT_MAX = 1000
 
+/** Where priorities are served fairly, those up to it count as normal (RabbitMQ, quorum queues). */
+const FAIR_LOW_MAX = 4
+
 const TIMER_EXPIRY = 1
 const TIMER_UNUSED = 2
 
@@ -432,16 +435,24 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   #levelFor(priority: number): QueueIndex {
+    if (this.spec.fairPriorities === true) return this.#levels[priority > FAIR_LOW_MAX ? 1 : 0]!
     return this.#levels[Math.min(priority, this.#levels.length - 1)]!
   }
 
   #levelHolding(offset: number): QueueIndex {
-    if (this.#levels.length === 1) return this.#levels[0]!
-    return this.#levels.find((level) => level.isLive(offset)) ?? this.#levels[0]!
+    const levels = this.#levels
+    let at = levels.length - 1
+    while (at > 0 && !levels[at]!.isLive(offset)) at--
+    return levels[at]!
   }
 
-  /** The highest level that has something ready; only asked while something is. */
+  /** The level to serve next: the highest that has something ready. Only asked while one has. */
   #firstLevel(): QueueIndex {
+    if (this.spec.fairPriorities === true) {
+      const [low, high] = this.#levels as [QueueIndex, QueueIndex]
+      if (low.readyCount === 0) return high
+      return high.readyCount > 0 && this.totals.delivered % 3 !== 2 ? high : low
+    }
     let at = this.#levels.length - 1
     while (at > 0 && this.#levels[at]!.readyCount === 0) at--
     return this.#levels[at]!
@@ -557,7 +568,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     }
     if (bytesMax === undefined) return
     while (this.readyBytes > bytesMax && this.#readyCount > 0) {
-      const level = this.#lowestLevel()
+      const level = this.#firstLevel()
       const offset = level.next()
       if (this.#loading || !this.#look(offset)) return
       level.take()
@@ -567,17 +578,13 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   #dropHead(): void {
-    const level = this.#lowestLevel()
+    const level = this.#firstLevel()
     const offset = level.next()
     const average = this.readyBytes / Math.max(1, this.#readyCount)
     level.take()
     this.#readyCount--
     this.readyBytes = this.#readyCount === 0 ? 0 : Math.max(0, this.readyBytes - average)
     this.#startBurial(offset, 'maxlen')
-  }
-
-  #lowestLevel(): QueueIndex {
-    return this.#levels.find((level) => level.readyCount > 0)!
   }
 
   // --- dead letters ---

@@ -120,7 +120,8 @@ export function destinationSpecOf(request: QueueRequest): DestinationSpec {
     arguments: headerMapOf(args),
     settings: draft.settings,
     countsAttempts: type === 'quorum',
-    prioritiesMax: draft.prioritiesMax,
+    prioritiesMax: type === 'quorum' ? 1 : draft.prioritiesMax,
+    fairPriorities: type === 'quorum',
     singleActive: draft.singleActive,
   }
 }
