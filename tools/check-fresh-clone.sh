@@ -28,20 +28,38 @@ if [[ -n "$changed" ]]; then
   exit 1
 fi
 
+# Ports are free ones, since another broker may stand on the usual ones.
 set -m
-npm start -- --data "$scratch/data" --listen amqp=127.0.0.1:0 >"$scratch/start.log" 2>&1 &
+npm start --silent -- --data "$scratch/data" --log-format json \
+  --listen amqp=127.0.0.1:0 --listen http=off >"$scratch/start.log" 2>&1 &
 broker=$!
 set +m
-for _ in $(seq 1 100); do
-  if grep -qiE 'amqp.*127\.0\.0\.1:[0-9]+' "$scratch/start.log"; then break; fi
-  if ! kill -0 "$broker" 2>/dev/null; then break; fi
+port=''
+for _ in $(seq 1 300); do
+  port="$(sed -nE 's/.*"msg":"ready".*"amqp":"127\.0\.0\.1:([0-9]+)".*/\1/p' "$scratch/start.log")"
+  if [[ -n "$port" ]] || ! kill -0 "$broker" 2>/dev/null; then break; fi
   sleep 0.1
 done
 cat "$scratch/start.log"
-grep -qiE 'amqp.*127\.0\.0\.1:[0-9]+' "$scratch/start.log" || { echo 'npm start did not come up'; exit 1; }
+if [[ -z "$port" ]]; then
+  echo 'npm start did not come up'
+  exit 1
+fi
+
+# The first message, word for word from the README but for the port.
+sed -n '/^```js$/,/^```$/p' README.md | sed '/^```/d' | sed "s/:5672/:$port/" >first.mjs
+answer="$(node first.mjs)"
+echo "the first message of the README prints: $answer"
+[[ "$answer" == 'hello' ]]
+rm first.mjs
+
 kill -TERM -- "-$broker"
 wait "$broker" || true
 broker=''
+grep -q '"msg":"stopped"' "$scratch/start.log" || {
+  echo 'the broker did not stop by itself'
+  exit 1
+}
 
 if [[ "${1:-}" == '--test' ]]; then npm test; fi
 echo 'the fresh clone works'
