@@ -227,8 +227,14 @@ export class Wire implements Transport {
   /** Arrives at once, or when the socket is read again. */
   send(bytes: Uint8Array): void {
     if (this.isClosed) return
-    if (this.isPaused) this.#unsent.push(Buffer.from(bytes))
-    else this.#handler?.received(Buffer.from(bytes))
+    const read = Buffer.from(bytes)
+    if (this.isPaused) {
+      this.#unsent.push(read)
+      return
+    }
+    this.#handler?.received(read)
+    // Reads are borrowed: whoever kept a part of it now finds this.
+    read.fill(0xaa)
   }
 
   method(channel: number, method: MethodInput): void {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Amqp091Harness, frame, settled } from '../../../test/support/amqp091-harness.ts'
-import { AMQP_0_9_1_HEADER, FRAME, METHOD } from '../../codec/amqp091/index.ts'
+import {
+  Amqp091Harness,
+  frame,
+  publishBytes,
+  settled,
+} from '../../../test/support/amqp091-harness.ts'
+import { AMQP_0_9_1_HEADER, encodeMethod, FRAME, METHOD } from '../../codec/amqp091/index.ts'
 
 test('the handshake offers what clients look at and ends in open-ok', async (t) => {
   const harness = await Amqp091Harness.open(t)
@@ -233,17 +238,22 @@ test('a graceful stop says so and lets go when the client agrees', async (t) => 
 test('requests sent in one go are answered in order, also behind one that waits', async (t) => {
   const harness = await Amqp091Harness.open(t)
   const wire = await harness.channel()
-  wire.method(1, { name: 'confirm.select' })
+  const requests = [encodeMethod(1, { name: 'confirm.select' })]
   for (const queue of ['a', 'b', 'c']) {
-    wire.method(1, { name: 'queue.declare', queue, durable: true })
-    wire.publish(1, { key: queue }, `for ${queue}`)
-    wire.method(1, { name: 'basic.get', queue, noAck: true })
-    wire.method(1, { name: 'queue.delete', queue })
+    requests.push(
+      encodeMethod(1, { name: 'queue.declare', queue, durable: true }),
+      publishBytes(1, { key: queue }, `for ${queue}`),
+      encodeMethod(1, { name: 'basic.get', queue, noAck: true }),
+      encodeMethod(1, { name: 'queue.delete', queue }),
+    )
   }
+  wire.send(Buffer.concat(requests))
+  assert.equal(wire.isPaused, true)
   await wire.expect('confirm.select-ok')
   for (const queue of ['a', 'b', 'c']) {
     assert.equal((await wire.next('queue.declare-ok')).queue, queue)
     assert.equal((await wire.message('basic.get-ok')).body, `for ${queue}`)
     await wire.next('queue.delete-ok')
   }
+  assert.equal(wire.isPaused, false)
 })

@@ -67,6 +67,9 @@ test('a global prefetch is shared by all consumers of the channel', async (t) =>
   // basic.get is not counted, and takes no credit.
   wire.method(1, { name: 'basic.get', queue: 'q' })
   await settled()
+  wire.method(1, { name: 'basic.ack', deliveryTag: 5 })
+  await settled()
+  assert.equal(deliveries(wire), 4)
   wire.method(1, { name: 'basic.ack', deliveryTag: 1 })
   await settled()
   assert.equal(deliveries(wire), 5)
