@@ -1,0 +1,137 @@
+/**
+ * A Waystation of the test's own, as a child process: the command a user would type, on a free
+ * port, in a temporary data directory.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const READY_WITHIN_MS = 20_000
+const STOPPED_WITHIN_MS = 15_000
+const OUTPUT_CHARS_KEPT = 20_000
+const MAIN = path.join(import.meta.dirname, '../../src/cli/main.ts')
+
+export interface BrokerProcessOptions {
+  /** Default: a new temporary directory, removed by `dispose`. */
+  readonly dataDir?: string
+  /** Added behind `start --data DIR --listen amqp=127.0.0.1:0`. */
+  readonly args?: readonly string[]
+}
+
+/** One broker process at a time on one data directory; it may be stopped, killed and started again. */
+export class BrokerProcess implements AsyncDisposable {
+  readonly dataDir: string
+  readonly #ownsDataDir: boolean
+  readonly #args: readonly string[]
+  #child: ChildProcess | null = null
+  #output = ''
+  #port = 0
+
+  constructor(options: BrokerProcessOptions = {}) {
+    this.#ownsDataDir = options.dataDir === undefined
+    this.dataDir = options.dataDir ?? mkdtempSync(path.join(tmpdir(), 'waystation-broker-'))
+    this.#args = options.args ?? []
+  }
+
+  /** The port of AMQP; a new one after each start. */
+  get port(): number {
+    return this.#port
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** What the process has written so far, both streams, the end of it if it is long. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
+  async start(): Promise<void> {
+    const listen = ['--listen', 'amqp=127.0.0.1:0', '--listen', 'http=127.0.0.1:0']
+    const args = ['start', '--data', this.dataDir, ...listen, ...this.#args]
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = child
+    this.#output = ''
+    const collect = (chunk: Buffer): void => {
+      this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_CHARS_KEPT)
+    }
+    child.stdout.on('data', collect)
+    child.stderr.on('data', collect)
+    const deadlineMs = performance.now() + READY_WITHIN_MS
+    for (;;) {
+      const port = amqpPort(this.#output)
+      if (port !== null && (await accepts(port))) {
+        this.#port = port
+        return
+      }
+      if (hasEnded(child)) throw new Error(`the broker ended before it was ready:\n${this.#output}`)
+      if (performance.now() > deadlineMs) {
+        child.kill('SIGKILL')
+        throw new Error(`the broker named no AMQP port in ${READY_WITHIN_MS} ms:\n${this.#output}`)
+      }
+      await sleep(10)
+    }
+  }
+
+  /** SIGTERM, and the exit code; fails when the process does not end in time. */
+  async stop(): Promise<number | null> {
+    const child = this.#child
+    this.#child = null
+    if (child === null || hasEnded(child)) return child?.exitCode ?? null
+    child.kill('SIGTERM')
+    const ended = await Promise.race([
+      once(child, 'exit').then(() => true),
+      sleep(STOPPED_WITHIN_MS, false, { ref: false }),
+    ])
+    if (!ended) {
+      child.kill('SIGKILL')
+      throw new Error(`the broker did not stop in ${STOPPED_WITHIN_MS} ms:\n${this.#output}`)
+    }
+    return child.exitCode
+  }
+
+  /** SIGKILL, as a crash of the process. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    this.#child = null
+    if (child === null || hasEnded(child)) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill()
+    if (this.#ownsDataDir) rmSync(this.dataDir, { recursive: true, force: true })
+  }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+/** Finds `amqp` and its address in the start screen or in the log lines. */
+function amqpPort(output: string): number | null {
+  const match = /\bamqp\b[^\n]*?127\.0\.0\.1:(\d+)/i.exec(output)
+  const port = Number(match?.[1] ?? 0)
+  return port > 0 ? port : null
+}
+
+async function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => {
+      resolve(false)
+    })
+  })
+}
