@@ -95,6 +95,7 @@ async function runScenario(
         runs.push({ ...run, error: null, metrics: await scenario.run(target, settings) })
       } catch (error) {
         runs.push({ ...run, error: (error as Error).message, metrics: {} })
+        console.error(target.server.logTail())
       }
     }
   }

@@ -1,5 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,10 +20,13 @@ export interface Server extends AsyncDisposable {
   /** Starts it on what its data directory holds; resolves when a channel can be opened. */
   start(): Promise<void>
   stop(signal: StopSignal): Promise<void>
+  /** The last warnings and errors it logged, to print beside a failure. */
+  logTail(): string
 }
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 const RABBITMQ_SCRIPT = join(REPOSITORY, 'tools/rabbitmq.sh')
+const LOG_TAIL_LINES = 5
 const READY_TIMEOUT_MS = 120_000
 
 /** Resolves with the server's product and version when a channel can be opened on it. */
@@ -52,6 +55,7 @@ export function externalServer(endpoint: Endpoint): Server {
     stopSignals: [],
     start: refuse,
     stop: refuse,
+    logTail: () => '',
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }
@@ -59,29 +63,42 @@ export function externalServer(endpoint: Endpoint): Server {
 /** Any broker that is one Node program, with a fresh data directory below the temporary one. */
 export class NodeServer implements Server {
   readonly endpoint: Endpoint
-  readonly dataDirectory: string = mkdtempSync(join(tmpdir(), 'waystation-bench-'))
+  readonly dataDirectory: string
   readonly stopSignals: readonly StopSignal[] = ['stop', 'kill']
+  readonly #directory: string = mkdtempSync(join(tmpdir(), 'waystation-bench-'))
+  readonly #logFile: string = join(this.#directory, 'broker.log')
   readonly #args: readonly string[]
   #child: ChildProcess | null = null
 
   private constructor(port: number, args: readonly string[]) {
     this.endpoint = { host: '127.0.0.1', port }
+    this.dataDirectory = join(this.#directory, 'data')
     this.#args = args
+    mkdirSync(this.dataDirectory)
   }
 
   static async waystation(): Promise<NodeServer> {
-    const port = await freePort()
-    const server = new NodeServer(port, [join(REPOSITORY, 'src/cli/main.ts'), 'start'])
+    const program = join(REPOSITORY, 'src/cli/main.ts')
+    const quiet = ['--log-level', 'warn', '--listen', 'http=off']
+    const server = new NodeServer(await freePort(), [program, 'start', ...quiet])
     await server.start()
     return server
   }
 
   /** No broker at all: shows how much this load program can drive. */
   static async sink(): Promise<NodeServer> {
-    const port = await freePort()
-    const server = new NodeServer(port, [fileURLToPath(new URL('sink.ts', import.meta.url))])
+    const program = fileURLToPath(new URL('sink.ts', import.meta.url))
+    const server = new NodeServer(await freePort(), [program])
     await server.start()
     return server
+  }
+
+  logTail(): string {
+    return readFileSync(this.#logFile, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(-LOG_TAIL_LINES)
+      .join('\n')
   }
 
   get pid(): number | null {
@@ -91,7 +108,9 @@ export class NodeServer implements Server {
   async start(): Promise<void> {
     const listen = `amqp=${this.endpoint.host}:${this.endpoint.port}`
     const args = [...this.#args, '--data', this.dataDirectory, '--listen', listen]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+    const log = openSync(this.#logFile, 'a')
+    const child = spawn(process.execPath, args, { stdio: ['ignore', log, log] })
+    closeSync(log)
     this.#child = child
     await waitReady(this.endpoint, () => child.exitCode === null && child.signalCode === null)
   }
@@ -108,7 +127,7 @@ export class NodeServer implements Server {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop('stop')
-    rmSync(this.dataDirectory, { recursive: true, force: true })
+    rmSync(this.#directory, { recursive: true, force: true })
   }
 }
 
@@ -136,6 +155,10 @@ export class RabbitServer implements Server {
     const server = new RabbitServer(await freePort())
     await server.start()
     return server
+  }
+
+  logTail(): string {
+    return ''
   }
 
   get pid(): number | null {
