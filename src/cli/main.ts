@@ -1,42 +1,11 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
-import { StartupError } from '../server/startup-error.ts'
-import { CommandError, EXIT, STARTUP_EXIT } from './exit-code.ts'
-import { createProgram } from './program.ts'
+import { enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
+import path from 'node:path'
 
-// A program that stops reading our output, such as `head`, is no error.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
-}
-
-try {
-  let exitCode = EXIT.DONE
-  const program = createProgram((code) => {
-    exitCode = code
-  })
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride()
-    for (const inner of command.commands) inner.exitOverride()
-  }
-  await program.parseAsync()
-  process.exitCode = exitCode
-} catch (error) {
-  process.exitCode = report(error)
-}
-// Whatever is still open, such as a connection of fetch, must not keep a finished command alive.
-process.stdout.write('', () => process.exit())
-
-/** Says on standard error why the command ended; returns the exit code. */
-function report(error: unknown): number {
-  // Commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.DONE : EXIT.USAGE
-  if (error instanceof StartupError || error instanceof CommandError) {
-    process.stderr.write(`waystation: ${error.message.replaceAll('\n', '\n            ')}\n`)
-    return error instanceof StartupError ? STARTUP_EXIT[error.code] : error.exitCode
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  process.stderr.write(`waystation: this should not have happened\n${text}\n`)
-  return EXIT.FAILED
-}
+// Compiling takes longer than starting: kept from the last time, it halves the wait. Below the
+// user's own folder, because whoever may write there decides what runs here.
+const caches = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache')
+enableCompileCache(path.join(caches, 'waystation', 'compiled'))
+const { runCommandLine } = await import('./command-line.ts')
+await runCommandLine()

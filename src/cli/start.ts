@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { systemClock } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
 import { loadConfig, type FlagSetting } from '../server/config.ts'
@@ -56,6 +57,8 @@ export async function start(flags: StartFlags): Promise<number> {
   } else {
     process.stdout.write(readyLine(broker, systemClock.monotonicMs() - startedMs))
   }
+  // At the end it would be too late for a broker that is killed.
+  flushCompileCache()
   const signal = await stopped
   log.info({ signal }, 'stopping, the same signal again stops at once')
   await closeInTime(broker, config.stopTimeoutMs + STORE_TIMEOUT_MS)

@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
+import { isProcessAlive } from '../lib/process-alive.ts'
 import { StartupError } from './startup-error.ts'
 
 /** How a command on this machine reaches the broker that owns a data directory. */
@@ -102,7 +103,7 @@ export function readAdminEndpoint(directory: string): AdminEndpoint | null {
   }
   const { url, token, pid } = endpoint ?? {}
   if (typeof url !== 'string' || typeof token !== 'string' || typeof pid !== 'number') return null
-  return isAlive(pid) ? { url, token, pid } : null
+  return isProcessAlive(pid) ? { url, token, pid } : null
 }
 
 export function removeAdminEndpoint(directory: string): void {
@@ -111,15 +112,5 @@ export function removeAdminEndpoint(directory: string): void {
   } catch (error) {
     // The whole directory may be gone already: a test's, or one that was deleted under us.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-}
-
-/** Whether a process with this id runs, ours or somebody else's. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
+import { isProcessAlive } from '../lib/process-alive.ts'
 import { DiskLockedError } from './disk.ts'
 import type { DiskLock } from './disk.ts'
 
@@ -90,14 +91,8 @@ async function clearIfStale(full: string): Promise<void> {
 }
 
 function holderLives(full: string, pid: number, started: string): boolean {
-  if (pid <= 0) return false
   if (pid === process.pid && !heldHere.has(full) && started === startTimeOf(pid)) return false
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    // EPERM: it lives, under another user.
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
-  }
+  if (!isProcessAlive(pid)) return false
   const now = startTimeOf(pid)
   return now === null || started === 'unknown' || now === started
 }
