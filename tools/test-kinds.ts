@@ -24,6 +24,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   },
   tidy: folderKind('tidy', { isolation: 'none', timeoutMs: 60_000 }),
   suites: folderKind('suites', { timeoutMs: 120_000 }),
+  fuzz: folderKind('fuzz', { timeoutMs: 300_000 }),
   simulation: folderKind('simulation', { timeoutMs: 300_000 }),
   interop: folderKind('interop', { timeoutMs: 300_000 }),
   crash: folderKind('crash', { timeoutMs: 600_000 }),
