@@ -1,6 +1,13 @@
 import type { Authenticator, UserStore } from '../../auth/index.ts'
 import type { Broker, BrokerLog } from '../../broker/index.ts'
-import type { FieldTable, FieldValue } from '../../codec/amqp091/index.ts'
+import {
+  ContentHeaderView,
+  ContentView,
+  type FieldTable,
+  type FieldValue,
+  PublishView,
+  SettleView,
+} from '../../codec/amqp091/index.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn } from '../../lib/turn.ts'
@@ -80,6 +87,10 @@ class Protocol implements Amqp091, ConnectionShared {
   readonly limits: Amqp091Limits
   readonly serverProperties: FieldTable = SERVER_PROPERTIES
   readonly slabs: SlabPool = new SlabPool()
+  readonly publishView: PublishView = new PublishView()
+  readonly headerView: ContentHeaderView = new ContentHeaderView()
+  readonly settleView: SettleView = new SettleView()
+  readonly content: ContentView = new ContentView()
   readonly #connections: Map<number, Amqp091Connection> = new Map()
 
   constructor(options: Amqp091Options) {

@@ -5,6 +5,7 @@ import type { Channel } from './channel.ts'
 import { AmqpConsumer, headerFor, needsDecoration } from './consumer.ts'
 import { REPLY_TO_NAME, ReplyConsumer } from './direct-reply-to.ts'
 import { AmqpError, notFound, preconditionFailed, resourceLocked } from './errors.ts'
+import { HOLD } from './input-gate.ts'
 import { headerMapOf } from './mapping.ts'
 import { typeOfDestination } from './queue-arguments.ts'
 import { streamStartOf } from './stream-start.ts'
@@ -93,12 +94,13 @@ export function get(channel: Channel, method: MethodOf<'basic.get'>): void {
     const answer = { destination, offset, redelivered, attempts, noAck: method.noAck }
     if (message === null) channel.send({ name: 'basic.get-empty' })
     else sendGetOk(channel, message, answer)
-    if (isPending) channel.connection.proceed()
+    channel.connection.checkOutput()
+    if (isPending) channel.connection.proceed(HOLD.ANSWER)
   })
   // The message is being read from disk: whatever the client sends next waits for it.
   if (!isAnswered) {
     isPending = true
-    channel.connection.hold()
+    channel.connection.hold(HOLD.ANSWER)
   }
 }
 

@@ -3,8 +3,8 @@ import type { Broker, BrokerLog, VirtualHost } from '../../broker/index.ts'
 import {
   AMQP_0_9_1_HEADER,
   AmqpFrameError,
-  ContentHeaderView,
-  ContentView,
+  type ContentHeaderView,
+  type ContentView,
   decodeMethod,
   type FieldTable,
   FrameParser,
@@ -13,12 +13,12 @@ import {
   methodFrameBytes,
   type MethodInput,
   PROTOCOL_HEADER_BYTES,
-  PublishView,
+  type PublishView,
   recogniseProtocolHeader,
   REPLY,
   type ReplyName,
   replyText,
-  SettleView,
+  type SettleView,
   writeMethod,
 } from '../../codec/amqp091/index.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
@@ -38,7 +38,7 @@ import {
   type Tuning,
 } from './handshake.ts'
 import { Heartbeat, type HeartbeatTarget } from './heartbeat.ts'
-import { HeldInput, PAUSE, ReadGate } from './input-gate.ts'
+import { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'
 import type { Amqp091Limits } from './limits.ts'
 import type { PublishPath } from './publish-path.ts'
 import { RouteCache } from './route-cache.ts'
@@ -55,6 +55,11 @@ export interface ConnectionShared {
   readonly limits: Amqp091Limits
   readonly serverProperties: FieldTable
   readonly slabs: SlabPool
+  /** Filled and read within one call, so one of each serves all connections. */
+  readonly publishView: PublishView
+  readonly headerView: ContentHeaderView
+  readonly settleView: SettleView
+  readonly content: ContentView
   closed(connection: Amqp091Connection): void
 }
 
@@ -79,11 +84,10 @@ export class Amqp091Connection
   readonly routes: RouteCache
   readonly connectedAtMs: number
   readonly client: ClientInfo = new ClientInfo()
-  /** The views of the hot methods: one of each serves all channels. */
-  readonly publishView: PublishView = new PublishView()
-  readonly headerView: ContentHeaderView = new ContentHeaderView()
-  readonly settleView: SettleView = new SettleView()
-  readonly content: ContentView = new ContentView()
+  readonly publishView: PublishView
+  readonly headerView: ContentHeaderView
+  readonly settleView: SettleView
+  readonly content: ContentView
   capabilities: ClientCapabilities = NO_CAPABILITIES
   tuning: Tuning
   /** The read that is being parsed; null between reads. */
@@ -110,7 +114,8 @@ export class Amqp091Connection
   #timer: Timer | null
   #user: User | null = null
   #vhost: VirtualHost | null = null
-  #isHolding = false
+  /** Why nothing is parsed: bits of `HOLD`. */
+  #holds = 0
   #openContent: PublishPath | null = null
   /** The client was told that it is blocked. */
   #isToldBlocked = false
@@ -129,6 +134,10 @@ export class Amqp091Connection
     this.limits = shared.limits
     this.serverProperties = shared.serverProperties
     this.slabs = shared.slabs
+    this.publishView = shared.publishView
+    this.headerView = shared.headerView
+    this.settleView = shared.settleView
+    this.content = shared.content
     this.#shared = shared
     this.#transport = transport
     this.#turn = shared.turn
@@ -207,7 +216,14 @@ export class Amqp091Connection
   runTurn(): void {
     if (this.#state === 'closed') return
     this.output.flush()
-    if (this.output.blocked) this.outputBlocked()
+    if (!this.output.blocked) return
+    this.outputBlocked()
+    const { replyBytesMax, messageSizeMax } = this.limits
+    // One message may always wait, however large messages may be here.
+    const max = replyBytesMax + messageSizeMax
+    if (this.output.pendingBytes > max) {
+      this.close('RESOURCE_ERROR', `more than ${max} octets that the client does not read`)
+    }
   }
 
   send(channel: number, method: MethodInput): void {
@@ -226,11 +242,19 @@ export class Amqp091Connection
     if (this.output.pendingBytes > this.limits.outputBytesMax) this.#gate.close(PAUSE.OUTPUT)
   }
 
+  /** After an answer that may be large: more of them wait until the client reads. */
+  checkOutput(): void {
+    if (this.output.pendingBytes <= this.limits.outputBytesMax) return
+    this.output.flush()
+    if (this.output.blocked) this.hold(HOLD.OUTPUT)
+  }
+
   drained(): void {
     this.output.drained()
     this.isOutputBlocked = false
     for (const channel of this.channels()) channel.consumers.refreshAll()
     this.#gate.open(PAUSE.OUTPUT)
+    if ((this.#holds & HOLD.OUTPUT) !== 0) this.proceed(HOLD.OUTPUT)
   }
 
   // --- input ---
@@ -238,28 +262,28 @@ export class Amqp091Connection
   received(bytes: Buffer): void {
     this.receivedBytes += bytes.length
     if (this.#state === 'closed') return
-    if (this.#isHolding) this.#held.add(bytes, 0)
+    if (this.#holds !== 0) this.#held.add(bytes, 0)
     else this.#parse(bytes)
   }
 
   /** What is being parsed waits from the next frame on, and so does whatever comes. */
-  hold(): void {
-    this.#isHolding = true
+  hold(reason: HoldReason): void {
+    this.#holds |= reason
     this.#parser.pause()
     this.#gate.close(PAUSE.HELD)
   }
 
-  /** Parses what waited; it may be held again on the way. */
-  proceed(): void {
-    this.#isHolding = false
-    while (!this.#isHolding && !this.#held.isEmpty) this.#parse(this.#held.take())
-    if (!this.#isHolding) this.#gate.open(PAUSE.HELD)
+  /** Parses what waited, unless another reason is left; it may be held again on the way. */
+  proceed(reason: HoldReason): void {
+    this.#holds &= ~reason
+    while (this.#holds === 0 && !this.#held.isEmpty) this.#parse(this.#held.take())
+    if (this.#holds === 0) this.#gate.open(PAUSE.HELD)
   }
 
   /** Holds the client's next frames until the broker has answered `channel`. */
   await<Value>(channel: Channel, promise: Promise<Value>, done: (value: Value) => void): void {
     const { methodId } = channel
-    this.hold()
+    this.hold(HOLD.ANSWER)
     const finish = (action: () => void): void => {
       if (this.#state === 'closed') return
       try {
@@ -267,7 +291,7 @@ export class Amqp091Connection
       } catch (error) {
         this.failed(error, channel.number, methodId)
       }
-      this.proceed()
+      this.proceed(HOLD.ANSWER)
     }
     promise.then(
       (value) => finish(() => done(value)),
@@ -279,7 +303,7 @@ export class Amqp091Connection
   }
 
   awaitSetup<Value>(promise: Promise<Value>, done: (value: Value) => void): void {
-    this.hold()
+    this.hold(HOLD.ANSWER)
     const finish = (action: () => void): void => {
       // The socket may be gone, or we may have been told to stop, before the answer came.
       if (this.#state !== 'handshake') return
@@ -288,7 +312,7 @@ export class Amqp091Connection
       } catch (error) {
         this.failed(error, 0, 0)
       }
-      this.proceed()
+      this.proceed(HOLD.ANSWER)
     }
     promise.then(
       (value) => finish(() => done(value)),
@@ -434,8 +458,8 @@ export class Amqp091Connection
     this.#clearTimer()
     this.#timer = this.clock.setTimer(this.limits.closeTimeoutMs, () => this.#end())
     // The answer must be read, whatever stood in the way of reading.
-    this.#isHolding = false
-    if (this.reading === null) this.proceed()
+    this.#holds = 0
+    if (this.reading === null) this.proceed(HOLD.ANSWER)
     this.#gate.openAll()
   }
 
@@ -503,7 +527,7 @@ export class Amqp091Connection
     }
     if (at < bytes.length) {
       this.#held.add(bytes, at)
-      if (!this.#isHolding) this.proceed()
+      if (this.#holds === 0) this.proceed(HOLD.ANSWER)
     }
     if (this.publishedCount !== published) this.#feelPressure()
   }

@@ -6,6 +6,7 @@ import {
   settled,
   type Wire,
 } from '../../../test/support/amqp091-harness.ts'
+import { encodeMethod } from '../../codec/amqp091/index.ts'
 
 /** A channel with an exclusive queue `q` that holds `count` messages, '0' first. */
 async function filled(harness: Amqp091Harness, count: number): Promise<Wire> {
@@ -123,6 +124,49 @@ test('a client that does not read stops its consumers, and its requests after mo
   }
   assert.equal(deliveries(wire), 200)
   assert.equal(wire.isPaused, false)
+})
+
+test('many requests in one read do not fill the memory with answers nobody reads', async (t) => {
+  const harness = await Amqp091Harness.open(t, { outputBytesMax: 100_000 })
+  const wire = await harness.channel()
+  wire.method(1, { name: 'queue.declare', queue: 'q', exclusive: true })
+  await wire.expect('queue.declare-ok')
+  for (let i = 0; i < 100; i++) wire.publish(1, { key: 'q' }, Buffer.alloc(50_000))
+  await settled()
+  wire.isReading = false
+  const get = encodeMethod(1, { name: 'basic.get', queue: 'q', noAck: true })
+  wire.send(Buffer.concat(Array.from({ length: 100 }, () => get)))
+  await settled()
+  assert.ok(wire.pendingBytes < 500_000, `${wire.pendingBytes} octets wait`)
+  for (let i = 0; i < 100; i++) {
+    wire.read()
+    await settled()
+    if (wire.frames.filter(({ name }) => name === 'basic.get-ok').length === 100) return
+    wire.isReading = false
+  }
+  assert.fail('the answers did not go on')
+})
+
+test('a requester that reads no replies is closed before they fill the memory', async (t) => {
+  const harness = await Amqp091Harness.open(t, { replyBytesMax: 50_000, messageSizeMax: 50_000 })
+  const requester = await harness.channel()
+  const replyTo = 'amq.rabbitmq.reply-to'
+  requester.method(1, { name: 'queue.declare', queue: 'q', exclusive: true })
+  requester.method(1, { name: 'basic.consume', queue: replyTo, noAck: true })
+  requester.publish(1, { key: 'q', properties: { replyTo } })
+  requester.method(1, { name: 'basic.get', queue: 'q', noAck: true })
+  const key = (await requester.message('basic.get-ok')).properties.replyTo!
+  const responder = await harness.channel()
+  responder.publish(1, { key }, 'answer')
+  assert.equal((await requester.message('basic.deliver')).body, 'answer')
+  requester.isReading = false
+  for (let i = 0; i < 50; i++) {
+    responder.publish(1, { key }, Buffer.alloc(10_000))
+    await settled()
+  }
+  assert.ok(requester.pendingBytes < 200_000, `${requester.pendingBytes} octets wait`)
+  requester.read()
+  assert.equal((await requester.refusal()).code, 506)
 })
 
 test('a channel that closes gives back what it holds, and its number', async (t) => {

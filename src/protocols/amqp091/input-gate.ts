@@ -9,6 +9,10 @@ export const PAUSE: {
 } = { HELD: 1, ALARM: 2, OVERLOADED: 4, OUTPUT: 8 }
 export type PauseReason = 1 | 2 | 4 | 8
 
+/** Why frames that came are not parsed: an answer is awaited, or the client reads none. */
+export const HOLD: { readonly ANSWER: 1; readonly OUTPUT: 2 } = { ANSWER: 1, OUTPUT: 2 }
+export type HoldReason = 1 | 2
+
 /** Reads a socket while no reason speaks against it. */
 export class ReadGate {
   readonly #transport: Transport

@@ -16,6 +16,8 @@ export interface Amqp091Limits {
   readonly consumersMax: number
   /** Bytes a client does not read; beyond it, its own requests are not read either. */
   readonly outputBytesMax: number
+  /** Output not read, such as direct replies, which nothing else can hold back; beyond it, 506. */
+  readonly replyBytesMax: number
   /** Bytes of publishes in one transaction; beyond it, the channel closes with 406. */
   readonly transactionBytesMax: number
   /** Publishes and settlements in one transaction; beyond it, the channel closes with 406. */
@@ -41,6 +43,7 @@ export const DEFAULT_LIMITS: Amqp091Limits = {
   unackedMax: 1 << 20,
   consumersMax: 65_536,
   outputBytesMax: 4 * 1024 * 1024,
+  replyBytesMax: 64 * 1024 * 1024,
   transactionBytesMax: 64 * 1024 * 1024,
   transactionCountMax: 1_000_000,
   handshakeTimeoutMs: 10_000,
