@@ -20,6 +20,14 @@ export interface SegmentSummary {
   readonly group: number
 }
 
+/** What an index file says: all of that, as it was when the file was written. */
+export interface StoredIndex {
+  readonly index: SegmentIndex
+  readonly summary: SegmentSummary
+  /** Nothing was written behind it: the next segment had begun. */
+  readonly isFinal: boolean
+}
+
 /**
  * Where in a segment file some of its offsets stand: sparse, so that ten million waiting messages
  * need no gigabytes of heap. Kept in memory; stored beside the segment when that is full.
@@ -54,7 +62,7 @@ export class SegmentIndex {
     return index < 0 ? -1 : this.#positions[index]!
   }
 
-  encode(summary: SegmentSummary): Buffer {
+  encode(summary: SegmentSummary, isFinal: boolean): Buffer {
     const count = this.#offsets.length
     const bytes = Buffer.alloc(HEADER_BYTES + count * POINT_BYTES)
     bytes.writeUInt32LE(MAGIC, 0)
@@ -65,6 +73,7 @@ export class SegmentIndex {
     writeU64(bytes, summary.firstMs, 32)
     writeU64(bytes, summary.lastMs, 40)
     writeU64(bytes, summary.group, 48)
+    bytes.writeUInt32LE(isFinal ? 1 : 0, 56)
     for (let index = 0; index < count; index++) {
       const at = HEADER_BYTES + index * POINT_BYTES
       writeU64(bytes, this.#offsets[index]!, at)
@@ -77,9 +86,7 @@ export class SegmentIndex {
 }
 
 /** Null when the bytes are no whole index: then the segment itself must be read. */
-export function decodeSegmentIndex(
-  bytes: Buffer,
-): { readonly index: SegmentIndex; readonly summary: SegmentSummary } | null {
+export function decodeSegmentIndex(bytes: Buffer): StoredIndex | null {
   if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) return null
   const count = bytes.readUInt32LE(8)
   if (bytes.length !== HEADER_BYTES + count * POINT_BYTES) return null
@@ -96,7 +103,7 @@ export function decodeSegmentIndex(
     lastMs: readU64(bytes, 40),
     group: readU64(bytes, 48),
   }
-  return { index, summary }
+  return { index, summary, isFinal: bytes.readUInt32LE(56) === 1 }
 }
 
 /** The last index whose value is at or below `wanted`; -1 when all are above. */

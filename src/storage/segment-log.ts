@@ -1,5 +1,5 @@
-import { syncFile, writeFile } from './disk.ts'
-import type { Disk, DiskError, DiskFile } from './disk.ts'
+import { DiskError, syncFile, writeFile } from './disk.ts'
+import type { Disk, DiskFile } from './disk.ts'
 import type { EntryPlace, StoredEntry } from './entry-format.ts'
 import { ENTRY_HEADER_BYTES, groupBytes } from './entry-format.ts'
 import { RangeSet } from './range-set.ts'
@@ -140,7 +140,19 @@ export class SegmentLog {
 
   /** Notes that the device holds the active segment up to `bytes`. */
   synced(bytes: number): void {
-    this.active.syncedBytes = Math.max(this.active.syncedBytes, bytes)
+    const { active } = this
+    active.syncedBytes = Math.max(active.syncedBytes, bytes)
+    active.safeBytes = Math.max(active.safeBytes, bytes)
+  }
+
+  /** Whether a power cut could take nothing of what was written. */
+  get isSafe(): boolean {
+    return this.active.safeBytes === this.active.bytes
+  }
+
+  /** Notes that the journal holds everything above what was safe before. */
+  journaled(): void {
+    this.active.safeBytes = this.active.bytes
   }
 
   /** Syncs and closes the active segment and begins a new one. On an error nothing has changed. */
@@ -148,7 +160,8 @@ export class SegmentLog {
     const full = this.active
     await this.sync()
     const { segment, file } = await createSegment(this.#options, full.nextOffset)
-    if (this.#options.durable) await this.#writeIndex(full)
+    // Only now is it certain that nothing more comes behind what the index speaks of.
+    await this.#writeIndex(full, true)
     this.#segments.push(segment)
     this.#file = file
     this.#options.files.release(full)
@@ -161,7 +174,7 @@ export class SegmentLog {
     if (!this.#options.durable || active.syncedBytes === active.bytes) return
     const { bytes } = active
     await syncFile(this.#file)
-    active.syncedBytes = bytes
+    this.synced(bytes)
   }
 
   /** Reads entries from the one that contains `offset`, or the next one kept, on. */
@@ -226,7 +239,7 @@ export class SegmentLog {
   /** Syncs, notes how far the active segment is good, and closes the files. */
   async close(): Promise<void> {
     await this.sync()
-    if (this.#options.durable) await this.#writeIndex(this.active)
+    await this.#writeIndex(this.active, false)
     await this.#removals
     this.#closeFiles()
   }
@@ -268,28 +281,24 @@ export class SegmentLog {
     })
   }
 
-  /** Not synced: a torn index file does not carry its checksum, and then the segment is read. */
-  async #writeIndex(segment: Segment): Promise<void> {
-    const { disk } = this.#options
-    const file = await disk.open(indexPath(segment.path), 'create')
+  /**
+   * Not synced, and no trouble when it fails: without an index file that carries its checksum
+   * the segment is read instead.
+   */
+  async #writeIndex(segment: Segment, isFinal: boolean): Promise<void> {
+    const { disk, durable } = this.#options
+    if (!durable) return
     try {
-      await writeFile(file, [segment.index.encode({ ...summaryOf(segment) })], 0)
-    } finally {
-      await file.close()
+      const file = await disk.open(indexPath(segment.path), 'create')
+      try {
+        await writeFile(file, [segment.index.encode(segment, isFinal)], 0)
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
     }
   }
-}
-
-function summaryOf(segment: Segment): {
-  bytes: number
-  nextOffset: number
-  firstMs: number
-  lastMs: number
-  epoch: number
-  group: number
-} {
-  const { bytes, nextOffset, firstMs, lastMs, epoch, group } = segment
-  return { bytes, nextOffset, firstMs, lastMs, epoch, group }
 }
 
 async function createSegment(

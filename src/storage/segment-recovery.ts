@@ -3,6 +3,7 @@ import type { Disk, DiskFile } from './disk.ts'
 import { CorruptError, scanSegment } from './segment-scan.ts'
 import type { ScanResult } from './segment-scan.ts'
 import { decodeSegmentIndex } from './segment-index.ts'
+import type { StoredIndex } from './segment-index.ts'
 import {
   SEGMENT_FORMAT,
   Segment,
@@ -89,11 +90,14 @@ async function dropUnborn(options: RecoveryOptions, files: string[]): Promise<vo
   files.pop()
 }
 
-/** A full segment was synced before the next one began, so all of it must be good. */
+/**
+ * A full segment was synced before the next one began, so all of it must be good. An index file
+ * from an earlier close may be beside it still, when the crash came before the final one.
+ */
 async function openFull(options: RecoveryOptions, path: string): Promise<Segment> {
   const { disk, logId, name } = options
   const known = await readIndex(disk, path)
-  if (known !== null) {
+  if (known?.isFinal === true) {
     const baseOffset = baseOffsetOf(path)
     const segment = new Segment(path, logId, { baseOffset, bytes: segmentHeaderBytes(name) })
     segment.apply(known.summary, known.index)
@@ -227,7 +231,7 @@ function checkOrder(disk: Disk, segments: readonly Segment[]): void {
   }
 }
 
-async function readIndex(disk: Disk, path: string): Promise<ReturnType<typeof decodeSegmentIndex>> {
+async function readIndex(disk: Disk, path: string): Promise<StoredIndex | null> {
   const bytes = await readWhole(disk, indexPath(path))
   return bytes === null ? null : decodeSegmentIndex(bytes)
 }

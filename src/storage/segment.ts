@@ -88,6 +88,8 @@ export class Segment {
   bytes: number
   /** Bytes that are known to be on the device. */
   syncedBytes: number
+  /** Bytes that a power cut cannot take: synced, or in a journal that was. */
+  safeBytes: number
   nextOffset: number
   firstMs = 0
   lastMs = 0
@@ -108,6 +110,7 @@ export class Segment {
     this.headerBytes = header.bytes
     this.bytes = header.bytes
     this.syncedBytes = header.bytes
+    this.safeBytes = header.bytes
     this.nextOffset = header.baseOffset
   }
 
@@ -119,6 +122,7 @@ export class Segment {
   apply(summary: SegmentSummary, index: SegmentIndex): void {
     this.bytes = summary.bytes
     this.syncedBytes = summary.bytes
+    this.safeBytes = summary.bytes
     this.nextOffset = summary.nextOffset
     this.firstMs = summary.firstMs
     this.lastMs = summary.lastMs

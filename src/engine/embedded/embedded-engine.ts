@@ -272,7 +272,7 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
   }
 
   #wrote(bytes: number): void {
-    if (this.#keeper.state === 'full') this.#keeper.clear('full')
+    this.#keeper.clear('full')
     this.#bytesSinceWatch += bytes
     if (this.#bytesSinceWatch >= WATCH_BYTES) {
       this.#bytesSinceWatch = 0
@@ -337,7 +337,7 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
 
   async #close(): Promise<void> {
     this.#watchTimer?.cancel()
-    if (this.#keeper.has('full')) this.#groups.giveUp()
+    this.#groups.stopWaiting()
     try {
       await this.#registry.close()
       if (!this.hasFailed && this.#journal.isOpen) await this.#journal.end()

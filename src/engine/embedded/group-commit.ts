@@ -10,6 +10,9 @@ import type { DurableLog } from './durable-log.ts'
 import { closedError, toEngineError } from './engine-errors.ts'
 import { FULL_RETRY_MS } from './options.ts'
 
+/** A full disk is tried again so often when the engine closes, without waiting in between. */
+const TRIES_AT_CLOSE = 3
+
 /** What goes to the disk together and is answered together. */
 interface Group {
   readonly logs: DurableLog[]
@@ -54,9 +57,10 @@ export class GroupCommit {
   readonly #tasks: (() => Promise<void>)[] = []
   #failure: EngineError | null = null
   #group = 1
-  /** What to call instead of waiting on for space; one for each write that waits. */
+  /** Tries again at once; one for each write that waits for space. */
   readonly #waits = new Set<() => void>()
-  #isGivingUp = false
+  /** Endless until the engine is closed. */
+  #triesLeft = Infinity
   /** Logs whose active segment got a part of a journal record since it was last synced. */
   readonly #unsynced = new Set<DurableLog>()
 
@@ -132,10 +136,10 @@ export class GroupCommit {
     this.#unsynced.delete(log)
   }
 
-  /** Stops waiting for space: what waits is answered with `closed`. */
-  giveUp(): void {
-    this.#isGivingUp = true
-    for (const stop of this.#waits) stop()
+  /** Waits for space no longer: what does not fit now is refused. */
+  stopWaiting(): void {
+    this.#triesLeft = TRIES_AT_CLOSE
+    for (const retry of [...this.#waits]) retry()
   }
 
   #refuse(logs: readonly DurableLog[], done: Done, failure: EngineError): void {
@@ -182,6 +186,11 @@ export class GroupCommit {
     for (const log of group.logs) {
       if (!log.files.needsRoll(groupBytes(log.flight))) continue
       if (!(await this.#stubborn(() => log.roll()))) return
+    }
+    for (const log of group.logs.length > 1 ? group.logs : []) {
+      // The journal may bring back what comes now, but not what it should stand on.
+      if (log.files.isSafe) continue
+      if (!(await this.#stubborn(() => log.files.sync()))) return
     }
     const { journal, journalBytesMax } = this.#host
     if (group.logs.length > 1 && (!journal.isOpen || journal.bytes > journalBytesMax)) {
@@ -276,6 +285,7 @@ export class GroupCommit {
       for (const part of parts) {
         this.#unsynced.add(part.log)
         this.#writePart(part, () => {
+          part.log.files.journaled()
           if (--waiting === 0) this.#landed(group)
         })
       }
@@ -310,6 +320,7 @@ export class GroupCommit {
       try {
         if (this.#failure !== null) return false
         await task()
+        this.#host.wrote(0)
         return true
       } catch (error) {
         const isFull = error instanceof DiskError && error.isFull
@@ -353,18 +364,23 @@ export class GroupCommit {
   }
 
   #wait(again: () => void, stopped: () => void): void {
-    const timer = this.#host.clock.setTimer(FULL_RETRY_MS, () => {
-      this.#waits.delete(stop)
-      again()
-    })
-    const stop = (): void => {
-      timer.cancel()
-      this.#waits.delete(stop)
+    if (this.#triesLeft === 0) {
       this.fail(closedError('the engine was closed while the disk was full: it'))
       stopped()
+      return
     }
-    this.#waits.add(stop)
-    if (this.#isGivingUp) stop()
+    if (this.#triesLeft < Infinity) {
+      this.#triesLeft--
+      later(again)
+      return
+    }
+    const retry = (): void => {
+      timer.cancel()
+      this.#waits.delete(retry)
+      again()
+    }
+    const timer = this.#host.clock.setTimer(FULL_RETRY_MS, retry)
+    this.#waits.add(retry)
   }
 
   /** Stores nothing more: whatever waits and whatever comes is answered with the error. */
