@@ -150,7 +150,7 @@ export function readableDestination(channel: Channel, name: string): Destination
   return ownDestination(channel, name)
 }
 
-export function ownDestination(channel: Channel, name: string): Destination {
+function ownDestination(channel: Channel, name: string): Destination {
   const { vhost, connection } = channel
   const destination = vhost.destination(name)
   if (destination === undefined) throw notFound('queue', name, vhost.name)

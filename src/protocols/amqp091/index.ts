@@ -4,5 +4,4 @@ export {
   type Amqp091Options,
   createAmqp091,
 } from './amqp091.ts'
-export { type Amqp091Limits, DEFAULT_LIMITS } from './limits.ts'
-export { AMQP091_FORM } from './mapping.ts'
+export type { Amqp091Limits } from './limits.ts'

@@ -28,11 +28,6 @@ export function headerMapOf(table: FieldTable): HeaderMap {
   return map
 }
 
-/** Text of a string or of bytes that are one; null for anything else. */
-export function textOf(value: FieldValue | undefined): string | null {
-  return typeof value === 'string' ? value : null
-}
-
 /** The routing keys in a CC or BCC header; null where it is no list. Only strings count. */
 export function keysOf(value: FieldValue): readonly string[] | null {
   if (!isFieldArray(value)) return null
