@@ -7,11 +7,12 @@ import { cacheFolder, driverTests, onPath } from './driver.ts'
 const FOLDER = path.join(import.meta.dirname, 'go')
 
 driverTests('amqp091-go', () => {
-  if (onPath('go') === null) return { absent: 'no go here' }
+  const go = onPath('go')
+  if (go === null) return { absent: 'no go here' }
   const program = path.join(cacheFolder('go'), 'driver')
   if (!existsSync(program)) return { absent: `no build at ${program}` }
   // Built again, so that the driver is the one in this tree; what setup.sh fetched is enough.
-  const build = spawnSync('go', ['build', '-o', program, '.'], {
+  const build = spawnSync(go, ['build', '-o', program, '.'], {
     cwd: FOLDER,
     encoding: 'utf8',
     env: { ...process.env, GOPROXY: 'off', GOFLAGS: '-buildvcs=false' },
