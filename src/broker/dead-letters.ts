@@ -67,7 +67,11 @@ export class DeadLetters {
       timeMs: this.#vhost.now(),
       exchange: exchangeOf(draft.address, draft.addressStart),
       routingKeys,
-      originalExpiration: form?.expiration(header, headerStart, headerEnd) ?? null,
+      // The header bytes keep it, but after a first death it counts as taken away.
+      originalExpiration:
+        (before?.deaths.length ?? 0) > 0
+          ? null
+          : (form?.expiration(header, headerStart, headerEnd) ?? null),
     })
     const keys = deadLetterRoutingKey === undefined ? routingKeys : [deadLetterRoutingKey]
     const address = encodeAddress(deadLetterExchange, keys[0]!)

@@ -1,6 +1,6 @@
 export { type Annotations, type DeathReason, type DeathRecord } from './annotations.ts'
 export { type BindingSpec } from './binding.ts'
-export { Broker, type BrokerOptions, DEFAULT_VHOST } from './broker.ts'
+export { Broker, type BrokerOptions } from './broker.ts'
 export { type BrokerLog } from './broker-log.ts'
 export { type CommitListener } from './commit-cycle.ts'
 export { type Consumer, type DeliverySink } from './consumer.ts'

@@ -14,7 +14,7 @@ export function headerToJson(value: HeaderValue): unknown {
   return value
 }
 
-export function headerFromJson(json: unknown): HeaderValue {
+function headerFromJson(json: unknown): HeaderValue {
   if (Array.isArray(json)) return json.map(headerFromJson)
   if (typeof json !== 'object' || json === null) return json as HeaderValue
   if ('int' in json) return BigInt(json.int as string)
