@@ -33,6 +33,7 @@ const steps = fc.array(
       'settle',
       'release',
       'purge',
+      'settleRun',
       'code',
     ),
     gap: fc.oneof(fc.constant(0), fc.nat(3), fc.nat(100_000)),
@@ -83,6 +84,18 @@ test('a queue index agrees with a sorted map over any course of events', () => {
           const expected = offsets.filter((offset) => model.live.get(offset) !== 'out')
           assert.deepEqual(gone, expected)
           for (const offset of expected) model.live.delete(offset)
+        } else if (step.kind === 'settleRun') {
+          // Only a restart settles runs: nothing is out or returned then.
+          for (const offset of offsets) {
+            if (model.live.get(offset) === 'ready') continue
+            model.live.delete(offset)
+            index.settle(offset)
+          }
+          let count = 0
+          for (let offset = picked; offset < picked + step.many; offset++) {
+            if (model.live.delete(offset)) count++
+          }
+          assert.equal(index.settleRun(picked, step.many), count)
         } else {
           const again = new QueueIndex()
           const bytes = index.encode()
@@ -113,6 +126,52 @@ test('ten million consecutive messages take a few megabytes', () => {
   assert.ok(grown < 16 * 1024 * 1024, `${grown} bytes`)
   assert.equal(index.readyCount, 10_000_000)
   assert.ok(index.encode().length < 64 * 1024)
+})
+
+test('millions in scattered pieces are settled, purged and skipped without moving them all', () => {
+  const index = new QueueIndex()
+  const runs = 60_000
+  const fill = (): void => {
+    for (let run = 0; run < runs; run++) {
+      for (let n = 0; n < 33; n++) index.push(run * 40 + n + base)
+    }
+  }
+  let base = 0
+  const startedMs = performance.now()
+  fill()
+  // The first one stays, so that none of the pieces behind it is at the front.
+  index.next()
+  index.take()
+  for (let left = runs * 33 - 1; left > 0; left--) {
+    const offset = index.next()
+    index.take()
+    assert.ok(index.settleOut(offset))
+  }
+  assert.equal(index.liveCount, 1)
+  base = runs * 40
+  fill()
+  assert.equal(index.settleRun(base, runs * 20), (runs / 2) * 33)
+  assert.equal(
+    index.purgeReady(() => {}),
+    (runs / 2) * 33,
+  )
+  assert.equal(index.liveCount, 1)
+  const tookMs = performance.now() - startedMs
+  assert.ok(tookMs < 5000, `${tookMs} ms`)
+})
+
+test('only what is out is settled as such', () => {
+  const index = new QueueIndex()
+  index.push(1)
+  assert.ok(!index.settleOut(1))
+  index.next()
+  index.take()
+  index.release(1)
+  assert.ok(!index.settleOut(1))
+  index.next()
+  index.take()
+  assert.ok(index.settleOut(1))
+  assert.ok(!index.settleOut(1))
 })
 
 test('a message sent out at once is settled like any other', () => {

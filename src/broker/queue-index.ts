@@ -12,9 +12,12 @@ const DENSE_COUNT_MIN = 32
 /** Called with a run of consecutive offsets. */
 export type RangeVisitor = (start: number, count: number) => void
 
-/** A stretch of messages of one queue, in the order they came. */
+/** Dead chunks are taken out of the list together, once so many have gathered. */
+const DEAD_CHUNKS_MIN = 32
+
+/** A stretch of messages of one queue, in the order they came. Dead while `count` is 0. */
 class Chunk {
-  readonly base: number
+  base: number
   count = 0
   /** Distance from `base` for each message; null while they are consecutive. */
   distances: Uint32Array | null = null
@@ -86,6 +89,22 @@ class Chunk {
     }
   }
 
+  /** Settled to the last message: keeps its place in the list and nothing else. */
+  die(): void {
+    this.count = 0
+    this.distances = null
+    this.states = null
+    this.liveCount = 0
+    this.returnedCount = 0
+  }
+
+  /** Dies too, but keeps its states for another life, all of them READY again. */
+  rest(): void {
+    const { states, count } = this
+    this.die()
+    this.states = states?.fill(READY, 0, count) ?? null
+  }
+
   /** Whether `offset` may come next without widening what a distance can hold. */
   takes(offset: number): boolean {
     if (this.count >= CHUNK_COUNT_MAX) return false
@@ -105,6 +124,10 @@ class Chunk {
  */
 export class QueueIndex {
   #chunks: Chunk[] = []
+  /** Dead chunks in the list. */
+  #deadCount = 0
+  /** The last chunk to die at the end, for reuse: a queue that is kept empty needs one over and over. */
+  #spare: Chunk | null = null
   /** The first chunk that may hold a message never handed out, and the place in it. */
   #frontier = 0
   #frontierIndex = 0
@@ -187,12 +210,21 @@ export class QueueIndex {
 
   /** Settles one message whatever its state; false when it is not here or settled already. */
   settle(offset: number): boolean {
+    return this.#settle(offset, false)
+  }
+
+  /** Settles one message that is out; false when it is not. */
+  settleOut(offset: number): boolean {
+    return this.#settle(offset, true)
+  }
+
+  #settle(offset: number, outOnly: boolean): boolean {
     const chunk = this.#chunkOf(offset)
     if (chunk === null) return false
     const index = chunk.indexOf(offset)
     if (index < 0) return false
     const state = chunk.stateAt(index)
-    if (state === SETTLED) return false
+    if (state === SETTLED || (outOnly && state !== OUT)) return false
     if (state === OUT) this.#outCount--
     else this.#readyCount--
     if (state === RETURNED) {
@@ -203,6 +235,37 @@ export class QueueIndex {
     if (chunk.liveCount === 0) this.#drop(chunk)
     else chunk.setState(index, SETTLED)
     return true
+  }
+
+  /**
+   * Settles what is here of a run, while nothing is out or returned: at a restart. Whole chunks go
+   * at once. Returns how many were settled.
+   */
+  settleRun(start: number, count: number): number {
+    const end = start + count
+    const before = this.#readyCount
+    let from = start
+    while (from < end) {
+      const at = Math.max(0, this.#chunkIndex(from))
+      const chunk = this.#chunks[at]
+      if (chunk === undefined) break
+      if (chunk.count === 0 || chunk.lastOffset < from) {
+        const next = this.#chunks[at + 1]
+        if (next === undefined) break
+        from = next.base
+        continue
+      }
+      const last = chunk.lastOffset
+      if (chunk.base >= from && last < end) {
+        this.#readyCount -= chunk.liveCount
+        this.#drop(chunk)
+      } else {
+        const to = Math.min(end, last + 1)
+        for (let offset = from; offset < to; offset++) this.settle(offset)
+      }
+      from = last + 1
+    }
+    return before - this.#readyCount
   }
 
   /** Puts a message that is out back to its old place; false when it is not out. */
@@ -239,11 +302,11 @@ export class QueueIndex {
   purgeReady(visit: RangeVisitor): number {
     const purged = this.#readyCount
     for (const chunk of this.#chunks.slice()) {
+      if (chunk.count === 0) continue
       if (chunk.states === null) {
         this.#readyCount -= chunk.count
         if (chunk.distances === null) visit(chunk.base, chunk.count)
         else visitRuns(chunk, () => true, visit)
-        chunk.liveCount = 0
         this.#drop(chunk)
         continue
       }
@@ -256,7 +319,7 @@ export class QueueIndex {
   visitLive(from: number, to: number, visit: RangeVisitor): void {
     for (const chunk of this.#chunks) {
       if (chunk.base >= to) return
-      if (chunk.lastOffset < from) continue
+      if (chunk.count === 0 || chunk.lastOffset < from) continue
       if (chunk.distances === null && chunk.states === null) {
         const start = Math.max(from, chunk.base)
         visit(start, Math.min(to, chunk.base + chunk.count) - start)
@@ -327,7 +390,9 @@ export class QueueIndex {
     const chunks = this.#chunks
     const last = chunks[chunks.length - 1]
     if (last !== undefined && last.takes(offset)) return last
-    const chunk = new Chunk(offset)
+    const chunk = this.#spare ?? new Chunk(offset)
+    this.#spare = null
+    chunk.base = offset
     chunks.push(chunk)
     return chunk
   }
@@ -372,14 +437,53 @@ export class QueueIndex {
     return high
   }
 
+  /**
+   * Nothing in it lives. Taking one chunk at a time out of a long list would move all the others
+   * each time, so it stays, empty, until half of the list is dead.
+   */
   #drop(chunk: Chunk): void {
-    const at = this.#chunkIndex(chunk.base)
     if (this.#hint === chunk) this.#hint = null
-    if (at === 0) this.#chunks.shift()
-    else this.#chunks.splice(at, 1)
-    if (this.#frontier > at) this.#frontier--
-    else if (this.#frontier === at) this.#frontierIndex = 0
-    if (this.#returnedFrom > at) this.#returnedFrom--
+    const chunks = this.#chunks
+    this.#deadCount++
+    if (chunk === chunks[chunks.length - 1]) {
+      chunk.rest()
+      this.#spare = chunk
+      this.#popDead()
+      return
+    }
+    chunk.die()
+    if (this.#deadCount >= DEAD_CHUNKS_MIN && this.#deadCount * 2 >= chunks.length) {
+      this.#removeDead()
+    }
+  }
+
+  /** A dead chunk at the end must not take the next message. */
+  #popDead(): void {
+    const chunks = this.#chunks
+    while (chunks.length > 0 && chunks[chunks.length - 1]!.count === 0) {
+      chunks.pop()
+      this.#deadCount--
+    }
+    if (this.#frontier < chunks.length) return
+    this.#frontier = chunks.length
+    this.#frontierIndex = 0
+  }
+
+  #removeDead(): void {
+    const frontier = this.#chunks[this.#frontier]
+    const living: Chunk[] = []
+    let frontierAt = -1
+    let returnedFrom = -1
+    for (const [at, chunk] of this.#chunks.entries()) {
+      if (at === this.#frontier) frontierAt = living.length
+      if (at === this.#returnedFrom) returnedFrom = living.length
+      if (chunk.count > 0) living.push(chunk)
+    }
+    this.#chunks = living
+    this.#deadCount = 0
+    this.#frontier = frontierAt < 0 ? living.length : frontierAt
+    if (frontier === undefined || frontier.count === 0) this.#frontierIndex = 0
+    this.#returnedFrom = returnedFrom < 0 ? living.length : returnedFrom
   }
 
   #purgeTouched(chunk: Chunk, visit: RangeVisitor): void {
