@@ -129,9 +129,11 @@ async function fill(
   const watch = (): void => {
     residentMax = Math.max(residentMax, residentBytes(target.server.pid))
   }
+  watch()
   const timer = setInterval(watch, 500)
   try {
     const published = await publisher.tell<PublishResult>({ command: 'run' })
+    watch()
     if (published.confirmed !== count) {
       throw new Error(`${count} to publish, but ${published.confirmed} confirmed`)
     }

@@ -5,7 +5,7 @@ import type { Metrics, Target } from './target.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** Few enough that the ports of closed connections do not run out. */
-const CHURN_COUNT = 5_000
+const CHURN_COUNT = 2_000
 const CHURN_CONCURRENCY = 10
 const IDLE_COUNT = 10_000
 const SETTLE_MS = 5_000
