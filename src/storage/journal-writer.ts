@@ -138,7 +138,7 @@ export async function replayJournals(
       const reason = 'the last record is not complete'
       cuts.push({ file, position, bytes: lost.length, reason, savedAs })
     }
-    await redo(disk, scan.parts, folderOf)
+    await redoParts(disk, scan.parts, folderOf)
     group = Math.max(group, scan.group)
     recordCount += scan.recordCount
   }
@@ -147,7 +147,8 @@ export async function replayJournals(
   return { number, group, recordCount, cuts }
 }
 
-async function redo(
+/** Writes each part where it belongs, unless its segment is gone, and syncs. */
+export async function redoParts(
   disk: Disk,
   parts: readonly StoredPart[],
   folderOf: (logId: number) => string,

@@ -98,26 +98,36 @@ export interface JournalScan {
   readonly fault: { readonly position: number; readonly proof: string | null } | null
 }
 
-/** Reads a whole journal file; `number` is the one in its name. */
-export function scanJournal(bytes: Buffer, number: number): JournalScan {
+/**
+ * Reads a whole journal file; `number` is the one in its name. With `goOn` the whole records
+ * behind the first fault count too.
+ */
+export function scanJournal(
+  bytes: Buffer,
+  number: number,
+  { goOn = false }: { readonly goOn?: boolean } = {},
+): JournalScan {
   const parts: StoredPart[] = []
   let group = 0
   let recordCount = 0
   // A journal whose header is not whole never answered anybody.
   if (!hasHeader(bytes, number)) return { parts, group, recordCount, fault: null }
+  let fault: JournalScan['fault'] = null
   let position = JOURNAL_HEADER_BYTES
-  while (position < bytes.length) {
+  while (position >= 0 && position < bytes.length) {
     const record = decodeRecord(bytes, position, number)
     if (record === null) {
-      const fault = { position, proof: proofOf(bytes, position, number) }
-      return { parts, group, recordCount, fault }
+      fault ??= { position, proof: proofOf(bytes, position, number) }
+      if (!goOn) break
+      position = bytes.indexOf(RECORD_MAGIC_BYTES, position + 1)
+      continue
     }
     parts.push(...record.parts)
     group = record.group
     recordCount++
     position += record.bytes
   }
-  return { parts, group, recordCount, fault: null }
+  return { parts, group, recordCount, fault }
 }
 
 function hasHeader(bytes: Buffer, number: number): boolean {

@@ -155,9 +155,14 @@ export class SegmentLog {
     this.active.safeBytes = this.active.bytes
   }
 
-  /** Syncs and closes the active segment and begins a new one. On an error nothing has changed. */
+  /**
+   * Syncs and closes the active segment and begins a new one, unless it holds nothing. On an error
+   * nothing has changed.
+   */
   async roll(): Promise<void> {
     const full = this.active
+    // The new one would bear the same name, and take the place of this one on disk.
+    if (full.isEmpty) return
     await this.sync()
     const { segment, file } = await createSegment(this.#options, full.nextOffset)
     // Only now is it certain that nothing more comes behind what the index speaks of.

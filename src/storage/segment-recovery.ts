@@ -8,7 +8,6 @@ import {
   SEGMENT_FORMAT,
   Segment,
   decodeSegmentHeader,
-  encodeSegmentHeader,
   indexPath,
   segmentHeaderBytes,
 } from './segment.ts'
@@ -39,7 +38,7 @@ interface Recovered {
 }
 
 /** Where cut and damaged parts are kept; nothing is ever deleted that had a chance to matter. */
-export const ASIDE_FOLDER = 'aside'
+const ASIDE_FOLDER = 'aside'
 
 /**
  * Finds the segments of a log. Only the end of the last file is read, from where its index file
@@ -238,9 +237,4 @@ async function readIndex(disk: Disk, path: string): Promise<StoredIndex | null> 
 
 export function baseOffsetOf(path: string): number {
   return Number(/(\d+)\.seg$/.exec(path)?.[1] ?? Number.NaN)
-}
-
-/** Rebuilds a header that cannot be read from what the store knows otherwise. */
-export function freshHeader(options: RecoveryOptions, baseOffset: number): Buffer {
-  return encodeSegmentHeader({ logId: options.logId, baseOffset, name: options.name })
 }

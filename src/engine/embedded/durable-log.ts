@@ -218,8 +218,8 @@ export class DurableLog implements LogCore {
 
   /** Begins a new segment; called between two groups. */
   async roll(): Promise<void> {
-    this.isRollWanted = false
     await this.files.roll()
+    this.isRollWanted = false
     this.applyRetention()
   }
 

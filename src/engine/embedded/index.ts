@@ -8,6 +8,8 @@ import { DEFAULT_LIMITS, SEGMENT_BYTES_MAX } from './options.ts'
 import type { EmbeddedLimits, EmbeddedOptions } from './options.ts'
 import { LOCK_FILE, SCRATCH_FOLDER, checkFormat, logFolder } from './store-folder.ts'
 
+export { checkStore } from './check-store.ts'
+export type { CheckedLog, StoreFault, StoreReport } from './check-store.ts'
 export type { EmbeddedEngine } from './embedded-engine.ts'
 export type { EmbeddedLimits, EmbeddedOptions } from './options.ts'
 

@@ -3,6 +3,7 @@ import type { Done, Kv, KvEntry, KvOp } from '../contract.ts'
 import type { DurableLog } from './durable-log.ts'
 import { decodeItems, encodeItems } from './kv-format.ts'
 import type { KvItem } from './kv-format.ts'
+import { INTERNAL, PUBLIC } from './log-record.ts'
 
 const READ_BYTES = 4 * 1024 * 1024
 /** A snapshot is written when the log holds this much, and this many times what is alive. */
@@ -206,9 +207,6 @@ export class KvStore {
     this.#log.discard(0, base)
   }
 }
-
-const PUBLIC = '+'
-const INTERNAL = '-'
 
 function readEntries(
   log: DurableLog,

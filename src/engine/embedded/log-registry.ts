@@ -6,11 +6,12 @@ import { EmbeddedLog } from './embedded-log.ts'
 import type { EmbeddedEngine } from './embedded-engine.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { KvStore } from './kv-store.ts'
+import { LOG_KEY, decodeLogRecord, encodeLogRecord } from './log-record.ts'
+import type { LogRecord } from './log-record.ts'
 import type { LogCore } from './log-core.ts'
-import { KV_LOG_ID, isUnborn, listLogIds, logFolder } from './store-folder.ts'
+import { KV_LOG_ID, isUnborn, listLogIds, logFolder, nameInSegments } from './store-folder.ts'
 import { VolatileLog } from './volatile-log.ts'
 
-const LOG_KEY = 'log/'
 const DEAD_KEY = 'dead/'
 
 export interface RegistryParts {
@@ -19,11 +20,6 @@ export interface RegistryParts {
   readonly kvLog: DurableLog
   readonly groups: GroupCommit
   readonly engine: EmbeddedEngine
-}
-
-interface LogRecord {
-  readonly id: number
-  readonly epoch: number
 }
 
 interface OpenLog<Core extends LogCore> {
@@ -108,8 +104,8 @@ export class LogRegistry {
     for (const name of this.#volatile.keys()) await this.#closeVolatile(name)
     const names = [...this.#durable.keys()]
     const cores = [...this.#durable.values()].map(({ core }) => core)
-    // After a failure everybody has been told already, and only the files are left to close.
-    if (this.#parts.groups.failure === null) await this.#flush(cores)
+    // All in one group; should it fail, each log sees that for itself.
+    if (this.#parts.groups.failure === null) await this.#flush(cores).catch(() => {})
     for (const name of names) await this.#closeDurable(name, false)
     await this.#closeCore(this.#parts.kvLog, false)
   }
@@ -202,14 +198,17 @@ export class LogRegistry {
 
   async #closeCore(core: DurableLog, isDeleted: boolean): Promise<void> {
     const { groups } = this.#parts
-    if (groups.failure === null) {
-      await this.#flush([core])
+    try {
+      if (groups.failure === null) await this.#flush([core])
       await groups.run(() => (isDeleted ? core.files.abandon() : core.files.close()))
-    } else {
+    } catch (error) {
       await core.files.abandon()
+      // Whoever waited for a commit was told; the files are all that is left to see to.
+      if (groups.failure === null) throw error
+    } finally {
+      groups.forget(core)
+      core.release()
     }
-    groups.forget(core)
-    core.release()
   }
 
   async #flush(logs: readonly DurableLog[]): Promise<void> {
@@ -224,11 +223,11 @@ export class LogRegistry {
 
   #recordOf(name: string): LogRecord | null {
     const value = this.#parts.kv.getInternal(LOG_KEY + name)
-    return value === null ? null : parseRecord(value)
+    return value === null ? null : decodeLogRecord(value)
   }
 
   async #note(name: string, record: LogRecord): Promise<void> {
-    const value = Buffer.from(JSON.stringify(record))
+    const value = encodeLogRecord(record)
     await this.#parts.kv.commitInternal([{ key: LOG_KEY + name, value }])
   }
 
@@ -239,20 +238,21 @@ export class LogRegistry {
       await disk.removeFolder(logFolder(Number(key.slice(DEAD_KEY.length))))
       await kv.commitInternal([{ key, value: null }])
     }
-    const known = new Set(kv.listInternal(LOG_KEY).map(({ value }) => parseRecord(value).id))
+    const known = new Set(kv.listInternal(LOG_KEY).map(({ value }) => decodeLogRecord(value).id))
     for (const id of known) this.#lastId = Math.max(this.#lastId, id)
     for (const id of await listLogIds(disk)) {
       if (id === KV_LOG_ID || known.has(id)) continue
       // A folder that nothing names: empty when a crash came while the log was made. One that
-      // holds entries is kept, and its number is not used again.
-      if (await isUnborn(disk, id, null)) await disk.removeFolder(logFolder(id))
-      else this.#lastId = Math.max(this.#lastId, id)
+      // holds entries lost its record to damage of the kv; its segments know the name.
+      if (await isUnborn(disk, id, null)) {
+        await disk.removeFolder(logFolder(id))
+        continue
+      }
+      this.#lastId = Math.max(this.#lastId, id)
+      const name = await nameInSegments(disk, id)
+      if (name !== null && this.#recordOf(name) === null) await this.#note(name, { id, epoch: 0 })
     }
   }
-}
-
-function parseRecord(value: Buffer): LogRecord {
-  return JSON.parse(value.toString()) as LogRecord
 }
 
 function fencedError(name: string, epoch: number, owner: number): EngineError {

@@ -10,7 +10,7 @@
  */
 import { readWhole, replaceFile } from '../../storage/disk.ts'
 import type { Disk } from '../../storage/disk.ts'
-import { segmentHeaderBytes } from '../../storage/segment.ts'
+import { decodeSegmentHeader, segmentHeaderBytes } from '../../storage/segment.ts'
 import { EngineError } from '../contract.ts'
 
 export const STORE_FORMAT = 1
@@ -43,6 +43,11 @@ export async function checkFormat(disk: Disk): Promise<void> {
   throw new EngineError('corrupt', text)
 }
 
+/** Whether anybody ever made a store there. */
+export async function isStore(disk: Disk): Promise<boolean> {
+  return (await disk.list('')).includes(FORMAT_FILE)
+}
+
 /** The numbers of all logs that have a folder, in order. */
 export async function listLogIds(disk: Disk): Promise<number[]> {
   const names = await disk.list(LOGS_FOLDER)
@@ -59,4 +64,15 @@ export async function isUnborn(disk: Disk, id: number, name: string | null): Pro
   if (bytes === null) return true
   const nameBytes = bytes.length < 16 ? 0 : bytes.readUInt32LE(12)
   return bytes.length <= (name === null ? 32 + nameBytes : segmentHeaderBytes(name))
+}
+
+/** The name of a log by its segments; null when none of them has a whole header. */
+export async function nameInSegments(disk: Disk, id: number): Promise<string | null> {
+  for (const file of await disk.list(logFolder(id))) {
+    if (!file.endsWith('.seg')) continue
+    const bytes = await readWhole(disk, `${logFolder(id)}/${file}`)
+    const header = bytes === null ? null : decodeSegmentHeader(bytes)
+    if (header !== null) return header.name
+  }
+  return null
 }
