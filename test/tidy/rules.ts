@@ -39,7 +39,12 @@ export function checkTree(tree: Tree): Fault[] {
   const faults: Fault[] = []
   const facts = new Map<string, SourceFacts>()
   for (const [file, text] of tree) {
-    faults.push(...checkName(file), ...checkRun(file), ...checkText(file, text))
+    faults.push(
+      ...checkName(file),
+      ...checkRun(file),
+      ...checkText(file, text),
+      ...checkLinks(file, text, tree),
+    )
     if (!file.endsWith('.ts') || !/^(src|test|tools|bench)\//.test(file)) continue
     facts.set(file, readSourceFacts(file, text))
   }
@@ -87,6 +92,23 @@ function checkRun(file: string): Fault[] {
   const patterns = Object.values(KINDS).flatMap((kind) => kind.patterns)
   const run = patterns.some((pattern) => path.posix.matchesGlob(file, pattern))
   return run ? [] : [`${file} is a test that no runner runs`]
+}
+
+/** A page that points at nothing was written about another state of the project. */
+function checkLinks(file: string, text: string, tree: Tree): Fault[] {
+  if (!file.endsWith('.md')) return []
+  const faults: Fault[] = []
+  const prose = text.replace(/^```[^]*?^```$/gm, (block) => block.replace(/[^\n]/g, ''))
+  for (const match of prose.matchAll(/\]\(([^)#\s]+)(#[^)]*)?\)/g)) {
+    const link = match[1] ?? ''
+    if (/^\w+:/.test(link)) continue
+    const target = path.posix.join(path.posix.dirname(file), link)
+    const folder = target.replace(/\/?$/, '/')
+    if (tree.has(target) || [...tree.keys()].some((other) => other.startsWith(folder))) continue
+    const line = prose.slice(0, match.index).split('\n').length
+    faults.push(`${file}:${line} links to ${link}, which is no tracked file`)
+  }
+  return faults
 }
 
 function checkText(file: string, text: string): Fault[] {

@@ -259,6 +259,11 @@ const PLANTED: readonly (readonly [string, Record<string, string>, RegExp])[] = 
     },
     /lost\.ts is loaded by no test/,
   ],
+  [
+    'a link to nothing',
+    plus('README.md', 'see [x](docs/x.md#y)'),
+    /README\.md:2 links to docs\/x\.md/,
+  ],
   ['a test beside every runner', { 'test/extra/x.test.ts': 'void 0\n' }, /that no runner runs/],
   [
     'a generated file without its command',
@@ -333,6 +338,10 @@ describe('the rules leave alone what is allowed', () => {
         'src/server/child.ts': 'void 0\n',
         'test/suites/child.test.ts': "void new URL('../../src/server/child.ts', import.meta.url)\n",
       },
+    ],
+    [
+      'links to what is there',
+      { 'docs/x.md': '[a](../src/lib/) [b](../README.md#x) [c](#y) [d](https://example.org/z)\n' },
     ],
     ['a class name in Java', { 'test/interop/java/AmqpCheck.java': 'class AmqpCheck {}\n' }],
   ]

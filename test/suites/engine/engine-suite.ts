@@ -25,7 +25,7 @@ export function commit(engine: Engine, level: CommitLevel = 'synced'): Promise<v
   })
 }
 
-export function read(
+function read(
   log: Log,
   offset: number,
   bytesMax: number = 1 << 20,
