@@ -25,11 +25,7 @@ export function commit(engine: Engine, level: CommitLevel = 'synced'): Promise<v
   })
 }
 
-function read(
-  log: Log,
-  offset: number,
-  bytesMax: number = 1 << 20,
-): Promise<readonly LogEntry[]> {
+function read(log: Log, offset: number, bytesMax: number = 1 << 20): Promise<readonly LogEntry[]> {
   return new Promise((resolve, reject) => {
     log.read(offset, bytesMax, (error, entries) =>
       error === null ? resolve(entries) : reject(error),
