@@ -16,7 +16,7 @@ export async function fsck(directory: string, flags: FsckFlags): Promise<number>
 }
 
 /** The report for a person: what is there, what is damaged, what to do. */
-export function fsckText(report: StoreReport): string {
+function fsckText(report: StoreReport): string {
   const table = formatTable(
     [
       { title: 'log', value: (log) => log['name'] },

@@ -13,10 +13,10 @@ import type { Disk } from '../../storage/disk.ts'
 import { decodeSegmentHeader, segmentHeaderBytes } from '../../storage/segment.ts'
 import { EngineError } from '../contract.ts'
 
-export const STORE_FORMAT = 1
+const STORE_FORMAT = 1
 const FORMAT_FILE = 'FORMAT'
 export const LOCK_FILE = 'LOCK'
-export const LOGS_FOLDER = 'logs'
+const LOGS_FOLDER = 'logs'
 export const SCRATCH_FOLDER = 'scratch'
 /** The kv is a log like any other, with a number that is known. */
 export const KV_LOG_ID = 0
