@@ -187,7 +187,6 @@ export class Channel {
         // A relic: permissions are not asked for any more, and every ticket is as good.
         this.send({ name: 'access.request-ok', ticket: 1 })
         return
-      case 'channel.close-ok':
       case 'channel.flow-ok':
       case 'basic.cancel-ok':
         return

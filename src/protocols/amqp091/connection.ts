@@ -7,6 +7,7 @@ import {
   type ContentView,
   decodeMethod,
   type FieldTable,
+  FRAME_OVERHEAD_BYTES,
   FrameParser,
   HEARTBEAT_FRAME,
   METHOD,
@@ -379,7 +380,8 @@ export class Amqp091Connection
 
   tuned(tuning: Tuning): void {
     this.tuning = tuning
-    this.#parser.frameSizeMax = tuning.frameSizeMax
+    // RabbitMQ takes eight octets more, because clients forget the overhead of a frame.
+    this.#parser.frameSizeMax = tuning.frameSizeMax + FRAME_OVERHEAD_BYTES
     if (tuning.heartbeatSeconds > 0) {
       this.#heartbeat = new Heartbeat(this.clock, tuning.heartbeatSeconds, this)
     }

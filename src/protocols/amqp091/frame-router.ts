@@ -84,7 +84,7 @@ export class FrameRouter implements FrameHandler {
     if (connection.isClosing) return
     if (!connection.isRunning) {
       const text = `a method on channel ${number} before connection.open`
-      throw new AmqpError('COMMAND_INVALID', text)
+      throw new AmqpError('UNEXPECTED_FRAME', text)
     }
     const channel = this.#channels[number]
     if (channel !== undefined) {
@@ -119,10 +119,7 @@ export class FrameRouter implements FrameHandler {
     const channel = this.#channels[number]
     if (channel !== undefined) return channel.isOpen ? channel : null
     if (this.#connection.isClosing) return null
-    if (!this.#connection.isRunning || number === 0) {
-      const text = 'expected method frame, got non method frame instead'
-      throw new AmqpFrameError('UNEXPECTED_FRAME', text)
-    }
-    throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'")
+    const text = 'expected method frame, got non method frame instead'
+    throw new AmqpFrameError('UNEXPECTED_FRAME', text)
   }
 }
