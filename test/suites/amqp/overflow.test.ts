@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 
 import {
+  arriving,
   drain,
   eventually,
   getOne,
@@ -9,6 +10,7 @@ import {
   publish,
   send,
   text,
+  untilReady,
 } from '../../support/amqp-messages.ts'
 import { scenario } from '../../support/amqp-scope.ts'
 
@@ -117,4 +119,42 @@ scenario('max-length 0 takes nothing without a ready consumer', async (scope) =>
   const queue = await scope.queue({ maxLength: 0 })
   await send(scope.channel, queue, ['a'])
   assert.deepEqual(await drain(scope.channel, queue), [])
+})
+
+scenario('dead letters and transactions keep a queue within its bytes too', async (scope) => {
+  const dropped = await scope.queue()
+  const small = await scope.queue({
+    arguments: { 'x-max-length-bytes': 10 },
+    deadLetterExchange: '',
+    deadLetterRoutingKey: dropped,
+  })
+  const source = await scope.queue({ deadLetterExchange: '', deadLetterRoutingKey: small })
+  await send(scope.channel, small, ['aaaa', 'bbbb'])
+  await send(scope.channel, source, ['cccc'])
+  scope.channel.nack(await getOne(scope.channel, source), false, false)
+  assert.equal(text(await arriving(scope.channel, dropped)), 'aaaa')
+  assert.deepEqual(await drain(scope.channel, small), ['bbbb', 'cccc'])
+  const raw = await scope.raw()
+  await raw.openChannel(1)
+  raw.sendMethod(1, { name: 'tx.select' })
+  await raw.method('tx.select-ok')
+  for (const body of ['aaaa', 'bbbb', 'cccc', 'dddd']) raw.sendPublish(1, { key: small }, body)
+  raw.sendMethod(1, { name: 'tx.commit' })
+  await raw.method('tx.commit-ok')
+  await untilReady(scope.channel, small, 2)
+  assert.deepEqual(await drain(scope.channel, small), ['cccc', 'dddd'])
+})
+
+scenario('what is put back counts again: drop-head drops, reject-publish keeps', async (scope) => {
+  const dropping = await scope.queue({ maxLength: 1 })
+  const rejecting = await scope.queue({ maxLength: 1, overflow: 'reject-publish' })
+  for (const queue of [dropping, rejecting]) {
+    await send(scope.channel, queue, ['a'])
+    const held = await getOne(scope.channel, queue)
+    await send(scope.channel, queue, ['b'])
+    scope.channel.nack(held)
+  }
+  await untilReady(scope.channel, rejecting, 2)
+  assert.deepEqual(await drain(scope.channel, rejecting), ['a', 'b'])
+  assert.deepEqual(await drain(scope.channel, dropping), ['b'])
 })
