@@ -56,7 +56,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 }
 
 function plainServer(): Server {
-  return createServer({ noDelay: true, keepAlive: true })
+  // Half open until the protocol has dealt with what came before the peer's end.
+  return createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true })
 }
 
 async function tlsServer(options: ListenOptions, tls: TlsOptions): Promise<Server> {
@@ -66,6 +67,7 @@ async function tlsServer(options: ListenOptions, tls: TlsOptions): Promise<Serve
       ...(await loadTls(tls)),
       noDelay: true,
       keepAlive: true,
+      allowHalfOpen: true,
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       requestCert: mode !== 'none',
       rejectUnauthorized: mode === 'require',

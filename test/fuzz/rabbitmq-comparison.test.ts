@@ -7,9 +7,8 @@ import { encodeMethod } from '../../src/codec/amqp091/index.ts'
 import type { Target } from '../support/target.ts'
 import { FuzzArena } from './fuzz-arena.ts'
 import { FuzzPeer } from './fuzz-peer.ts'
-import { mutate, type Mutated } from './mutations.ts'
-import { bytesOf, describePieces, header, method } from './pieces.ts'
-import { handshake, publish, randomRequest, type Draw, type SessionOptions } from './sessions.ts'
+import { bytesOf, describePieces } from './pieces.ts'
+import { singleFault, withOwnNames } from './single-fault.ts'
 import { Tally } from './tally.ts'
 
 const ORACLE = process.env['WAYSTATION_FUZZ_ORACLE'] ?? ''
@@ -34,12 +33,9 @@ test('spoilt frames earn the codes they earn at RabbitMQ', async (context) => {
   await arena.run({
     count: 500,
     run: async (draw, note) => {
-      // Names of its own for each case, as long as those they replace.
-      const own = `f${(cases++).toString(36).padStart(3, '0')}`
       const { pieces, note: what } = singleFault(draw, arena.target)
       note(what)
-      const text = Buffer.concat(pieces.map(bytesOf)).toString('latin1')
-      const bytes = Buffer.from(text.replaceAll('fuzz', own), 'latin1')
+      const bytes = withOwnNames(Buffer.concat(pieces.map(bytesOf)), cases++)
       const [ours, theirs] = await Promise.all([
         refusalsOf(arena.target, bytes),
         refusalsOf(oracle, bytes),
@@ -83,25 +79,4 @@ async function refusalsOf(target: Target, bytes: Buffer): Promise<string> {
 /** Texts may differ, codes and blame may not. */
 function codesOf(refusals: string): string {
   return refusals.replaceAll(/ \(.*?\)(?=$|, )/gs, '')
-}
-
-/**
- * One spoilt frame, and nothing behind it that could be refused as well: in RabbitMQ the channels
- * of a connection run beside one another, and of two refusals any may be the first.
- */
-function singleFault(draw: Draw, options: SessionOptions): Mutated {
-  const prelude = [
-    ...handshake(options),
-    method(1, { name: 'channel.open' }),
-    method(1, { name: 'exchange.declare', exchange: 'fuzz.x0', type: 'topic', autoDelete: true }),
-    method(1, { name: 'queue.declare', queue: 'fuzz.q0', exclusive: true }),
-    method(1, { name: 'queue.bind', queue: 'fuzz.q0', exchange: 'fuzz.x0', routingKey: '#' }),
-    method(1, { name: 'basic.publish', exchange: 'fuzz.x0', routingKey: 'a' }),
-    header(1, 0),
-    method(1, { name: 'basic.get', queue: 'fuzz.q0' }),
-  ]
-  if (draw.chance(15)) return mutate(prelude.slice(0, 1 + draw.below(4)), draw)
-  const request = draw.chance(30) ? publish(draw, 1) : [method(1, randomRequest(draw))]
-  const { pieces, note } = mutate(request, draw)
-  return { pieces: [...prelude, ...pieces], note }
 }

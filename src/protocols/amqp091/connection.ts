@@ -118,6 +118,7 @@ export class Amqp091Connection
   /** Why nothing is parsed: bits of `HOLD`. */
   #holds = 0
   #openContent: PublishPath | null = null
+  #isPeerDone = false
   /** The client was told that it is blocked. */
   #isToldBlocked = false
   /** Requeued deliveries count as failed attempts, except when it is us who stop. */
@@ -279,6 +280,7 @@ export class Amqp091Connection
     this.#holds &= ~reason
     while (this.#holds === 0 && !this.#held.isEmpty) this.#parse(this.#held.take())
     if (this.#holds === 0) this.#gate.open(PAUSE.HELD)
+    this.#endWithPeer()
   }
 
   /** Holds the client's next frames until the broker has answered `channel`. */
@@ -350,7 +352,8 @@ export class Amqp091Connection
   }
 
   ended(): void {
-    // The transport ends our side; `closed` follows.
+    this.#isPeerDone = true
+    this.#endWithPeer()
   }
 
   // --- the handshake's host ---
@@ -532,6 +535,13 @@ export class Amqp091Connection
       if (this.#holds === 0) this.proceed(HOLD.ANSWER)
     }
     if (this.publishedCount !== published) this.#feelPressure()
+  }
+
+  /** The client sends nothing more: neither do we, once what it sent is answered. */
+  #endWithPeer(): void {
+    if (!this.#isPeerDone || (this.#holds & HOLD.ANSWER) !== 0) return
+    this.output.flush()
+    this.#transport.end()
   }
 
   #feelPressure(): void {
