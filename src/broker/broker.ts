@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/contract.ts'
+import type { Engine, EngineState } from '../engine/contract.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
@@ -12,10 +12,19 @@ import { Metadata } from './metadata.ts'
 import type { Pressure } from './pressure.ts'
 import { recoverShard } from './recovery.ts'
 import { Shards } from './shards.ts'
+import { checkSpace } from './space-check.ts'
 import { TimerIndex } from './timer-index.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
 
 export const DEFAULT_VHOST = '/'
+
+/** What publishers are told, in RabbitMQ's words where it has some; the log has the details. */
+const ALARMS: Readonly<Record<EngineState, string | null>> = {
+  ready: null,
+  'low-space': 'low on disk',
+  full: 'low on disk',
+  failed: 'the store failed',
+}
 
 export interface BrokerOptions {
   /** Stays the caller's: closed by them, after the broker. */
@@ -71,6 +80,11 @@ export class Broker {
   get storedBytes(): number {
     const { durable, transient, snapshotLog } = this.#shards
     return durable.log.storedBytes + transient.log.storedBytes + snapshotLog.storedBytes
+  }
+
+  /** Where the accounts of stored bytes differ from what queues hold; empty when all is well. */
+  checkSpace(): string[] {
+    return [...checkSpace(this.#shards.durable), ...checkSpace(this.#shards.transient)]
   }
 
   /** Tells `listener` when what this turn brought is stored; once per listener and ticket. */
@@ -145,7 +159,7 @@ export class Broker {
       this.#vhosts.set(known.name, vhost)
       await vhost.restore(known)
     }
-    const replayFrom = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
+    const recovery = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
     for (const vhost of this.#vhosts.values()) vhost.recovered()
     await this.createVhost(DEFAULT_VHOST)
     this.#keeper = new Keeper({
@@ -155,7 +169,7 @@ export class Broker {
       timers: this.timers,
       now: () => this.clock.now(),
       log: this.#options.log,
-      replayFrom,
+      recovery,
       limits: this.#shards.limits,
     })
     this.#keeper.start()
@@ -167,9 +181,9 @@ export class Broker {
     engine.onState((state, reason) => {
       if (state === 'ready') log.info({ state }, reason)
       else log.error({ state }, reason)
-      this.pressure.setAlarm(state === 'ready' ? null : reason)
+      this.pressure.setAlarm(ALARMS[state])
     })
-    if (engine.state !== 'ready') this.pressure.setAlarm(`the store is ${engine.state}`)
+    this.pressure.setAlarm(ALARMS[engine.state])
   }
 
   #vhostOptions(): VhostOptions {

@@ -1,6 +1,6 @@
 import type { OffsetRange } from './extents.ts'
 import { RecordCursor } from './record-cursor.ts'
-import type { Shard } from './shard.ts'
+import type { Shard, ShardMember } from './shard.ts'
 
 /** Moves the few messages that still live in a nearly dead stretch, so that it can be freed. */
 export class Compactor {
@@ -12,41 +12,45 @@ export class Compactor {
   }
 
   async evacuate(range: OffsetRange): Promise<void> {
-    for (const offset of this.#livingIn(range)) {
+    for (const [offset, members] of this.#livingIn(range)) {
       await this.#bring(offset)
       // It may have been settled while it was read.
-      const holders = this.#holdersOf(offset)
+      const holders = members.filter((member) => this.#holds(member, offset))
       if (holders.length === 0 || !this.#shard.seek(this.#cursor, offset)) continue
       const { data, timestampMs } = this.#cursor.entry!
       const start = this.#cursor.start
       const record = data.subarray(start, start + data.readUInt32BE(start))
-      this.#shard.move(offset, record, timestampMs, holders)
+      const ids = holders.map((member) => member.id)
+      this.#shard.move(offset, record, timestampMs, ids)
     }
     this.#cursor.forget()
   }
 
-  /** Offsets, as queues know them, of the messages that are stored in a stretch. */
-  #livingIn(range: OffsetRange): Set<number> {
-    const living = new Set<number>()
-    for (const member of this.#shard.members.values()) {
+  /** The messages stored in a stretch, by the offsets that queues know them by, with the queues. */
+  #livingIn(range: OffsetRange): Map<number, ShardMember[]> {
+    const { members, relocations } = this.#shard
+    const living = new Map<number, ShardMember[]>()
+    const add = (offset: number, member: ShardMember): void => {
+      const holders = living.get(offset)
+      if (holders === undefined) living.set(offset, [member])
+      else holders.push(member)
+    }
+    for (const member of members.values()) {
       member.visitLive(range.start, range.end, (start, count) => {
         for (let offset = start; offset < start + count; offset++) {
-          if (this.#shard.relocations.locate(offset) === offset) living.add(offset)
+          if (relocations.locate(offset) === offset) add(offset, member)
         }
       })
     }
-    for (const [offset, { place }] of this.#shard.relocations.entries()) {
-      if (place >= range.start && place < range.end) living.add(offset)
+    for (const [offset, { place }] of relocations.entries()) {
+      if (place < range.start || place >= range.end) continue
+      for (const member of members.values()) if (member.isLive(offset)) add(offset, member)
     }
     return living
   }
 
-  #holdersOf(offset: number): number[] {
-    const holders: number[] = []
-    for (const member of this.#shard.members.values()) {
-      if (member.isLive(offset)) holders.push(member.id)
-    }
-    return holders
+  #holds(member: ShardMember, offset: number): boolean {
+    return this.#shard.members.get(member.id) === member && member.isLive(offset)
   }
 
   #bring(offset: number): Promise<void> {

@@ -19,6 +19,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   turnQueued = false
   readonly id: number
   readonly settleRuns: SettleRuns = new SettleRuns()
+  readonly exactBytes = -1
   readonly #vhost: VirtualHost
   readonly #shard: Shard
   readonly #index = new QueueIndex()
@@ -84,6 +85,8 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   }
 
   recoverAttempts(): void {}
+
+  recoverBytes(): void {}
 
   recovered(): void {
     for (const [offset, dueMs] of this.#dueMs) this.#vhost.timers.schedule(dueMs, this, offset)

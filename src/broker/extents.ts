@@ -33,10 +33,13 @@ export class Extents {
     this.#extentBytes = extentBytes
   }
 
-  /** A record of `bytes` at `offset`, held by `refs` queues. */
+  /**
+   * A record of `bytes`, a message at `offset` held by `refs` queues; 0 for what is no message:
+   * it takes space too, and is needed no longer than the messages beside it.
+   */
   add(offset: number, bytes: number, refs: number): void {
     let last = this.#extents[this.#extents.length - 1]
-    if (last === undefined || last.bytes >= this.#extentBytes) {
+    if (last === undefined || last.bytes >= this.#extentBytes || last.end !== OPEN_END) {
       if (last !== undefined) last.end = Math.min(last.end, offset)
       last = { start: offset, end: OPEN_END, bytes: 0, refs: 0, total: 0 }
       this.#extents.push(last)
@@ -47,6 +50,13 @@ export class Extents {
     last.total += refs
   }
 
+  /** Ends the last extent before `offset`, the next to be written, if it is full or dead. */
+  close(offset: number): void {
+    const last = this.#extents[this.#extents.length - 1]
+    if (last === undefined || last.end !== OPEN_END) return
+    if (last.bytes >= this.#extentBytes || last.refs <= 0) last.end = offset
+  }
+
   /** One queue holds the message at `offset` no more. */
   release(offset: number): void {
     const hot = this.#hot
@@ -54,22 +64,14 @@ export class Extents {
       hot.refs--
       return
     }
-    const at = this.#indexOf(offset)
-    if (at < 0) return
-    this.#hot = this.#extents[at]!
-    this.#hot.refs--
+    const extent = this.#extents[this.#indexOf(offset)]
+    if (extent === undefined || offset >= extent.end) return
+    this.#hot = extent
+    extent.refs--
   }
 
   releaseRun(start: number, count: number): void {
-    let from = start
-    const end = start + count
-    while (from < end) {
-      const at = this.#indexOf(from)
-      if (at < 0) return
-      const to = Math.min(end, this.#extents[at]!.end)
-      this.#extents[at]!.refs -= to - from
-      from = Math.max(to, from + 1)
-    }
+    this.#change(start, count, -1)
   }
 
   /** Takes out the extents before `before` that nobody holds, and says which offsets they were. */
@@ -86,11 +88,12 @@ export class Extents {
     return dead
   }
 
-  /** Bytes of closed extents that nobody holds. */
+  /** Bytes of extents that nobody holds; of the last one only when it is worth an ending. */
   deadBytes(): number {
     let bytes = 0
     for (const extent of this.#extents) {
-      if (extent.refs <= 0 && extent.end !== OPEN_END) bytes += extent.bytes
+      if (extent.refs > 0) continue
+      if (extent.end !== OPEN_END || extent.bytes >= this.#extentBytes / 8) bytes += extent.bytes
     }
     return bytes
   }
@@ -120,18 +123,21 @@ export class Extents {
 
   /** One queue holds the messages of a run. */
   hold(start: number, count: number): void {
-    let from = start
+    this.#change(start, count, 1)
+  }
+
+  #change(start: number, count: number, step: number): void {
+    const extents = this.#extents
     const end = start + count
-    while (from < end) {
-      const at = this.#indexOf(from)
-      if (at < 0) return
-      const to = Math.min(end, this.#extents[at]!.end)
-      this.#extents[at]!.refs += to - from
-      from = Math.max(to, from + 1)
+    for (let at = Math.max(0, this.#indexOf(start)); at < extents.length; at++) {
+      const extent = extents[at]!
+      if (extent.start >= end) return
+      const overlap = Math.min(end, extent.end) - Math.max(start, extent.start)
+      if (overlap > 0) extent.refs += step * overlap
     }
   }
 
-  /** Index of the extent that holds `offset`, or -1. */
+  /** Index of the last extent that starts at or before `offset`, or -1. */
   #indexOf(offset: number): number {
     const extents = this.#extents
     let low = 0

@@ -4,6 +4,7 @@ import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Compactor } from './compactor.ts'
 import type { OffsetRange } from './extents.ts'
 import type { BrokerLimits } from './limits.ts'
+import type { Recovery } from './recovery.ts'
 import type { Shard } from './shard.ts'
 import { appendSnapshot, encodeSnapshot } from './snapshot.ts'
 import type { TimerIndex, TimerTarget } from './timer-index.ts'
@@ -40,7 +41,7 @@ export class Keeper implements Stager, TimerTarget {
     readonly timers: TimerIndex
     readonly now: () => number
     readonly log: BrokerLog
-    readonly replayFrom: number
+    readonly recovery: Recovery
     readonly limits: BrokerLimits
   }) {
     this.#shard = options.shard
@@ -49,7 +50,9 @@ export class Keeper implements Stager, TimerTarget {
     this.#timers = options.timers
     this.#now = options.now
     this.#log = options.log
-    this.#replayFrom = options.replayFrom
+    this.#replayFrom = options.recovery.replayFrom
+    // Or restarts in a row would replay more and more.
+    this.#bytesAtSnapshot = -options.recovery.replayedBytes
     this.#limits = options.limits
     this.#compactor = new Compactor(options.shard)
   }
@@ -76,6 +79,7 @@ export class Keeper implements Stager, TimerTarget {
     const shard = this.#shard
     shard.stage()
     const replayFrom = shard.log.nextOffset
+    shard.extents.close(replayFrom)
     // Taken before the snapshot and discarded after it is stored: what dies later may be settled
     // by records that are not on the disk yet.
     const dead = shard.extents.takeDead(replayFrom)
@@ -98,7 +102,10 @@ export class Keeper implements Stager, TimerTarget {
   async close(): Promise<void> {
     this.#timers.cancel(this.#timer)
     await this.#running
+    this.#shard.stage()
     if (this.#shard.appendedBytes !== this.#bytesAtSnapshot) await this.snapshot()
+    // Whatever else was gathered, such as messages of streams, is stored too.
+    else await this.#committed()
   }
 
   /** The snapshot log takes its entries outside of turns, so there is nothing to gather. */

@@ -1,8 +1,10 @@
 import type { TimerTarget } from './timer-index.ts'
 import type { TurnTask } from '../lib/turn.ts'
+import type { EngineError } from '../engine/contract.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { DeathReason } from './annotations.ts'
+import { BodyBytes } from './body-bytes.ts'
 import { Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from './destination.ts'
@@ -44,31 +46,38 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly shard: Shard
   readonly settleRuns: SettleRuns = new SettleRuns()
   readonly profile = 'queue'
-  /** Bytes of the bodies that wait; exact where `bytesMax` is set, else a close estimate. */
-  readyBytes = 0
   /** Messages ever taken in, given out and settled since the broker started. */
   readonly totals = { enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
   /** Arguments and policy together. */
   #settings: DestinationPolicy
-  readonly #levels: QueueIndex[]
+  #levels: QueueIndex[]
   readonly #consumers: ConsumerSet
   readonly #cursor = new RecordCursor()
   readonly #view = new StoredMessage()
   /** Failed attempts of messages that failed at least once. */
   readonly #attempts: Map<number, number> = new Map()
-  /** Body sizes of messages that are out, kept where `bytesMax` needs them. */
-  readonly #outSizes: Map<number, number> = new Map()
-  #outBytes = 0
+  readonly #bytes = new BodyBytes()
+  /** Limits beyond which heads are dropped; Infinity: none. */
+  #countMax = Infinity
+  #bytesMax = Infinity
   #readyCount = 0
   /** Messages before it may have been given out before the broker was restarted. */
   #deliveredBefore = 0
   #deliveredMax = 0
   #mayExpire = false
+  /**
+   * The head of each level that was looked at last, and when it expires. Were all of them read
+   * anew each time, a queue with more levels than the cache has room for would read for ever.
+   */
+  readonly #headOffsets: Float64Array
+  readonly #headExpiries: Float64Array
   #expiryTimer = 0
   #unusedTimer = 0
   #loading = false
   #fault: BrokerError | null = null
   #burials: Burial[] = []
+  /** Every record is read: before that nothing may be given out or die. */
+  #started = false
   #getters: { readonly noAck: boolean; readonly done: GetDone }[] = []
   #deleted = false
 
@@ -80,6 +89,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#settings = spec.settings
     this.#consumers = new ConsumerSet(spec.singleActive)
     this.#levels = Array.from({ length: spec.prioritiesMax + 1 }, () => new QueueIndex())
+    this.#headOffsets = new Float64Array(this.#levels.length).fill(-1)
+    this.#headExpiries = new Float64Array(this.#levels.length)
     shard.members.set(id, this)
   }
 
@@ -105,6 +116,15 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#consumers.size
   }
 
+  /** Bytes of the bodies that wait; exact where `bytesMax` is set, else a close estimate. */
+  get readyBytes(): number {
+    return this.#bytes.ready
+  }
+
+  get exactBytes(): number {
+    return this.#settings.bytesMax === undefined ? -1 : this.#bytes.live
+  }
+
   get settings(): DestinationPolicy {
     return this.#settings
   }
@@ -118,6 +138,12 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   applySettings(settings: DestinationPolicy): void {
     this.#settings = settings
     if (settings.messageTtlMs !== undefined) this.#mayExpire = true
+    this.#headOffsets.fill(-1)
+    if (settings.bytesMax !== undefined) this.#bytes.keepSizes()
+    const drops = (settings.overflow ?? 'drop-head') === 'drop-head'
+    this.#countMax = drops ? (settings.messagesMax ?? Infinity) : Infinity
+    this.#bytesMax = drops ? (settings.bytesMax ?? Infinity) : Infinity
+    if (!this.#started) return
     this.touch()
     this.#wake()
   }
@@ -140,21 +166,21 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     const level = this.#levels.length === 1 ? this.#levels[0]! : this.#levelFor(message.priority)
     const bodyBytes = message.bodyEnd - message.bodyStart
     this.totals.enqueued++
+    // Also when it goes out at once: it may come back.
+    if (message.expiresAtMs !== 0) this.#mayExpire = true
     if (this.#readyCount === 0) {
       const consumer = this.#consumers.next()
       if (consumer !== null) {
         level.pushOut(offset)
+        this.#bytes.wentOut(offset, bodyBytes)
         this.#deliver(consumer, level, offset, message, false, 0)
         return
       }
     }
     level.push(offset)
     this.#readyCount++
-    this.readyBytes += bodyBytes
-    if (message.expiresAtMs !== 0) this.#mayExpire = true
-    if (this.#settings.messagesMax !== undefined || this.#settings.bytesMax !== undefined) {
-      this.#enforceLimits()
-    }
+    this.#bytes.ready += bodyBytes
+    if (this.#readyCount > this.#countMax || this.#bytes.ready > this.#bytesMax) this.#overflow()
     if (this.#consumers.size > 0 || (this.#mayExpire && this.#expiryTimer === 0)) this.#wake()
   }
 
@@ -193,32 +219,22 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     if (this.#fault !== null) throw this.#fault
     this.touch()
     this.#getters.push({ noAck, done })
-    this.#serveGetters()
+    if (!this.#serveGetters()) return
+    // Another head stands first now, and may expire sooner.
+    if (this.#mayExpire) this.#wake()
+    this.#rest()
   }
 
   runTurn(): void {
-    if (this.#deleted || this.#loading || this.#fault !== null) return
+    if (this.#deleted || this.#loading || this.#fault !== null || !this.#started) return
     if (this.#burials.length > 0 && !this.#bury()) return
     if (this.#getters.length > 0 && !this.#serveGetters()) return
     if (this.#mayExpire && !this.#expireHeads()) return
-    if (this.#settings.bytesMax !== undefined) this.#enforceLimits()
-    for (let left = DISPATCH_COUNT_MAX; left > 0; left--) {
-      if (this.#readyCount === 0) return
-      const consumer = this.#consumers.next()
-      if (consumer === null) return
-      const level = this.#firstLevel()
-      const offset = level.next()
-      if (!this.#look(offset)) return
-      if (this.#mayExpire && this.#expiryOf() <= this.vhost.now()) {
-        this.#expireHead(level, offset)
-        continue
-      }
-      const redelivered = level.nextIsReturned || offset < this.#deliveredBefore
-      level.take()
-      this.#takenOut(offset)
-      this.#deliver(consumer, level, offset, this.#view, redelivered, this.attemptsOf(offset))
-    }
-    this.#wake()
+    if (!this.#enforceLimits()) return
+    const before = this.#readyCount
+    if (!this.#dispatch()) return
+    if (this.#mayExpire && this.#readyCount !== before && !this.#expireHeads()) return
+    this.#rest()
   }
 
   attemptsOf(offset: number): number {
@@ -228,13 +244,14 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   // --- settlement ---
 
   accept(offset: number): void {
-    this.#settle(this.#levelHolding(offset), offset)
+    const level = this.#levelHolding(offset)
+    if (level.settleOut(offset)) this.#settled(level, offset)
   }
 
   release(offset: number): void {
-    if (this.#deleted || !this.#levelHolding(offset).release(offset)) return
+    if (!this.#levelHolding(offset).release(offset)) return
     this.#readyCount++
-    this.#cameBack(offset)
+    this.#bytes.ready += this.#bytes.leftOut(offset, this.unsettledCount)
     this.#wake()
   }
 
@@ -243,7 +260,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       this.release(offset)
       return
     }
-    if (this.#deleted) return
+    if (!this.#levelHolding(offset).isOut(offset)) return
     const attempts = this.attemptsOf(offset) + 1
     const attemptsMax = this.#settings.attemptsMax ?? -1
     if (attemptsMax >= 0 && attempts > attemptsMax) {
@@ -256,7 +273,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   reject(offset: number): void {
-    this.#startBurial(offset, 'rejected')
+    if (this.#levelHolding(offset).isOut(offset)) this.#startBurial(offset, 'rejected')
   }
 
   purge(): number {
@@ -265,8 +282,11 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       purged += level.purgeReady((start, count) => this.shard.settleRun(this, start, count))
     }
     this.#readyCount = 0
-    this.readyBytes = 0
+    this.#bytes.ready = 0
     this.totals.settled += purged
+    for (const offset of this.#attempts.keys()) {
+      if (!this.isLive(offset)) this.#attempts.delete(offset)
+    }
     return purged
   }
 
@@ -302,14 +322,15 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#answerGettersEmpty()
     const shard = this.shard
     shard.members.delete(this.id)
-    this.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
-      if (shard.relocations.isEmpty) shard.extents.releaseRun(start, count)
-      else {
-        for (let index = 0; index < count; index++) {
-          shard.extents.release(shard.relocations.release(start + index))
-        }
-      }
-    })
+    this.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => shard.releaseRun(start, count))
+    // Channels may hold deliveries of it for long: what they settle is not here any more.
+    this.#levels = [new QueueIndex()]
+    this.#readyCount = 0
+    this.#bytes.reset(0)
+    this.#attempts.clear()
+    this.#burials = []
+    this.#cursor.forget()
+    this.#view.forget()
   }
 
   // --- recovery ---
@@ -318,17 +339,19 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#view.set(data, start, timestampMs)
     this.#levelFor(this.#view.priority).push(offset)
     this.#readyCount++
-    this.readyBytes += this.#view.bodyEnd - this.#view.bodyStart
+    this.#bytes.ready += this.#view.bodyEnd - this.#view.bodyStart
     if (this.#view.expiresAtMs !== 0) this.#mayExpire = true
   }
 
   recoverSettled(start: number, count: number): void {
-    for (let offset = start; offset < start + count; offset++) {
-      const average = this.readyBytes / Math.max(1, this.#readyCount)
-      if (!this.#levels.some((level) => level.settle(offset))) continue
-      this.#readyCount--
-      this.readyBytes = this.#readyCount === 0 ? 0 : Math.max(0, this.readyBytes - average)
-      this.#attempts.delete(offset)
+    let settled = 0
+    for (const level of this.#levels) settled += level.settleRun(start, count)
+    this.#bytes.shrink((this.readyBytes / this.#readyCount) * settled, this.#readyCount - settled)
+    this.#readyCount -= settled
+    if (this.#attempts.size > 0) {
+      for (const offset of this.#attempts.keys()) {
+        if (offset >= start && offset < start + count) this.#attempts.delete(offset)
+      }
     }
     this.#deliveredBefore = Math.max(this.#deliveredBefore, start + count)
     this.#deliveredMax = this.#deliveredBefore
@@ -340,16 +363,22 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#deliveredMax = this.#deliveredBefore
   }
 
+  recoverBytes(bytes: number): void {
+    this.#bytes.reset(bytes)
+  }
+
   /** All records are read: gives out what waits, starts what depends on time. */
   recovered(): void {
+    this.#started = true
+    this.#view.forget()
     this.touch()
-    if (this.#mayExpire) this.#wake()
+    this.#wake()
   }
 
   encodeState(): Buffer {
     return encodeQueueState({
       deliveredBefore: this.#deliveredMax,
-      liveBytes: this.readyBytes + this.#outBytes,
+      liveBytes: this.#bytes.live,
       mayExpire: this.#mayExpire,
       attempts: this.#attempts,
       levels: this.#levels,
@@ -360,7 +389,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     const state = decodeQueueState(bytes, this.#attempts, this.#levels)
     this.#deliveredBefore = state.deliveredBefore
     this.#deliveredMax = state.deliveredBefore
-    this.readyBytes = state.liveBytes
+    this.#bytes.reset(state.liveBytes)
     this.#mayExpire ||= state.mayExpire
     this.#readyCount = 0
     for (const level of this.#levels) this.#readyCount += level.readyCount
@@ -392,45 +421,25 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     totals.delivered++
     if (redelivered) totals.redelivered++
     if (offset >= this.#deliveredMax) this.#deliveredMax = offset + 1
-    const bodyBytes = message.bodyEnd - message.bodyStart
-    this.#outBytes += bodyBytes
-    if (this.#settings.bytesMax !== undefined) this.#outSizes.set(offset, bodyBytes)
     // Settled before it goes: the sink may look at the queue's counts.
-    if (consumer.noAck) this.#settle(level, offset)
+    if (consumer.noAck && level.settleOut(offset)) this.#settled(level, offset)
     consumer.sink.deliver(consumer, message, offset, redelivered, attempts)
   }
 
+  /** The message in `#view` is out; whoever took it from its level tells so. */
   #takenOut(offset: number): void {
-    this.#readyCount--
     const bytes = this.#view.bodyEnd - this.#view.bodyStart
-    this.readyBytes = this.#readyCount === 0 ? 0 : Math.max(0, this.readyBytes - bytes)
-    if (this.#settings.bytesMax !== undefined) this.#outSizes.set(offset, bytes)
+    this.#readyCount--
+    this.#bytes.shrink(bytes, this.#readyCount)
+    this.#bytes.wentOut(offset, bytes)
   }
 
-  #outSizeOf(offset: number): number {
-    const size = this.#outSizes.get(offset)
-    if (size !== undefined) {
-      this.#outSizes.delete(offset)
-      return size
-    }
-    return this.#outBytes / Math.max(1, this.unsettledCount + 1)
-  }
-
-  #cameBack(offset: number): void {
-    const bytes = this.#outSizeOf(offset)
-    this.#outBytes = Math.max(0, this.#outBytes - bytes)
-    this.readyBytes += bytes
-  }
-
-  #settle(level: QueueIndex, offset: number): void {
-    // Deleted: its space was given back already, together with what is out.
-    if (this.#deleted || !level.settle(offset)) return
+  /** A message that was out is settled in its level. */
+  #settled(level: QueueIndex, offset: number): void {
     this.totals.settled++
     if (this.#attempts.size > 0) this.#attempts.delete(offset)
-    if (level.outCount === 0 && this.#levels.length === 1) {
-      this.#outBytes = 0
-      if (this.#outSizes.size > 0) this.#outSizes.clear()
-    } else this.#outBytes = Math.max(0, this.#outBytes - this.#outSizeOf(offset))
+    const outCount = this.#levels.length === 1 ? level.outCount : this.unsettledCount
+    this.#bytes.leftOut(offset, outCount)
     this.shard.settle(this, offset)
   }
 
@@ -467,17 +476,53 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#loading = true
     this.shard.load(this.#cursor, offset, (error) => {
       this.#loading = false
-      if (error !== null && error.kind !== 'closed') {
-        this.#fault = new BrokerError(
-          'UNAVAILABLE',
-          `queue '${this.name}' in vhost '${this.vhost.name}' cannot read its message ${offset}`,
-          { cause: error },
-        )
-        this.vhost.log.error({ err: error, queue: this.name }, this.#fault.message)
-        this.#answerGettersEmpty()
-      }
-      this.#wake()
+      if (error === null) this.#wake()
+      else this.#fail(error, offset)
     })
+    return false
+  }
+
+  /** A message cannot be read: nothing is given out any more, for order is promised. */
+  #fail(error: EngineError, offset: number): void {
+    if (this.#deleted) return
+    this.#fault = new BrokerError(
+      'UNAVAILABLE',
+      `queue '${this.name}' in vhost '${this.vhost.name}' cannot read its message ${offset}`,
+      { cause: error },
+    )
+    if (error.kind !== 'closed') {
+      this.vhost.log.error({ err: error, queue: this.name }, this.#fault.message)
+    }
+    this.#answerGettersEmpty()
+  }
+
+  /** Waits for others: lets go of what was read, so that idle queues pin no memory. */
+  #rest(): void {
+    this.#view.forget()
+    if (this.#cursor.entry === null) return
+    if (this.#readyCount === 0) this.#cursor.forget()
+    else this.shard.rest(this.#cursor)
+  }
+
+  /** Gives out what waits; false when it goes on by itself in another turn. */
+  #dispatch(): boolean {
+    for (let left = DISPATCH_COUNT_MAX; left > 0; left--) {
+      if (this.#readyCount === 0) return true
+      const consumer = this.#consumers.next()
+      if (consumer === null) return true
+      const level = this.#firstLevel()
+      const offset = level.next()
+      if (!this.#look(offset)) return false
+      if (this.#mayExpire && this.#expiryOf() <= this.vhost.now()) {
+        this.#expireHead(level, offset)
+        continue
+      }
+      const redelivered = level.nextIsReturned || offset < this.#deliveredBefore
+      level.take()
+      this.#takenOut(offset)
+      this.#deliver(consumer, level, offset, this.#view, redelivered, this.attemptsOf(offset))
+    }
+    this.#wake()
     return false
   }
 
@@ -502,9 +547,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       this.#takenOut(offset)
       this.totals.delivered++
       if (offset >= this.#deliveredMax) this.#deliveredMax = offset + 1
-      this.#outBytes += this.#view.bodyEnd - this.#view.bodyStart
       const getter = this.#getters.shift()!
-      if (getter.noAck) this.#settle(level, offset)
+      if (getter.noAck && level.settleOut(offset)) this.#settled(level, offset)
       getter.done(this.#view, offset, redelivered, attempts)
     }
     return true
@@ -531,19 +575,21 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.vhost.timers.cancel(this.#expiryTimer)
     this.#expiryTimer = 0
     let soonest = Infinity
-    for (const level of this.#levels) {
-      for (let left = DISPATCH_COUNT_MAX; level.readyCount > 0; left--) {
+    let left = DISPATCH_COUNT_MAX
+    for (const [at, level] of this.#levels.entries()) {
+      for (; level.readyCount > 0; left--) {
         const offset = level.next()
-        if (!this.#look(offset)) return false
-        const expiryMs = this.#expiryOf()
-        if (expiryMs > this.vhost.now()) {
+        if (this.#headOffsets[at] !== offset) {
+          if (!this.#look(offset)) return false
+          this.#headOffsets[at] = offset
+          this.#headExpiries[at] = this.#expiryOf()
+        }
+        const expiryMs = this.#headExpiries[at]!
+        if (expiryMs > this.vhost.now() || left <= 0) {
           soonest = Math.min(soonest, expiryMs)
           break
         }
-        if (left === 0) {
-          this.#wake()
-          break
-        }
+        if (!this.#look(offset)) return false
         this.#expireHead(level, offset)
       }
     }
@@ -561,30 +607,49 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   // --- limits ---
 
-  #enforceLimits(): void {
-    const { messagesMax, bytesMax } = this.#settings
-    if (messagesMax !== undefined) {
-      while (this.#readyCount > messagesMax) this.#dropHead()
+  /** A message too many was taken in. */
+  #overflow(): void {
+    // Where bytes count, bodies must be looked at, and not while a message is being stored.
+    if (this.#bytesMax === Infinity) this.#dropHeads()
+    else this.#wake()
+  }
+
+  /** Drops heads beyond the limits; false while one is being read. */
+  #enforceLimits(): boolean {
+    if (this.#bytesMax === Infinity) {
+      if (this.#readyCount > this.#countMax) this.#dropHeads()
+      return true
     }
-    if (bytesMax === undefined) return
-    while (this.readyBytes > bytesMax && this.#readyCount > 0) {
+    for (let left = DISPATCH_COUNT_MAX; this.#readyCount > 0; left--) {
+      if (this.#readyCount <= this.#countMax && this.readyBytes <= this.#bytesMax) return true
+      if (left === 0) break
       const level = this.#firstLevel()
       const offset = level.next()
-      if (this.#loading || !this.#look(offset)) return
+      if (!this.#look(offset)) return false
       level.take()
       this.#takenOut(offset)
       this.#letDie(offset, 'maxlen')
     }
+    this.#wake()
+    return true
   }
 
-  #dropHead(): void {
-    const level = this.#firstLevel()
-    const offset = level.next()
-    const average = this.readyBytes / Math.max(1, this.#readyCount)
-    level.take()
-    this.#readyCount--
-    this.readyBytes = this.#readyCount === 0 ? 0 : Math.max(0, this.readyBytes - average)
-    this.#startBurial(offset, 'maxlen')
+  /** Without a limit in bytes nobody needs to know how large they are. */
+  #dropHeads(): void {
+    for (let left = DISPATCH_COUNT_MAX; this.#readyCount > this.#countMax; left--) {
+      if (left === 0) {
+        this.#wake()
+        return
+      }
+      const level = this.#firstLevel()
+      const offset = level.next()
+      level.take()
+      this.#bytes.wentOut(offset, this.#bytes.leftReady(this.#readyCount))
+      this.#readyCount--
+      this.#startBurial(offset, 'maxlen')
+    }
+    // Another head stands first now, and may expire sooner.
+    if (this.#mayExpire) this.#wake()
   }
 
   // --- dead letters ---
@@ -592,38 +657,41 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** A message that is out dies: at once where nobody wants its body, else when it was read. */
   #startBurial(offset: number, reason: DeathReason): void {
     if (this.#settings.deadLetterExchange === undefined) {
-      this.#settle(this.#levelHolding(offset), offset)
+      const level = this.#levelHolding(offset)
+      if (level.settleOut(offset)) this.#settled(level, offset)
       return
     }
     this.#burials.push({ offset, reason })
-    if (this.#burials.length === 1) this.#wake()
+    this.#wake()
   }
 
   /** False while a message is being read. */
   #bury(): boolean {
     const burials = this.#burials
+    // A quarter at least, so that those who make them faster never get far ahead.
+    const count = Math.min(burials.length, Math.max(DISPATCH_COUNT_MAX, burials.length >> 2))
     let done = 0
-    while (done < burials.length && done < DISPATCH_COUNT_MAX) {
+    while (done < count) {
       const { offset, reason } = burials[done]!
-      // Purged or settled meanwhile: there is nothing left to bury.
-      if (this.isLive(offset)) {
+      // Rejected twice: nothing is left to bury.
+      if (this.#levelHolding(offset).isOut(offset)) {
         if (!this.#look(offset)) break
         this.#letDie(offset, reason)
       }
       done++
     }
+    // More may have been added meanwhile: a dead letter may come back here.
     this.#burials = burials.slice(done)
-    if (this.#burials.length === 0) return true
-    if (!this.#loading) this.#wake()
+    if (this.#burials.length > 0 && !this.#loading) this.#wake()
     return !this.#loading
   }
 
-  /** The message in `#view` dies: dead-lettered and settled in one entry. */
+  /** The message in `#view`, which is out, dies: dead-lettered and settled in one entry. */
   #letDie(offset: number, reason: DeathReason): void {
     this.shard.beginHold()
-    const view = this.#view
-    this.vhost.deadLetters.publish(this, view, reason)
-    this.#settle(this.#levelHolding(offset), offset)
+    this.vhost.deadLetters.publish(this, this.#view, reason)
+    const level = this.#levelHolding(offset)
+    if (level.settleOut(offset)) this.#settled(level, offset)
     this.shard.endHold()
   }
 

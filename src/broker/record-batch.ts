@@ -36,6 +36,11 @@ export class RecordBatch {
     return this.#messageCount
   }
 
+  /** How many holds are open. */
+  get holdCount(): number {
+    return this.#holds
+  }
+
   /** Until `endHold`, all records go into one entry, however large: all of them or none. */
   beginHold(): void {
     this.#holds++

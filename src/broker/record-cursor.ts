@@ -10,6 +10,8 @@ export class RecordCursor {
   entry: LogEntry | null = null
   /** Where that record starts in `entry.data`. */
   start = 0
+  /** Owned by `Shard`: counted among those that rest on an entry. */
+  isWarm = false
   #offset = 0
 
   /** Whether the record of `offset` was found in memory; false: `Log.read` must bring it. */
@@ -36,6 +38,7 @@ export class RecordCursor {
   /** Lets go of the entry, so that an idle reader keeps no memory. */
   forget(): void {
     this.entry = null
+    this.isWarm = false
   }
 
   #walk(entry: LogEntry, offset: number): boolean {

@@ -15,15 +15,20 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *                                           .. MOVED only: f64 offset it was first stored at
  *                                           .. address, header, body to the end
  *
- * MESSAGE and MOVED take one offset each, in order; every other kind takes none.
+ * MESSAGE and MOVED take one offset each, in order; every other kind takes none. Those begin with
+ * the same 8 bytes and u32 destination id, and go on
+ *
+ *     SETTLED     u32 count of runs, and each as f64 offset, u32 count
+ *     ATTEMPTS    u32 attempts, f64 offset
+ *     LIVE_BYTES  f64 bytes of all bodies that the destination holds
  */
 export const KIND: {
   readonly MESSAGE: 1
   readonly MOVED: 2
   readonly SETTLED: 3
   readonly ATTEMPTS: 4
-  readonly PURGED: 5
-} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, PURGED: 5 }
+  readonly LIVE_BYTES: 5
+} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, LIVE_BYTES: 5 }
 
 export const FLAG: {
   readonly PERSISTENT: 1

@@ -4,17 +4,27 @@ import { KIND, RECORD_HEAD_BYTES } from './record.ts'
 import { firstOffsetOf, type Shard, type ShardMember } from './shard.ts'
 import { decodeSnapshot, readSnapshot } from './snapshot.ts'
 
+export interface Recovery {
+  /** The offset that the snapshot replays from. */
+  readonly replayFrom: number
+  /** Bytes of the records that had to be replayed. */
+  readonly replayedBytes: number
+}
+
 /**
  * Rebuilds a shard whose members exist already: the newest snapshot, then every record after it.
- * Returns the offset that the snapshot replays from.
  */
-export async function recoverShard(shard: Shard, snapshotLog: Log): Promise<number> {
+export async function recoverShard(shard: Shard, snapshotLog: Log): Promise<Recovery> {
   const snapshot = await readSnapshot(snapshotLog)
   const replayFrom = snapshot === null ? shard.log.startOffset : decodeSnapshot(shard, snapshot)
-  for await (const entry of readLog(shard.log, replayFrom)) replayEntry(shard, entry, replayFrom)
+  let replayedBytes = 0
+  for await (const entry of readLog(shard.log, replayFrom)) {
+    replayEntry(shard, entry, replayFrom)
+    replayedBytes += entry.data.length
+  }
   countHolders(shard)
   discardGaps(shard, replayFrom)
-  return replayFrom
+  return { replayFrom, replayedBytes }
 }
 
 function replayEntry(shard: Shard, entry: LogEntry, replayFrom: number): void {
@@ -31,10 +41,11 @@ function replayEntry(shard: Shard, entry: LogEntry, replayFrom: number): void {
         shard.extents.add(offset, size, data.readUInt16BE(at + 8))
       }
       offset++
-    } else if (kind === KIND.SETTLED) replaySettled(shard, data, at)
-    else if (kind === KIND.ATTEMPTS) {
+    } else {
+      if (offset >= replayFrom) shard.extents.add(offset, size, 0)
+      // A member that is not there was deleted later.
       const member = shard.members.get(data.readUInt32BE(at + 8))
-      member?.recoverAttempts(data.readDoubleBE(at + 16), data.readUInt32BE(at + 12))
+      if (member !== undefined) replayState(member, data, at)
     }
     at += size
   }
@@ -55,9 +66,16 @@ function replayMessage(
   }
 }
 
-function replaySettled(shard: Shard, data: Buffer, start: number): void {
-  const member = shard.members.get(data.readUInt32BE(start + 8))
-  if (member === undefined) return
+function replayState(member: ShardMember, data: Buffer, start: number): void {
+  const kind = data[start + 4]
+  if (kind === KIND.SETTLED) replaySettled(member, data, start)
+  else if (kind === KIND.LIVE_BYTES) member.recoverBytes(data.readDoubleBE(start + 12))
+  else if (kind === KIND.ATTEMPTS) {
+    member.recoverAttempts(data.readDoubleBE(start + 16), data.readUInt32BE(start + 12))
+  }
+}
+
+function replaySettled(member: ShardMember, data: Buffer, start: number): void {
   let at = start + 16
   for (let left = data.readUInt32BE(start + 12); left > 0; left--) {
     member.recoverSettled(data.readDoubleBE(at), data.readUInt32BE(at + 8))
@@ -80,15 +98,13 @@ function countHolders(shard: Shard): void {
 
 function countMember(shard: Shard, member: ShardMember, moved: Map<number, number>): void {
   member.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
-    if (moved.size === 0) {
-      shard.extents.hold(start, count)
-      return
-    }
-    for (let offset = start; offset < start + count; offset++) {
-      const held = moved.get(offset)
-      if (held !== undefined) moved.set(offset, held + 1)
+    shard.extents.hold(start, count)
+    shard.relocations.visitWithin(start, count, (offset) => {
+      // It does not stand there any more.
+      shard.extents.releaseRun(offset, 1)
       shard.extents.hold(shard.relocations.locate(offset), 1)
-    }
+      moved.set(offset, moved.get(offset)! + 1)
+    })
   })
 }
 

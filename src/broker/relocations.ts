@@ -39,6 +39,19 @@ export class Relocations {
     return place
   }
 
+  /** Tells which messages of a run were moved. */
+  visitWithin(start: number, count: number, visit: (offset: number) => void): void {
+    if (this.#places.size < count) {
+      for (const offset of this.#places.keys()) {
+        if (offset >= start && offset < start + count) visit(offset)
+      }
+      return
+    }
+    for (let offset = start; offset < start + count; offset++) {
+      if (this.#places.has(offset)) visit(offset)
+    }
+  }
+
   remove(offset: number): void {
     this.#places.delete(offset)
     this.#refs.delete(offset)

@@ -1,4 +1,4 @@
-import type { EngineError, Log } from '../engine/contract.ts'
+import { EngineError, type Log } from '../engine/contract.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Extents } from './extents.ts'
@@ -20,14 +20,19 @@ import { Relocations } from './relocations.ts'
 import type { SettleRuns } from './settle-runs.ts'
 
 const RUN_BYTES = 12
+/** Cursors that may rest on an entry, so that a thousand slow queues pin no thousand entries. */
+const WARM_CURSORS = 128
 
 /** A queue, or whatever else keeps messages of a shard: what recovery tells, in log order. */
 export interface ShardMember extends Identified {
   readonly settleRuns: SettleRuns
+  /** Bytes of all bodies it holds, where a limit needs them to the byte after a restart; else -1. */
+  readonly exactBytes: number
   /** A stored message names this member as a target. `start` is its record in `data`. */
   recoverMessage(offset: number, data: Buffer, start: number, timestampMs: number): void
   recoverSettled(start: number, count: number): void
   recoverAttempts(offset: number, attempts: number): void
+  recoverBytes(bytes: number): void
   /** All state that a snapshot must keep; `decodeState` reads it into a fresh member. */
   encodeState(): Buffer
   decodeState(bytes: Buffer): void
@@ -56,6 +61,8 @@ export class Shard implements Stager {
   readonly #batch: RecordBatch
   #settlers: ShardMember[] = []
   #trimAt = 0
+  readonly #warm: (RecordCursor | null)[] = new Array<RecordCursor | null>(WARM_CURSORS).fill(null)
+  #warmAt = 0
 
   constructor(
     log: Log,
@@ -82,6 +89,8 @@ export class Shard implements Stager {
   }
 
   endHold(): void {
+    // What was settled meanwhile belongs to it, not to the end of the turn.
+    if (this.#batch.holdCount === 1) this.#writeSettlers()
     this.#batch.endHold()
   }
 
@@ -108,13 +117,21 @@ export class Shard implements Stager {
   }
 
   settleRun(member: ShardMember, start: number, count: number): void {
-    if (!this.relocations.isEmpty) {
-      for (let index = 0; index < count; index++) this.settle(member, start + index)
-      return
-    }
     this.#settling(member)
     member.settleRuns.add(start, count)
-    this.extents.releaseRun(start, count)
+    this.releaseRun(start, count)
+  }
+
+  /** One queue holds the messages of a run no more. */
+  releaseRun(start: number, count: number): void {
+    const { extents, relocations } = this
+    extents.releaseRun(start, count)
+    if (relocations.isEmpty) return
+    relocations.visitWithin(start, count, (offset) => {
+      // It was released where it stood first when it was moved.
+      extents.hold(offset, 1)
+      extents.release(relocations.release(offset))
+    })
   }
 
   /** Keeps how often a message failed. */
@@ -148,7 +165,11 @@ export class Shard implements Stager {
   /** Points the cursor at a message if it is in memory; false: call `load`. */
   seek(cursor: RecordCursor, offset: number): boolean {
     const place = this.relocations.isEmpty ? offset : this.relocations.locate(offset)
-    if (place >= this.log.nextOffset) this.stage()
+    if (place >= this.log.nextOffset) {
+      // It would tear apart what must be stored together; whoever holds reads nothing.
+      if (this.#batch.holdCount > 0) throw new Error('a message is read while it is being stored')
+      this.stage()
+    }
     return cursor.seek(this.log, place)
   }
 
@@ -156,19 +177,25 @@ export class Shard implements Stager {
   load(cursor: RecordCursor, offset: number, done: (error: EngineError | null) => void): void {
     const place = this.relocations.locate(offset)
     this.log.read(place, this.#limits.readAheadBytes, (error, entries) => {
-      const first = entries?.[0]
-      if (error === null && first !== undefined) cursor.adopt(first, place)
-      done(error)
+      const first = entries[0]
+      if (error !== null) done(error)
+      else if (first !== undefined && cursor.adopt(first, place)) done(null)
+      else done(new EngineError('not-found', `log '${this.log.name}' has no message ${place}`))
     })
+  }
+
+  /** The owner of the cursor waits for others: its entry may go when many do. */
+  rest(cursor: RecordCursor): void {
+    if (cursor.isWarm) return
+    this.#warm[this.#warmAt]?.forget()
+    this.#warm[this.#warmAt] = cursor
+    cursor.isWarm = true
+    this.#warmAt = (this.#warmAt + 1) % WARM_CURSORS
   }
 
   /** Appends what was gathered to the log; the commit cycle commits it. */
   stage(): void {
-    const settlers = this.#settlers
-    if (settlers.length > 0) {
-      this.#settlers = []
-      for (const member of settlers) this.#writeSettled(member)
-    }
+    this.#writeSettlers()
     this.#batch.append()
     if (!this.durable) this.#trim()
   }
@@ -189,6 +216,13 @@ export class Shard implements Stager {
     this.#cycle.touch(this)
   }
 
+  #writeSettlers(): void {
+    const settlers = this.#settlers
+    if (settlers.length === 0) return
+    this.#settlers = []
+    for (const member of settlers) this.#writeSettled(member)
+  }
+
   #writeSettled(member: ShardMember): void {
     const runs = member.settleRuns
     // A volatile log is gone after a restart, so nobody would read what was settled in it.
@@ -201,6 +235,10 @@ export class Shard implements Stager {
     const out = this.#batch.buffer
     putU32(out, start + 12, count)
     runs.writeTo(out, start + 16)
+    const bytes = member.exactBytes
+    if (bytes < 0) return
+    const at = this.#reserveRecord(KIND.LIVE_BYTES, 20, member.id)
+    this.#batch.buffer.writeDoubleBE(bytes, at + 12)
   }
 
   #reserveRecord(kind: number, size: number, memberId: number): number {
@@ -210,6 +248,7 @@ export class Shard implements Stager {
     out[start + 4] = kind
     out.fill(0, start + 5, start + 8)
     putU32(out, start + 8, memberId)
+    this.extents.add(this.#batch.nextOffset, size, 0)
     this.appendedBytes += size
     if (this.durable) this.#cycle.requireSync()
     this.#cycle.touch(this)

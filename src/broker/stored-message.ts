@@ -33,6 +33,11 @@ export class StoredMessage {
     return decodeAnnotations(this.data.subarray(this.#annotationsStart, this.#annotationsEnd))
   }
 
+  /** Lets go of the bytes, so that an idle owner pins no memory. */
+  forget(): void {
+    this.data = NOTHING
+  }
+
   /** Points the view at the record that starts at `start`; its bytes passed the checksum. */
   set(data: Buffer, start: number, timestampMs: number): void {
     const flags = data[start + 5]!
