@@ -140,9 +140,7 @@ export class SegmentLog {
 
   /** Notes that the device holds the active segment up to `bytes`. */
   synced(bytes: number): void {
-    const { active } = this
-    active.syncedBytes = Math.max(active.syncedBytes, bytes)
-    active.safeBytes = Math.max(active.safeBytes, bytes)
+    this.active.syncedTo(bytes)
   }
 
   /** Whether a power cut could take nothing of what was written. */
@@ -173,13 +171,19 @@ export class SegmentLog {
     this.#freeCovered(full.baseOffset, full.nextOffset)
   }
 
-  /** Brings everything written so far onto the device. */
+  /** Brings everything written so far onto the device; may overlap with writes and rolls. */
   async sync(): Promise<void> {
-    const { active } = this
-    if (!this.#options.durable || active.syncedBytes === active.bytes) return
-    const { bytes } = active
-    await syncFile(this.#file)
-    this.synced(bytes)
+    const { active: segment } = this
+    const { bytes, file } = segment
+    if (!this.#options.durable || segment.syncedBytes === bytes || file === null) return
+    // The segment may become a full one meanwhile, whose file is closed when nobody uses it.
+    segment.users++
+    try {
+      await syncFile(file)
+      segment.syncedTo(bytes)
+    } finally {
+      this.#options.files.release(segment)
+    }
   }
 
   /** Reads entries from the one that contains `offset`, or the next one kept, on. */

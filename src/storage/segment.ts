@@ -118,6 +118,12 @@ export class Segment {
     return this.nextOffset === this.baseOffset
   }
 
+  /** Notes that the device holds everything up to `bytes`. */
+  syncedTo(bytes: number): void {
+    this.syncedBytes = Math.max(this.syncedBytes, bytes)
+    this.safeBytes = Math.max(this.safeBytes, bytes)
+  }
+
   /** Takes over what an index file or a scan says. */
   apply(summary: SegmentSummary, index: SegmentIndex): void {
     this.bytes = summary.bytes

@@ -10,6 +10,9 @@ import type { DurableLog } from './durable-log.ts'
 import { closedError, toEngineError } from './engine-errors.ts'
 import { FULL_RETRY_MS } from './options.ts'
 
+/** So many segments are synced side by side at a checkpoint; more only queue up behind it. */
+const SYNCS_AT_ONCE = 4
+
 /** A full disk is tried again so often when the engine closes, without waiting in between. */
 const TRIES_AT_CLOSE = 3
 
@@ -63,6 +66,7 @@ export class GroupCommit {
   #triesLeft = Infinity
   /** Logs whose active segment got a part of a journal record since it was last synced. */
   readonly #unsynced = new Set<DurableLog>()
+  #checkpoint: Promise<void> = Promise.resolve()
 
   constructor(host: GroupHost) {
     this.#host = host
@@ -119,16 +123,9 @@ export class GroupCommit {
     if (!this.#isBusy) this.#next()
   }
 
-  /** Syncs every segment and begins the journal again; only between groups. */
-  async checkpoint(): Promise<void> {
-    for (const log of this.#unsynced) {
-      await log.files.sync()
-      this.#unsynced.delete(log)
-    }
-    const { journal } = this.#host
-    if (!journal.isOpen) return
-    await journal.begin()
-    await journal.removeBefore()
+  /** Answers when no segment is being synced for a checkpoint: then files may be closed. */
+  get checkpointed(): Promise<void> {
+    return this.#checkpoint
   }
 
   /** The log is closed or deleted; what the journal holds of it needs no sync any more. */
@@ -194,10 +191,32 @@ export class GroupCommit {
     }
     const { journal, journalBytesMax } = this.#host
     if (group.logs.length > 1 && (!journal.isOpen || journal.bytes > journalBytesMax)) {
-      const renew = (): Promise<void> => (journal.isOpen ? this.checkpoint() : journal.begin())
-      if (!(await this.#stubborn(renew))) return
+      if (!(await this.#stubborn(() => this.#renewJournal()))) return
     }
     this.#write(group)
+  }
+
+  /**
+   * Begins a journal file. The one before goes when all it speaks of is synced, which takes a
+   * while and happens beside the groups that follow.
+   */
+  async #renewJournal(): Promise<void> {
+    const { journal } = this.#host
+    await this.#checkpoint
+    await journal.begin()
+    const logs = [...this.#unsynced]
+    this.#unsynced.clear()
+    this.#checkpoint = this.#syncAll(logs).then(
+      () => journal.removeBefore(),
+      (error: unknown) => this.fail(error),
+    )
+  }
+
+  async #syncAll(logs: readonly DurableLog[]): Promise<void> {
+    for (let from = 0; from < logs.length; from += SYNCS_AT_ONCE) {
+      const some = logs.slice(from, from + SYNCS_AT_ONCE)
+      await Promise.all(some.map((log) => log.files.sync()))
+    }
   }
 
   #write(group: Group): void {

@@ -200,6 +200,7 @@ export class LogRegistry {
     const { groups } = this.#parts
     try {
       if (groups.failure === null) await this.#flush([core])
+      await groups.checkpointed
       await groups.run(() => (isDeleted ? core.files.abandon() : core.files.close()))
     } catch (error) {
       await core.files.abandon()
