@@ -61,7 +61,7 @@ export class Shard implements Stager {
   readonly #batch: RecordBatch
   #settlers: ShardMember[] = []
   #trimAt = 0
-  readonly #warm: (RecordCursor | null)[] = new Array<RecordCursor | null>(WARM_CURSORS).fill(null)
+  readonly #warm: (RecordCursor | null)[] = Array.from({ length: WARM_CURSORS }, () => null)
   #warmAt = 0
 
   constructor(

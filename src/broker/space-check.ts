@@ -6,7 +6,7 @@ import type { Shard } from './shard.ts'
  */
 export function checkSpace(shard: Shard): string[] {
   const extents = shard.extents.list()
-  const held = new Array<number>(extents.length).fill(0)
+  const held = Array.from(extents, () => 0)
   const holders = new Map<number, number>()
   const faults: string[] = []
   for (const member of shard.members.values()) {

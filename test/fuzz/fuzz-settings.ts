@@ -7,7 +7,7 @@
 const RUNS = positive('WAYSTATION_FUZZ_RUNS', 1)
 
 /** Where the random numbers start. Default 1. */
-export const SEED: number = positive('WAYSTATION_FUZZ_SEED', 1)
+const SEED: number = positive('WAYSTATION_FUZZ_SEED', 1)
 
 /** The one case to run again, as a failure names it; null runs them all. */
 export const ONLY_CASE: number | null =

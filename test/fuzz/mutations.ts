@@ -306,7 +306,7 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'cut short': (pieces, draw) => pieces.slice(0, draw.below(pieces.length + 1)),
 }
 
-export const MUTATION_NAMES: readonly string[] = Object.keys(MUTATIONS)
+const MUTATION_NAMES: readonly string[] = Object.keys(MUTATIONS)
 
 /** The session after one or, at times, two mutations. */
 export function mutate(pieces: readonly Piece[], draw: Draw): Mutated {

@@ -12,8 +12,8 @@ import {
 import type { SeededRandom } from '../../src/lib/random.ts'
 import { body, header, method, PROTOCOL_HEADER, type Piece } from './pieces.ts'
 
-export const QUEUES: readonly string[] = ['fuzz.q0', 'fuzz.q1', 'fuzz.q2', 'fuzz.q3', 'fuzz.q4']
-export const EXCHANGES: readonly string[] = ['fuzz.x0', 'fuzz.x1', 'fuzz.x2', 'fuzz.x3']
+const QUEUES: readonly string[] = ['fuzz.q0', 'fuzz.q1', 'fuzz.q2', 'fuzz.q3', 'fuzz.q4']
+const EXCHANGES: readonly string[] = ['fuzz.x0', 'fuzz.x1', 'fuzz.x2', 'fuzz.x3']
 
 const TAGS = ['t0', 't1', 't2']
 const KEYS = ['', 'a', 'a.b', 'a.b.c', '#', '*.b', '100', 'x'.repeat(255)]

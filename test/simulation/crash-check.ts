@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { STREAM } from './queue-kinds.ts'
 import type { Model, Sighting } from './model.ts'
-import { ModelQueue } from './model-queue.ts'
+import type { ModelQueue } from './model-queue.ts'
 import { type Place, type Stay, type Token, tokenKey } from './token.ts'
 
 /** What stands in the broker when it rests after a restart. */

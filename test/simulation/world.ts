@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
+import type { Queue } from '../../src/broker/index.ts'
 import {
   Broker,
   type BrokerLog,
   type Consumer,
   type DeliverySink,
-  Queue,
   type StoredMessage,
   Stream,
   type VirtualHost,
@@ -81,7 +81,8 @@ export class World {
   }
 
   check(): void {
-    if (this.failure !== null) throw this.failure
+    if (this.failure instanceof Error) throw this.failure
+    if (this.failure !== null) throw new Error('the world failed', { cause: this.failure })
   }
 
   /** Opens the broker for the first time, with what stands in it for good. */
