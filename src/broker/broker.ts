@@ -49,6 +49,8 @@ export class Broker {
   readonly #metadata: Metadata
   readonly #forms: Map<number, NativeForm> = new Map()
   readonly #vhosts: Map<string, VirtualHost> = new Map()
+  /** Virtual hosts that are being deleted, by name. */
+  readonly #leaving: Map<string, Promise<unknown>> = new Map()
   #keeper: Keeper | null = null
 
   private constructor(options: BrokerOptions, shards: Shards) {
@@ -59,7 +61,7 @@ export class Broker {
     this.clock = options.clock
     this.random = options.random
     this.timers = new TimerIndex(options.clock)
-    this.#metadata = new Metadata(options.engine.kv)
+    this.#metadata = new Metadata(options.engine.kv, options.engine.capabilities.kvOpsMax)
   }
 
   /** Opens what the engine holds and rebuilds every queue; rejects with `EngineError`. */
@@ -116,8 +118,13 @@ export class Broker {
 
   /** Gives the one that is there, if it is. */
   async createVhost(name: string): Promise<VirtualHost> {
+    // What is still being deleted would take the new one with it.
+    while (this.#leaving.has(name)) await this.#leaving.get(name)
     const existing = this.#vhosts.get(name)
-    if (existing !== undefined) return existing
+    if (existing !== undefined) {
+      await this.#metadata.settled()
+      return existing
+    }
     const id = this.#metadata.takeId()
     const vhost = new VirtualHost(name, id, this.#vhostOptions())
     this.#vhosts.set(name, vhost)
@@ -130,11 +137,13 @@ export class Broker {
     const vhost = this.#vhosts.get(name)
     if (vhost === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${name}'`)
     this.#vhosts.delete(name)
-    for (const destination of Array.from(vhost.destinations())) {
-      await vhost.deleteDestination(destination.name, { ifUnused: false, ifEmpty: false })
-    }
-    vhost.dispose()
-    await this.#metadata.deleteVhost(name)
+    const deletion = vhost.dispose().then(() => this.#metadata.deleteVhost(name))
+    const ended = deletion.then(
+      () => this.#leaving.delete(name),
+      () => this.#leaving.delete(name),
+    )
+    this.#leaving.set(name, ended)
+    await deletion
   }
 
   /** Deletes what was exclusive to a connection that is gone. */
@@ -145,6 +154,7 @@ export class Broker {
   /** Stores what is gathered and a last snapshot. Protocols are closed before. */
   async close(): Promise<void> {
     try {
+      await this.#metadata.settled()
       await this.#keeper?.close()
     } finally {
       this.timers.close()
@@ -159,6 +169,7 @@ export class Broker {
       this.#vhosts.set(known.name, vhost)
       await vhost.restore(known)
     }
+    await this.#shards.deleteLostStreams(stored.flatMap(({ destinations }) => destinations))
     const recovery = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
     for (const vhost of this.#vhosts.values()) vhost.recovered()
     await this.createVhost(DEFAULT_VHOST)

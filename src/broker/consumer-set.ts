@@ -48,12 +48,7 @@ export class ConsumerSet {
   /** Forgets a consumer; returns the one that becomes active in its place, if any. */
   remove(consumer: Consumer): Consumer | null {
     this.#consumers.delete(consumer)
-    for (const group of this.#groups) {
-      const at = group.ring.indexOf(consumer)
-      if (at >= 0) group.ring.splice(at, 1)
-      if (group.head >= group.ring.length) group.head = 0
-    }
-    consumer.inRing = false
+    this.#leaveRing(consumer)
     if (this.#active !== consumer) return null
     this.#active = null
     for (const next of this.#consumers) {
@@ -89,6 +84,19 @@ export class ConsumerSet {
       }
     }
     return null
+  }
+
+  #leaveRing(consumer: Consumer): void {
+    consumer.inRing = false
+    const groups = this.#groups
+    const at = groups.findIndex((group) => group.priority === consumer.priority)
+    const group = groups[at]
+    if (group === undefined) return
+    const place = group.ring.indexOf(consumer)
+    if (place >= 0) group.ring.splice(place, 1)
+    if (group.head >= group.ring.length) group.head = 0
+    // Priorities are whatever clients think of: one that nobody has is forgotten.
+    if (group.ring.length === 0) groups.splice(at, 1)
   }
 
   #group(priority: number): Group {

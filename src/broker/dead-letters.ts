@@ -4,6 +4,7 @@ import {
   addDeath,
   type Annotations,
   type DeathReason,
+  decodeAnnotations,
   encodeAnnotations,
   wouldCycle,
 } from './annotations.ts'
@@ -42,7 +43,9 @@ export class DeadLetters {
     draft.setAddress(refused.address, refused.addressStart, refused.addressEnd)
     draft.setHeader(refused.header, refused.headerStart, refused.headerEnd)
     draft.setBody(refused.body, refused.bodyStart, refused.bodyEnd)
-    this.#publish(queue, draft, null, reason)
+    // It may have died before: without that story it could go round for ever.
+    const before = refused.annotations === null ? null : decodeAnnotations(refused.annotations)
+    this.#publish(queue, draft, before, reason)
   }
 
   #publish(

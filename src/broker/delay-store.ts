@@ -10,6 +10,9 @@ import { StoredMessage } from './stored-message.ts'
 import type { TimerTarget } from './timer-index.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
+/** How many messages are routed before others have their turn. */
+const DISPATCH_COUNT_MAX = 1000
+
 /**
  * Messages that delayed exchanges of one virtual host hold back. They are stored like any other,
  * with the time they are due; the timer index wakes them and they are published again, routed as
@@ -22,13 +25,15 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   readonly exactBytes = -1
   readonly #vhost: VirtualHost
   readonly #shard: Shard
-  readonly #index = new QueueIndex()
+  #index = new QueueIndex()
   readonly #cursor = new RecordCursor()
   readonly #view = new StoredMessage()
   readonly #self: readonly DelayStore[] = [this]
   /** When each is due; kept in the snapshot so that a restart need not read the messages. */
   readonly #dueMs: Map<number, number> = new Map()
   #due: number[] = []
+  /** How many of them are done. */
+  #dueAt = 0
   #loading = false
 
   constructor(id: number, vhost: VirtualHost, shard: Shard) {
@@ -58,17 +63,36 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   runTurn(): void {
     if (this.#loading) return
     const due = this.#due
-    let done = 0
-    while (done < due.length && done < 1000) {
-      const offset = due[done]!
+    for (let left = DISPATCH_COUNT_MAX; this.#dueAt < due.length; left--) {
+      const offset = due[this.#dueAt]!
       if (this.#index.isLive(offset)) {
-        if (!this.#look(offset)) break
+        if (left === 0) this.#vhost.turn.dispatch(this)
+        if (left === 0 || !this.#look(offset)) return
         this.#route(offset)
       }
-      done++
+      this.#dueAt++
     }
-    this.#due = due.slice(done)
-    if (this.#due.length > 0 && !this.#loading) this.#vhost.turn.dispatch(this)
+    this.#due = []
+    this.#dueAt = 0
+    this.#rest()
+  }
+
+  /** The virtual host is gone: so is what it held back. */
+  dispose(): void {
+    this.#vhost.timers.cancelAll(this)
+    this.#shard.members.delete(this.id)
+    this.#index.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
+      this.#shard.releaseRun(start, count)
+    })
+    this.#index = new QueueIndex()
+    this.#dueMs.clear()
+    this.#rest()
+  }
+
+  /** Lets go of what was read. */
+  #rest(): void {
+    this.#cursor.forget()
+    this.#view.forget()
   }
 
   recoverMessage(offset: number, data: Buffer, start: number, timestampMs: number): void {
@@ -89,6 +113,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   recoverBytes(): void {}
 
   recovered(): void {
+    this.#rest()
     for (const [offset, dueMs] of this.#dueMs) this.#vhost.timers.schedule(dueMs, this, offset)
   }
 
@@ -132,12 +157,13 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     }
     this.#loading = true
     this.#shard.load(this.#cursor, offset, (error) => {
+      this.#loading = false
       if (error !== null) {
+        if (error.kind === 'closed') return
         this.#vhost.log.error({ err: error }, `a delayed message cannot be read at ${offset}`)
         // It stays stored and unsettled: the store can be repaired, what is dropped cannot.
-        this.#due = this.#due.filter((other) => other !== offset)
+        this.#dueAt++
       }
-      this.#loading = false
       this.#vhost.turn.dispatch(this)
     })
     return false

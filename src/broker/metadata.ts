@@ -33,11 +33,14 @@ const NEXT_ID_KEY = 'ids/next'
  */
 export class Metadata {
   readonly #kv: Kv
+  readonly #opsMax: number
   #nextId = 1
   #pending: Promise<unknown> = Promise.resolve()
 
-  constructor(kv: Kv) {
+  /** `opsMax`: how many operations one commit of `kv` takes. */
+  constructor(kv: Kv, opsMax: number) {
     this.#kv = kv
+    this.#opsMax = opsMax
   }
 
   async load(): Promise<readonly StoredVhost[]> {
@@ -85,12 +88,13 @@ export class Metadata {
 
   /** Deletes a virtual host with all that stands under it. */
   async deleteVhost(name: string): Promise<void> {
-    const ops: KvOp[] = [{ key: `vhost/${encodeURIComponent(name)}`, value: null }]
-    for (const kind of ['exchange', 'destination', 'binding', 'policy', 'operator-policy']) {
+    const ops: KvOp[] = []
+    for (const kind of ['binding', 'policy', 'operator-policy', 'destination', 'exchange']) {
       for (const entry of await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)) {
         ops.push({ key: entry.key, value: null })
       }
     }
+    ops.push({ key: `vhost/${encodeURIComponent(name)}`, value: null })
     await this.#commit(ops)
   }
 
@@ -128,13 +132,22 @@ export class Metadata {
     name: string,
     bindings: Iterable<BindingSpec>,
   ): Promise<void> {
-    const ops: KvOp[] = kind === null ? [] : [{ key: keyOf(kind, vhost, name), value: null }]
+    const ops: KvOp[] = []
     for (const binding of bindings) ops.push({ key: bindingKey(vhost, binding), value: null })
+    if (kind !== null) ops.push({ key: keyOf(kind, vhost, name), value: null })
     if (ops.length > 0) await this.#commit(ops)
   }
 
+  /**
+   * Where there are more than one commit takes, it becomes several, in order: bindings are listed
+   * before what they lead to, so that a crash in between leaves none that lead nowhere.
+   */
   #commit(ops: readonly KvOp[]): Promise<unknown> {
-    const commit = this.#kv.commit(ops)
+    const commits: Promise<unknown>[] = []
+    for (let start = 0; start < ops.length; start += this.#opsMax) {
+      commits.push(this.#kv.commit(ops.slice(start, start + this.#opsMax)))
+    }
+    const commit = Promise.all(commits)
     // A failed commit is reported to whoever made it; the others only wait for its end.
     this.#pending = Promise.allSettled([this.#pending, commit])
     return commit

@@ -43,6 +43,8 @@ export class RecordBatch {
 
   /** Until `endHold`, all records go into one entry, however large: all of them or none. */
   beginHold(): void {
+    // What came before need not be in it, and together they could be too large for an entry.
+    if (this.#holds === 0 && this.#at - this.#start > this.#slabBytesMax) this.append()
     this.#holds++
   }
 

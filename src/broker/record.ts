@@ -42,6 +42,9 @@ export const FLAG: {
 
 export const RECORD_HEAD_BYTES = 16
 
+/** A record has 16 bits for the count of its targets; for more, a message is stored again. */
+export const TARGETS_MAX = 0xffff
+
 /** Whatever can be named as the target of a stored message. */
 export interface Identified {
   readonly id: number

@@ -4,7 +4,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
 import { type BindingTarget, Exchange } from './exchange.ts'
 import type { Inbox } from './inbox.ts'
 import { Queue } from './queue.ts'
-import { messageRecordBytes, type MessageTimes, writeMessageRecord } from './record.ts'
+import { messageRecordBytes, type MessageTimes, TARGETS_MAX, writeMessageRecord } from './record.ts'
 import { PUBLISH, type PublishResult, type Route, Targets } from './route.ts'
 import { RoutingKey } from './routing/index.ts'
 import type { Shard } from './shard.ts'
@@ -96,6 +96,12 @@ export class Router {
     view: StoredMessage,
     now: number,
   ): void {
+    if (queues.length > TARGETS_MAX) {
+      const rest = queues.slice(TARGETS_MAX)
+      this.#enqueue(shard, queues.slice(0, TARGETS_MAX), draft, times, view, now)
+      this.#enqueue(shard, rest, draft, times, view, now)
+      return
+    }
     const offset = shard.append(draft, queues, times)
     view.set(shard.lastBuffer, shard.lastStart, now)
     for (let index = 0; index < queues.length; index++) queues[index]!.enqueue(offset, view)
@@ -134,30 +140,42 @@ export class Router {
     draft: MessageDraft | null,
   ): { readonly targets: Targets; readonly cacheable: boolean } {
     const targets = new Targets()
-    if (exchange.name === '') {
-      for (const key of new Set(keys)) this.#findByName(key, targets)
-      return { targets, cacheable: true }
-    }
     let cacheable = exchange.isCacheable
     // A set shows what is added while it is walked, so exchanges found on the way are walked too,
     // each once: cycles of bindings end, and a destination gets one copy.
     const found = new Set<BindingTarget>([exchange])
     for (const target of found) {
-      if (!(target instanceof Exchange)) {
-        if (target instanceof Queue) targets.addQueue(target)
-        else if (target instanceof Stream) targets.streams.push(target)
-        continue
+      if (target instanceof Queue) targets.addQueue(target)
+      else if (target instanceof Stream) targets.streams.push(target)
+      else if (!(target instanceof Exchange)) continue
+      else if (target.name === '') this.#findByName(keys, found, targets)
+      else {
+        cacheable &&= target.isCacheable
+        this.#follow(target, keys, draft, found)
       }
-      cacheable &&= target.isCacheable
-      const before = found.size
-      for (const key of keys) this.#match(target, key, draft, found)
-      if (found.size > before || target.alternateExchange === null) continue
-      const alternate = this.#vhost.exchange(target.alternateExchange)
-      if (alternate === undefined) continue
-      if (alternate.name === '') for (const key of keys) this.#findByName(key, targets)
-      else found.add(alternate)
     }
     return { targets, cacheable }
+  }
+
+  /** Adds what an exchange routes to, or its alternate where that is nothing. */
+  #follow(
+    exchange: Exchange,
+    keys: readonly string[],
+    draft: MessageDraft | null,
+    found: Set<BindingTarget>,
+  ): void {
+    const { alternateExchange } = exchange
+    if (alternateExchange === null) {
+      for (const key of keys) this.#match(exchange, key, draft, found)
+      return
+    }
+    // Apart: what others found already is a match all the same.
+    const matched = new Set<BindingTarget>()
+    for (const key of keys) this.#match(exchange, key, draft, matched)
+    for (const target of matched) found.add(target)
+    if (matched.size > 0) return
+    const alternate = this.#vhost.exchange(alternateExchange)
+    if (alternate !== undefined) found.add(alternate)
   }
 
   #match(
@@ -186,11 +204,14 @@ export class Router {
     return form?.headers(draft.header, draft.headerStart, draft.headerEnd) ?? null
   }
 
-  #findByName(name: string, targets: Targets): void {
-    const destination = this.#vhost.destination(name)
-    if (destination instanceof Queue) targets.addQueue(destination)
-    else if (destination instanceof Stream) targets.streams.push(destination)
-    else {
+  /** The default exchange: a key is the name of a destination. */
+  #findByName(keys: readonly string[], found: Set<BindingTarget>, targets: Targets): void {
+    for (const name of new Set(keys)) {
+      const destination = this.#vhost.destination(name)
+      if (destination !== undefined) {
+        found.add(destination)
+        continue
+      }
       const inbox = this.#vhost.inbox(name)
       if (inbox !== undefined) targets.inboxes.push(inbox)
     }

@@ -7,6 +7,8 @@ import { Shard } from './shard.ts'
 /** Numbers of transient destinations start here; durable ones are far below. */
 const TRANSIENT_ID_FIRST = 0x8000_0000
 
+const STREAM_LOG_PREFIX = 'stream.'
+
 /** The logs of the broker: one for durable queues, one for transient ones, one for each stream. */
 export class Shards {
   readonly cycle: CommitCycle
@@ -54,10 +56,22 @@ export class Shards {
   }
 
   openStreamLog(id: number, volatile: boolean): Promise<Log> {
-    return this.#engine.openLog(`stream.${id}`, { epoch: this.#epoch, volatile })
+    return this.#engine.openLog(streamLogName(id), { epoch: this.#epoch, volatile })
   }
 
   async deleteStreamLog(log: Log): Promise<void> {
     await this.#engine.deleteLog(log.name)
   }
+
+  /** Deletes the logs of streams that are gone: a crash may have come between the two. */
+  async deleteLostStreams(known: readonly { readonly id: number }[]): Promise<void> {
+    const names = new Set(known.map(({ id }) => streamLogName(id)))
+    for (const name of await this.#engine.listLogs()) {
+      if (name.startsWith(STREAM_LOG_PREFIX) && !names.has(name)) await this.#engine.deleteLog(name)
+    }
+  }
+}
+
+function streamLogName(id: number): string {
+  return `${STREAM_LOG_PREFIX}${id}`
 }

@@ -222,7 +222,13 @@ export class Stream implements Destination, Stager, TurnTask {
   #serve(consumer: Consumer, reader: Reader): void {
     if (reader.position < 0 || reader.loading) return
     for (let left = DISPATCH_COUNT_MAX; left > 0; left--) {
-      if (!consumer.ready || reader.position >= this.log.committedOffset) return
+      if (!consumer.ready) return
+      if (reader.position >= this.log.committedOffset) {
+        // An idle reader pins no memory.
+        reader.cursor.forget()
+        this.#view.forget()
+        return
+      }
       // Retention may have overtaken a slow reader: it goes on with what is kept.
       if (reader.position < this.log.startOffset) reader.position = this.log.startOffset
       const offset = reader.position

@@ -97,6 +97,17 @@ export class TimerIndex {
     return true
   }
 
+  /** Forgets every timer of a target; looks at all there are. */
+  cancelAll(target: TimerTarget): void {
+    const slots: number[] = []
+    for (let place = 0; place < this.#size; place++) {
+      const slot = this.#heap[place]!
+      if (this.#targets[slot] === target) slots.push(slot)
+    }
+    for (const slot of slots) this.#removeAt(this.#places[slot]!)
+    if (this.#size === 0) this.#disarm()
+  }
+
   /** Moves a waiting timer behind those already due at that time; false when it is gone. */
   reschedule(handle: number, dueMs: number): boolean {
     if (Number.isNaN(dueMs)) throw new RangeError('a timer cannot be due at NaN')

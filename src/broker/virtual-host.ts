@@ -73,6 +73,9 @@ export class VirtualHost {
   /** Identities of the bindings that touch an exchange or destination. */
   readonly #touching: Map<BindingTarget, Set<string>> = new Map()
   readonly #owned: Map<object, Set<Destination>> = new Map()
+  /** Streams whose log is being opened, by name. */
+  readonly #opening: Map<string, Promise<Stream>> = new Map()
+  #isGone = false
 
   constructor(name: string, delayId: number, options: VhostOptions) {
     this.name = name
@@ -95,7 +98,14 @@ export class VirtualHost {
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
     for (const { id, spec } of stored.destinations) await this.#addDestination(id, spec)
-    for (const spec of stored.bindings) this.#addBinding(spec)
+    for (const spec of stored.bindings) {
+      try {
+        this.#addBinding(spec)
+      } catch (error) {
+        // Better without one binding than without any.
+        this.log.error({ err: error, binding: spec }, 'a stored binding cannot be restored')
+      }
+    }
   }
 
   /** Every record is read: timers start, what waits is given out. */
@@ -180,6 +190,7 @@ export class VirtualHost {
 
   /** Creates it and resolves when that is stored; gives the one that is there as it is. */
   async declareExchange(spec: ExchangeSpec): Promise<Exchange> {
+    this.#checkThere()
     const existing = this.#exchanges.get(spec.name)
     if (existing !== undefined) {
       await this.#options.metadata.settled()
@@ -207,13 +218,19 @@ export class VirtualHost {
       )
     }
     this.#exchanges.delete(name)
+    const sources = this.#sourcesOf(exchange)
     const durable = this.#dropBindingsOf(exchange)
     const kind = exchange.spec.durable ? 'exchange' : null
     await this.#options.metadata.delete(this.name, kind, name, durable)
+    for (const source of sources) this.#deleteUnusedExchange(source)
   }
 
   /** Creates it and resolves when that is stored; gives the one that is there as it is. */
   async declareQueue(spec: DestinationSpec): Promise<Queue | Stream> {
+    this.#checkThere()
+    // The log of a stream is being opened under this name: whoever comes second gets that one.
+    const opening = this.#opening.get(spec.name)
+    if (opening !== undefined) await opening
     const existing = this.#destinations.get(spec.name)
     if (existing !== undefined) {
       existing.touch()
@@ -228,9 +245,15 @@ export class VirtualHost {
       if (stored) await this.#store(id, spec)
       return queue
     }
-    const stream = await this.#addStream(id, spec)
-    if (stored) await this.#store(id, spec)
-    return stream
+    const added = this.#addStream(id, spec)
+    this.#opening.set(spec.name, added)
+    try {
+      const stream = await added
+      if (stored) await this.#store(id, spec)
+      return stream
+    } finally {
+      this.#opening.delete(spec.name)
+    }
   }
 
   /** Returns how many messages went with it; 0 when it was not there. */
@@ -305,16 +328,22 @@ export class VirtualHost {
     return true
   }
 
-  /** Everything in it goes; the broker forgets it. */
-  dispose(): void {
-    for (const destination of this.#destinations.values()) destination.dispose()
-    this.#destinations.clear()
+  /** Everything in it goes, and nothing comes any more; resolves when that is stored. */
+  async dispose(): Promise<void> {
+    this.#isGone = true
     this.#exchanges.clear()
-    this.#options.shards.durable.members.delete(this.delays.id)
     this.topologyVersion++
+    this.delays.dispose()
+    await Promise.allSettled(this.#opening.values())
+    const destinations = Array.from(this.#destinations.values())
+    await Promise.all(destinations.map((destination) => this.#drop(destination)))
   }
 
   // --- inside ---
+
+  #checkThere(): void {
+    if (this.#isGone) throw new BrokerError('NOT_FOUND', `no vhost '${this.name}'`)
+  }
 
   #addExchange(spec: ExchangeSpec): Exchange {
     const exchange = new Exchange(this, spec, this.#options.random)
