@@ -40,7 +40,6 @@ class EchoProtocol implements ProtocolHandler {
       },
       ended: () => {
         seen.ended = true
-        transport.end()
       },
       closed: (error) => {
         seen.closed = error

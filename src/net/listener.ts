@@ -56,8 +56,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 }
 
 function plainServer(): Server {
-  // Half open until the protocol has dealt with what came before the peer's end.
-  return createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true })
+  return createServer({ noDelay: true, keepAlive: true })
 }
 
 async function tlsServer(options: ListenOptions, tls: TlsOptions): Promise<Server> {
@@ -67,7 +66,6 @@ async function tlsServer(options: ListenOptions, tls: TlsOptions): Promise<Serve
       ...(await loadTls(tls)),
       noDelay: true,
       keepAlive: true,
-      allowHalfOpen: true,
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       requestCert: mode !== 'none',
       rejectUnauthorized: mode === 'require',
