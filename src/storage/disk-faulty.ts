@@ -71,7 +71,8 @@ export class FaultyDisk implements Disk {
 
   async removeFolder(path: string): Promise<void> {
     for (const name of [...this.#files.keys()]) {
-      if (name.startsWith(`${path}/`)) await this.remove(name)
+      if (!name.startsWith(`${path}/`)) continue
+      await this.#rename({ folder: folderOf(path), path: name, content: null })
     }
   }
 
@@ -135,10 +136,25 @@ export class FaultyDisk implements Disk {
     this.#durableFiles.set(path, content)
   }
 
-  /** The disk that the next start finds after kill -9: whatever was written is there. */
+  /**
+   * The disk that the next start finds after kill -9: whatever was written is there, and what was
+   * not synced may still be lost by a power cut.
+   */
   killed(): FaultyDisk {
     const next = new FaultyDisk()
-    for (const [path, content] of this.#files) next.replace(path, content.current)
+    const copies = new Map<FaultyContent, FaultyContent>()
+    const copyOf = (content: FaultyContent): FaultyContent => {
+      const copy = copies.get(content) ?? content.copy()
+      copies.set(content, copy)
+      return copy
+    }
+    for (const [path, content] of this.#files) next.#files.set(path, copyOf(content))
+    for (const [path, content] of this.#durableFiles) {
+      next.#durableFiles.set(path, copyOf(content))
+    }
+    next.#pendingNames = this.#pendingNames.map((change) => {
+      return { ...change, content: change.content === null ? null : copyOf(change.content) }
+    })
     return next
   }
 
@@ -236,6 +252,15 @@ class FaultyContent {
     this.current = place(this.current, bytes, position)
     this.lastWrite = { position, bytes }
     this.#pending.push({ position, bytes })
+  }
+
+  copy(): FaultyContent {
+    const copy = new FaultyContent()
+    copy.current = Buffer.from(this.current)
+    copy.synced = Buffer.from(this.synced)
+    copy.#pending = [...this.#pending]
+    copy.lastWrite = this.lastWrite
+    return copy
   }
 
   truncate(size: number): void {

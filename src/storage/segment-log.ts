@@ -69,8 +69,12 @@ export class SegmentLog {
     const found = await recoverSegments(options)
     const active = found.segments.at(-1)!
     const file = await options.disk.open(active.path, 'write')
-    // What a crash left in the page cache must be on the device before anything builds on it.
-    if (found.isUnsynced) await syncFile(file)
+    // What a crash left in the page cache, the file's name too, must be on the device before
+    // anything builds on it.
+    if (found.isUnsynced) {
+      await syncFile(file)
+      await options.disk.syncFolder(options.folder)
+    }
     active.file = file
     active.users++
     return new SegmentLog(options, { segments: found.segments, file, cut: found.cut })

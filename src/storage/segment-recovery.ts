@@ -86,6 +86,8 @@ async function dropUnborn(options: RecoveryOptions, files: string[]): Promise<vo
   if (size > headerBytes || decodeSegmentHeader(head) !== null) return
   await disk.remove(path)
   await disk.remove(indexPath(path))
+  // Should it come back after a power cut, it would begin before the end of the one before it.
+  await disk.syncFolder(options.folder)
   files.pop()
 }
 

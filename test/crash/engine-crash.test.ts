@@ -39,6 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       to: percent,
     }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('delete' as const), log: logName }) },
   { weight: 1, arbitrary: fc.constant<Step>({ do: 'close' }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('fill' as const), bytes: fc.nat(4000) }) },
   { weight: 1, arbitrary: fc.constant<Step>({ do: 'empty' }) },

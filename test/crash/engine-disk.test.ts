@@ -61,6 +61,7 @@ test('a full disk makes commits wait, and nothing is lost or half written', asyn
   // A crash now finds a store that is whole.
   const crashed = await openEmbeddedEngine({ disk: disk.killed(), clock })
   assert.equal((await readAll(await crashed.openLog('a', { epoch: 2 }))).length, 1)
+  assert.deepEqual(crashed.cuts, [], 'what a refused write left was taken away at once')
   await crashed.close()
   disk.freeSpaceBytes = Infinity
   clock.advance(1000)

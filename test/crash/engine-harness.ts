@@ -17,6 +17,7 @@ export type Step =
   | { readonly do: 'kv'; readonly key: number; readonly size: number }
   | { readonly do: 'wait' }
   | { readonly do: 'discard'; readonly log: LogName; readonly from: number; readonly to: number }
+  | { readonly do: 'delete'; readonly log: LogName }
   | { readonly do: 'close' }
   | { readonly do: 'fill'; readonly bytes: number }
   | { readonly do: 'empty' }
@@ -41,6 +42,8 @@ interface ModelCommit {
 class ModelLog {
   entries: ModelEntry[] = []
   readonly discarded = new Set<number>()
+  /** It is being deleted: after a crash it may be gone or not. */
+  isDying = false
   handle!: Log
 
   get nextOffset(): number {
@@ -135,6 +138,9 @@ export class EngineHarness {
       case 'discard':
         this.#discard(step)
         break
+      case 'delete':
+        await this.#delete(step.log)
+        break
       case 'wait':
         await this.#settle()
         break
@@ -211,6 +217,25 @@ export class EngineHarness {
     for (let offset = start; offset < end; offset++) log.discarded.add(offset)
   }
 
+  async #delete(name: LogName): Promise<void> {
+    this.#disk.freeSpaceBytes = Infinity
+    // Everything is synced before, so that what may be there afterwards is one of two things.
+    for (const each of LOG_NAMES) this.#append({ do: 'append', log: each, size: 0, count: 1 })
+    this.#commit('synced')
+    await this.#settle()
+    this.#clock.advance(1000)
+    this.#forgetCommits()
+    const log = this.#logs.get(name)!
+    log.isDying = true
+    await this.#engine.deleteLog(name)
+    log.isDying = false
+    log.entries = []
+    log.discarded.clear()
+    this.#forgetCommits()
+    log.handle = await this.#engine.openLog(name, { epoch: this.#epoch })
+    assert.equal(log.handle.nextOffset, 0)
+  }
+
   async #settle(): Promise<void> {
     for (;;) {
       const waiting = this.#pending.splice(0)
@@ -244,6 +269,14 @@ export class EngineHarness {
 
   /** Compares what is there with what may be there; then that is what the model holds too. */
   async #check(writtenSurvives: boolean): Promise<void> {
+    for (const log of this.#logs.values()) {
+      if (log.isDying && log.handle.nextOffset === 0) {
+        log.entries = []
+        log.discarded.clear()
+        this.#forgetCommits()
+      }
+      log.isDying = false
+    }
     const kept = new Map<LogName, number>()
     for (const [name, log] of this.#logs) {
       const { nextOffset } = log.handle
@@ -286,11 +319,13 @@ export class EngineHarness {
     this.#kvAnswered = 0
   }
 
-  /** Everything that is there now counts as one answered and synced commit from long ago. */
+  /** What was seen once must stay: it counts as one answered and synced commit from now on. */
   #forgetCommits(): void {
-    this.#commits = []
+    const logs = LOG_NAMES.filter((name) => this.#logs.get(name)!.entries.length > 0)
+    const ends = new Map(logs.map((name) => [name, this.#logs.get(name)!.entries.length]))
+    this.#commits = [{ level: 'synced', ends, logs, isAnswered: true }]
     for (const log of this.#logs.values()) {
-      log.entries = log.entries.map((entry) => ({ ...entry, commit: -1 }))
+      log.entries = log.entries.map((entry) => ({ ...entry, commit: 0 }))
     }
   }
 

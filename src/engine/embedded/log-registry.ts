@@ -9,10 +9,18 @@ import type { KvStore } from './kv-store.ts'
 import { LOG_KEY, decodeLogRecord, encodeLogRecord } from './log-record.ts'
 import type { LogRecord } from './log-record.ts'
 import type { LogCore } from './log-core.ts'
-import { KV_LOG_ID, isUnborn, listLogIds, logFolder, nameInSegments } from './store-folder.ts'
+import {
+  KV_LOG_ID,
+  LOGS_FOLDER,
+  isUnborn,
+  listLogIds,
+  logFolder,
+  nameInSegments,
+} from './store-folder.ts'
 import { VolatileLog } from './volatile-log.ts'
 
 const DEAD_KEY = 'dead/'
+const LAST_ID_KEY = 'last-id'
 
 export interface RegistryParts {
   readonly disk: Disk
@@ -69,14 +77,14 @@ export class LogRegistry {
       const record = this.#recordOf(name)
       if (record === null) return
       await this.#closeDurable(name, true)
-      const { kv, disk } = this.#parts
+      const { kv } = this.#parts
       const dead = `${DEAD_KEY}${record.id}`
       await kv.commitInternal([
         { key: LOG_KEY + name, value: null },
         // Until the folder is gone, so that a crash in between is made good at the next start.
         { key: dead, value: Buffer.alloc(0) },
       ])
-      await disk.removeFolder(logFolder(record.id))
+      await this.#removeFiles(record.id)
       await kv.commitInternal([{ key: dead, value: null }])
     })
   }
@@ -222,6 +230,13 @@ export class LogRegistry {
     })
   }
 
+  /** Synced, because a folder that came back would be taken for a log whose record was lost. */
+  async #removeFiles(id: number): Promise<void> {
+    const { disk } = this.#parts
+    await disk.removeFolder(logFolder(id))
+    await disk.syncFolder(LOGS_FOLDER)
+  }
+
   #recordOf(name: string): LogRecord | null {
     const value = this.#parts.kv.getInternal(LOG_KEY + name)
     return value === null ? null : decodeLogRecord(value)
@@ -229,16 +244,22 @@ export class LogRegistry {
 
   async #note(name: string, record: LogRecord): Promise<void> {
     const value = encodeLogRecord(record)
-    await this.#parts.kv.commitInternal([{ key: LOG_KEY + name, value }])
+    await this.#parts.kv.commitInternal([
+      { key: LOG_KEY + name, value },
+      // A number is never given away twice: a removed file may come back after a power cut, and
+      // must not be taken for one of another log.
+      { key: LAST_ID_KEY, value: Buffer.from(String(this.#lastId)) },
+    ])
   }
 
   /** Finishes deletions that a crash cut short, and finds the next free number. */
   async #clean(): Promise<void> {
     const { kv, disk } = this.#parts
     for (const { key } of kv.listInternal(DEAD_KEY)) {
-      await disk.removeFolder(logFolder(Number(key.slice(DEAD_KEY.length))))
+      await this.#removeFiles(Number(key.slice(DEAD_KEY.length)))
       await kv.commitInternal([{ key, value: null }])
     }
+    this.#lastId = Number(kv.getInternal(LAST_ID_KEY)?.toString() ?? KV_LOG_ID)
     const known = new Set(kv.listInternal(LOG_KEY).map(({ value }) => decodeLogRecord(value).id))
     for (const id of known) this.#lastId = Math.max(this.#lastId, id)
     for (const id of await listLogIds(disk)) {

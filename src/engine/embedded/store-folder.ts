@@ -16,7 +16,7 @@ import { EngineError } from '../contract.ts'
 const STORE_FORMAT = 1
 const FORMAT_FILE = 'FORMAT'
 export const LOCK_FILE = 'LOCK'
-const LOGS_FOLDER = 'logs'
+export const LOGS_FOLDER = 'logs'
 export const SCRATCH_FOLDER = 'scratch'
 /** The kv is a log like any other, with a number that is known. */
 export const KV_LOG_ID = 0
