@@ -40,6 +40,7 @@ class EchoProtocol implements ProtocolHandler {
       },
       ended: () => {
         seen.ended = true
+        transport.end()
       },
       closed: (error) => {
         seen.closed = error

@@ -176,6 +176,9 @@ class SocketListener implements Listener {
       socket.destroy()
       return
     }
+    // Until the protocol has dealt with what came before the peer's end. Not a setting of the
+    // server: a TLS handshake that the peer gives up would leave its socket open for ever.
+    socket.allowHalfOpen = true
     const transport = new SocketTransport(socket, this.name)
     this.#transports.add(transport)
     transport.start(this.#protocol, (closed) => {

@@ -18,7 +18,7 @@ export interface ConnectionHandler {
   received(bytes: Buffer): void
   /** Everything written so far was taken by the kernel, after a `write` that said false. */
   drained(): void
-  /** The peer will send nothing more; our side ends too once its output is flushed. */
+  /** The peer will send nothing more. Once what came is dealt with: `transport.end()`. */
   ended(): void
   closed(error: Error | null): void
   /** A graceful stop: say goodbye in the protocol's own way, then `transport.end()`. */
