@@ -12,6 +12,7 @@ import {
   FrameParser,
   METHOD,
   METHOD_NAMES,
+  type ContentHeader,
   type Method,
 } from '../../src/codec/amqp091/index.ts'
 import type { Target } from '../support/target.ts'
@@ -42,6 +43,8 @@ export class FuzzPeer {
   /** The server answered with a protocol header: it does not speak what we said. */
   sawProtocolHeader = false
   receivedBytes = 0
+  /** The content header that came last. */
+  lastHeader: ContentHeader | null = null
   readonly #socket: Socket
   readonly #answers: boolean
   readonly #counts = new Map<string, number>()
@@ -60,8 +63,8 @@ export class FuzzPeer {
         },
         onHeader: (channel, bytes, start, end) => {
           if (this.#contentLeft.get(channel) !== -1) throw new Error('a header that is not due')
-          const { bodySize } = decodeContentHeader(Buffer.from(bytes), start, end)
-          this.#contentLeft.set(channel, Number(bodySize))
+          this.lastHeader = decodeContentHeader(Buffer.from(bytes), start, end)
+          this.#contentLeft.set(channel, Number(this.lastHeader.bodySize))
         },
         onBody: (channel, _bytes, start, end) => {
           const left = (this.#contentLeft.get(channel) ?? 0) - (end - start)

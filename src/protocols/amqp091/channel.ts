@@ -134,6 +134,7 @@ export class Channel {
     this.replies?.close()
     this.replies = null
     this.consumers.close(isCounted)
+    this.transaction?.forget()
     this.transaction = null
   }
 

@@ -95,6 +95,8 @@ export class Amqp091Connection
   reading: Buffer | null = null
   /** Octets of bodies that are not complete, over all channels. */
   partialBytes = 0
+  /** What its transactions keep until they are committed. */
+  transactionBytes = 0
   publishedCount = 0
   deliveredCount = 0
   receivedBytes = 0

@@ -254,21 +254,31 @@ test('a transaction applies all or nothing, and rollback gives the deliveries ba
   assert.equal(queue.readyCount, 2)
 })
 
-test('a transaction is bounded in octets and in operations', async (t) => {
-  const harness = await Amqp091Harness.open(t, {
-    transactionBytesMax: 1000,
-    transactionCountMax: 3,
-  })
-  for (const [count, body, text] of [
-    [2, Buffer.alloc(600), /a transaction of more than 1000 octets/],
-    [4, Buffer.alloc(1), /a transaction of more than 3 operations/],
-  ] as const) {
-    const wire = await harness.channel()
-    wire.method(1, { name: 'tx.select' })
+test('the transactions of a connection are bounded, and what ends gives its room back', async (t) => {
+  const harness = await Amqp091Harness.open(t, { transactionBytesMax: 2000 })
+  const wire = await harness.channel()
+  const begin = async (channel: number): Promise<void> => {
+    wire.method(channel, { name: 'channel.open' })
+    await wire.expect('channel.open-ok')
+    wire.method(channel, { name: 'tx.select' })
     await wire.expect('tx.select-ok')
-    for (let i = 0; i < count; i++) wire.publish(1, { key: 'q' }, body)
-    assert.match((await wire.channelRefusal()).text, text)
   }
+  for (const channel of [2, 3]) await begin(channel)
+  const body = Buffer.alloc(600)
+  for (const channel of [2, 3]) wire.publish(channel, { key: 'q' }, body)
+  wire.publish(3, { key: 'q' }, body)
+  assert.match((await wire.channelRefusal()).text, /transactions of more than 2000 octets/)
+  // The channel that closed and the one that rolls back leave room for the next.
+  wire.method(2, { name: 'tx.rollback' })
+  await wire.expect('tx.rollback-ok')
+  for (let count = 0; count < 2; count++) wire.publish(2, { key: 'q' }, body)
+  wire.method(2, { name: 'tx.commit' })
+  await wire.expect('tx.commit-ok')
+  for (let count = 0; count < 7; count++) wire.publish(2, { key: 'q' }, '')
+  wire.method(2, { name: 'tx.commit' })
+  await wire.expect('tx.commit-ok')
+  for (let count = 0; count < 8; count++) wire.publish(2, { key: 'q' }, '')
+  assert.match((await wire.channelRefusal()).text, /transactions of more than 2000 octets/)
 })
 
 test('an alarm stops publishers and tells them, while consumers go on', async (t) => {

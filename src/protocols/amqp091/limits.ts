@@ -18,10 +18,11 @@ export interface Amqp091Limits {
   readonly outputBytesMax: number
   /** Output not read, such as direct replies, which nothing else can hold back; beyond it, 506. */
   readonly replyBytesMax: number
-  /** Bytes of publishes in one transaction; beyond it, the channel closes with 406. */
+  /**
+   * Bytes that the open transactions of one connection keep in memory; the publish or settlement
+   * that is too many closes its channel with 406.
+   */
   readonly transactionBytesMax: number
-  /** Publishes and settlements in one transaction; beyond it, the channel closes with 406. */
-  readonly transactionCountMax: number
   /** From accept to connection.open; then the socket is closed without a word. */
   readonly handshakeTimeoutMs: number
   /** How long a client may take to answer connection.close. */
@@ -44,8 +45,7 @@ export const DEFAULT_LIMITS: Amqp091Limits = {
   consumersMax: 65_536,
   outputBytesMax: 4 * 1024 * 1024,
   replyBytesMax: 64 * 1024 * 1024,
-  transactionBytesMax: 64 * 1024 * 1024,
-  transactionCountMax: 1_000_000,
+  transactionBytesMax: 128 * 1024 * 1024,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
   // Enough for a publisher to a thousand queues; about 300 bytes each.

@@ -17,9 +17,13 @@ interface Settlement {
   readonly how: Settle
 }
 
+/** What a publish costs beside its octets, and what a settlement costs: objects and references. */
+const PUBLISH_BYTES = 256
+const SETTLEMENT_BYTES = 48
+
 /**
  * Publishes and settlements of a tx channel, kept until tx.commit applies them as one entry of the
- * store. Their size and count are bounded; the one that is too many closes the channel.
+ * store. What one connection may keep is bounded; the one that is too many closes the channel.
  */
 export class Transaction implements CommitListener {
   readonly #channel: Channel
@@ -39,9 +43,9 @@ export class Transaction implements CommitListener {
     draft: MessageDraft,
     mandatory: boolean,
   ): void {
-    this.#bytes += draft.headerEnd - draft.headerStart + draft.bodyEnd - draft.bodyStart
+    const octets = draft.headerEnd - draft.headerStart + draft.bodyEnd - draft.bodyStart
+    this.#charge(octets + PUBLISH_BYTES)
     this.#publishes.push({ slot, extraKeys, draft: copyOf(draft), mandatory })
-    this.#checkLimits()
   }
 
   addSettlement(deliveryTag: number, multiple: boolean, how: Settle): void {
@@ -59,7 +63,6 @@ export class Transaction implements CommitListener {
         slot = next
       }
     }
-    this.#checkLimits()
   }
 
   /** Applies everything at once; `answer` is called when it is stored, or is not. */
@@ -69,7 +72,7 @@ export class Transaction implements CommitListener {
     for (const { slot } of this.#publishes) this.#channel.publishes.ensure(slot)
     const publishes = this.#publishes
     const settlements = this.#settlements
-    this.#forget()
+    this.forget()
     this.#answer = answer
     broker.beginAtomic()
     try {
@@ -87,7 +90,15 @@ export class Transaction implements CommitListener {
       const slot = unacked.findHeld(deliveryTag)
       if (slot !== -1) unacked.release(slot)
     }
-    this.#forget()
+    this.forget()
+  }
+
+  /** Drops what is kept, as the channel does that closes. */
+  forget(): void {
+    this.#channel.connection.transactionBytes -= this.#bytes
+    this.#publishes = []
+    this.#settlements = []
+    this.#bytes = 0
   }
 
   committed(_ticket: number, error: Error | null): void {
@@ -113,23 +124,18 @@ export class Transaction implements CommitListener {
 
   #hold(slot: number, how: Settle): void {
     const { unacked } = this.#channel.consumers
+    this.#charge(SETTLEMENT_BYTES)
     this.#settlements.push({ deliveryTag: unacked.tagAt(slot), how })
     unacked.hold(slot)
   }
 
-  #forget(): void {
-    this.#publishes = []
-    this.#settlements = []
-    this.#bytes = 0
-  }
-
-  #checkLimits(): void {
-    const { transactionBytesMax, transactionCountMax } = this.#channel.connection.limits
-    if (this.#bytes > transactionBytesMax) {
-      throw preconditionFailed(`a transaction of more than ${transactionBytesMax} octets`)
-    }
-    if (this.#publishes.length + this.#settlements.length > transactionCountMax) {
-      throw preconditionFailed(`a transaction of more than ${transactionCountMax} operations`)
+  #charge(bytes: number): void {
+    const { connection } = this.#channel
+    this.#bytes += bytes
+    connection.transactionBytes += bytes
+    const { transactionBytesMax } = connection.limits
+    if (connection.transactionBytes > transactionBytesMax) {
+      throw preconditionFailed(`transactions of more than ${transactionBytesMax} octets`)
     }
   }
 }
