@@ -1,146 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Clock, ManualClock } from '../lib/clock.ts'
-import { SeededRandom } from '../lib/random.ts'
-import { Turn } from '../lib/turn.ts'
-import type { Engine } from '../engine/contract.ts'
-import { openEmbeddedEngine } from '../engine/embedded/index.ts'
-import { encodeAddress } from '../model/address.ts'
-import { MessageDraft } from '../model/message-draft.ts'
-import type { Consumer, DeliverySink } from './consumer.ts'
-import { Broker } from './broker.ts'
-import type { DestinationSpec } from './destination.ts'
-import type { DestinationPolicy } from './policy.ts'
-import type { StoredMessage } from './stored-message.ts'
-import type { VirtualHost } from './virtual-host.ts'
-
-const SILENT = { info: () => {}, warn: () => {}, error: () => {} }
-
-interface Delivery {
-  readonly body: string
-  readonly offset: number
-  readonly redelivered: boolean
-  readonly attempts: number
-  readonly deaths: readonly string[]
-}
-
-/** A consumer that takes `credit` messages and keeps what it got. */
-class Taker implements DeliverySink {
-  readonly got: Delivery[] = []
-  cancelledCount = 0
-  credit: number
-
-  constructor(credit = Infinity) {
-    this.credit = credit
-  }
-
-  deliver(
-    consumer: Consumer,
-    message: StoredMessage,
-    offset: number,
-    redelivered: boolean,
-    attempts: number,
-  ): void {
-    const body = message.data.toString('utf8', message.bodyStart, message.bodyEnd)
-    const deaths = (message.annotations?.deaths ?? []).map(
-      (d) => `${d.queue}:${d.reason}:${d.count}`,
-    )
-    this.got.push({ body, offset, redelivered, attempts, deaths })
-    if (--this.credit <= 0) consumer.pause()
-  }
-
-  cancelled(): void {
-    this.cancelledCount++
-  }
-
-  get bodies(): string[] {
-    return this.got.map((delivery) => delivery.body)
-  }
-}
-
-interface Rig {
-  readonly broker: Broker
-  readonly vhost: VirtualHost
-  readonly clock: ManualClock
-  readonly engine: Engine
-}
-
-async function open(engine?: Engine, clock: ManualClock = new ManualClock()): Promise<Rig> {
-  const opened = engine ?? (await openEmbeddedEngine({ memory: true, clock: clock as Clock }))
-  const broker = await Broker.open({
-    engine: opened,
-    clock,
-    random: new SeededRandom(1),
-    turn: new Turn(),
-    log: SILENT,
-  })
-  return { broker, vhost: broker.vhost('/')!, clock, engine: opened }
-}
-
-function queueSpec(
-  name: string,
-  settings: DestinationPolicy = {},
-  more: Partial<DestinationSpec> = {},
-): DestinationSpec {
-  return {
-    name,
-    profile: 'queue',
-    durable: true,
-    autoDelete: false,
-    exclusiveOwner: null,
-    arguments: new Map(),
-    settings,
-    countsAttempts: false,
-    prioritiesMax: 0,
-    singleActive: false,
-    ...more,
-  }
-}
-
-function publish(
-  vhost: VirtualHost,
-  exchange: string,
-  key: string,
-  body: string,
-  more: Partial<MessageDraft> = {},
-): number {
-  const draft = new MessageDraft()
-  const address = encodeAddress(exchange, key)
-  draft.setAddress(address, 0, address.length)
-  const bytes = Buffer.from(body)
-  draft.setBody(bytes, 0, bytes.length)
-  draft.persistent = true
-  Object.assign(draft, more)
-  return vhost.publish(vhost.route(vhost.exchange(exchange)!, key), draft)
-}
-
-function consume(
-  vhost: VirtualHost,
-  queue: string,
-  sink: Taker,
-  noAck = false,
-  priority = 0,
-): Consumer {
-  const consumer = vhost.destination(queue)!.consume({
-    sink,
-    tag: 't',
-    noAck,
-    exclusive: false,
-    priority,
-    owner: sink,
-    arguments: new Map(),
-  })
-  consumer.resume()
-  return consumer
-}
-
-/** Enough turns for dispatch, commit and reads from memory. */
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
+import {
+  bindingSpec,
+  consume,
+  exchangeSpec,
+  openBroker,
+  publish,
+  queueSpec,
+  reopenBroker,
+  Taker,
+  turns,
+} from '../../test/support/broker-rig.ts'
 
 test('messages wait in order, go out once and come back when released', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   await vhost.declareQueue(queueSpec('q'))
   for (const body of ['a', 'b', 'c']) assert.equal(publish(vhost, '', 'q', body), 1)
   const queue = vhost.destination('q')!
@@ -162,13 +35,12 @@ test('messages wait in order, go out once and come back when released', async ()
 })
 
 test('an unroutable message says so', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   assert.equal(publish(vhost, '', 'nobody', 'x'), 0)
 })
 
 test('a restart brings back what was not settled, and nothing else', async () => {
-  const clock = new ManualClock()
-  const first = await open(undefined, clock)
+  const first = await openBroker()
   await first.vhost.declareQueue(queueSpec('q'))
   await first.vhost.declareQueue(queueSpec('gone', {}, { exclusiveOwner: {} }))
   for (let n = 0; n < 100; n++) publish(first.vhost, '', 'q', `m${n}`)
@@ -179,8 +51,7 @@ test('a restart brings back what was not settled, and nothing else', async () =>
     if (delivery.offset % 2 === 0) first.vhost.destination('q')!.accept(delivery.offset)
   }
   await turns()
-  await first.broker.close()
-  const second = await open(first.engine, clock)
+  const second = await reopenBroker(first)
   const queue = second.vhost.destination('q')!
   assert.equal(second.vhost.destination('gone'), undefined)
   assert.equal(queue.readyCount, 75)
@@ -195,7 +66,7 @@ test('a restart brings back what was not settled, and nothing else', async () =>
 })
 
 test('what dies is dead-lettered with its story, and a cycle of expiry ends', async () => {
-  const { vhost, clock } = await open()
+  const { vhost, clock } = await openBroker()
   await vhost.declareQueue(
     queueSpec('work', { deadLetterExchange: '', deadLetterRoutingKey: 'dead' }),
   )
@@ -219,7 +90,7 @@ test('what dies is dead-lettered with its story, and a cycle of expiry ends', as
 })
 
 test('the oldest give way when a queue is full, or the newest are refused', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   await vhost.declareQueue(queueSpec('heads', { messagesMax: 2 }))
   await vhost.declareQueue(queueSpec('tails', { messagesMax: 2, overflow: 'reject' }))
   await vhost.declareQueue(queueSpec('bytes', { bytesMax: 5 }))
@@ -242,20 +113,20 @@ test('the oldest give way when a queue is full, or the newest are refused', asyn
 })
 
 test('priorities go first, and consumers of a higher priority too', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   await vhost.declareQueue(queueSpec('q', {}, { prioritiesMax: 5 }))
   for (const priority of [1, 5, 3, 200]) publish(vhost, '', 'q', `p${priority}`, { priority })
   const low = new Taker()
   const high = new Taker(2)
-  consume(vhost, 'q', low, true, 1)
-  consume(vhost, 'q', high, true, 9)
+  consume(vhost, 'q', low, { noAck: true, priority: 1 })
+  consume(vhost, 'q', high, { noAck: true, priority: 9 })
   await turns()
   assert.deepEqual(high.bodies, ['p5', 'p200'])
   assert.deepEqual(low.bodies, ['p3', 'p1'])
 })
 
 test('a single active consumer hands over when it leaves', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   await vhost.declareQueue(queueSpec('q', {}, { singleActive: true }))
   const [one, two] = [new Taker(), new Taker()]
   const first = consume(vhost, 'q', one)
@@ -271,7 +142,7 @@ test('a single active consumer hands over when it leaves', async () => {
 })
 
 test('beyond the attempts allowed a message is dead-lettered', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   const settings = { attemptsMax: 2, deadLetterExchange: '', deadLetterRoutingKey: 'dead' }
   await vhost.declareQueue(queueSpec('q', settings, { countsAttempts: true }))
   await vhost.declareQueue(queueSpec('dead'))
@@ -292,36 +163,18 @@ test('beyond the attempts allowed a message is dead-lettered', async () => {
 })
 
 test('a delayed exchange holds messages back, also over a restart', async () => {
-  const clock = new ManualClock()
-  const first = await open(undefined, clock)
-  const exchange = {
-    name: 'later',
-    type: 'direct' as const,
-    delayed: true,
-    durable: true,
-    autoDelete: false,
-    internal: false,
-    arguments: new Map(),
-    alternateExchange: null,
-  }
-  await first.vhost.declareExchange(exchange)
+  const first = await openBroker()
+  const { clock } = first
+  await first.vhost.declareExchange(exchangeSpec('later', { delayed: true }))
   await first.vhost.declareQueue(queueSpec('q'))
-  const binding = {
-    source: 'later',
-    target: 'q',
-    targetKind: 'destination',
-    key: 'k',
-    arguments: new Map(),
-  } as const
-  await first.vhost.bind(binding)
+  await first.vhost.bind(bindingSpec('later', 'q', { key: 'k' }))
   publish(first.vhost, 'later', 'k', 'late', { delayMs: 5000 })
   publish(first.vhost, 'later', 'k', 'soon', { delayMs: 1000 })
   publish(first.vhost, 'later', 'k', 'now')
   clock.advance(1000)
   await turns()
   assert.equal(first.vhost.destination('q')!.readyCount, 2)
-  await first.broker.close()
-  const second = await open(first.engine, clock)
+  const second = await reopenBroker(first)
   clock.advance(4000)
   await turns()
   const taker = new Taker()
@@ -331,15 +184,9 @@ test('a delayed exchange holds messages back, also over a restart', async () => 
 })
 
 test('a deleted queue tells its consumers and gives its bindings back', async () => {
-  const { vhost } = await open()
+  const { vhost } = await openBroker()
   await vhost.declareQueue(queueSpec('q'))
-  await vhost.bind({
-    source: 'amq.fanout',
-    target: 'q',
-    targetKind: 'destination',
-    key: '',
-    arguments: new Map(),
-  })
+  await vhost.bind(bindingSpec('amq.fanout', 'q'))
   const taker = new Taker()
   consume(vhost, 'q', taker)
   assert.equal(publish(vhost, 'amq.fanout', '', 'x'), 1)
