@@ -1,0 +1,244 @@
+import { BodyBytes } from './body-bytes.ts'
+import { decodeQueueState, encodeQueueState } from './queue-state.ts'
+import { QueueIndex, type RangeVisitor } from './queue-index.ts'
+import type { Shard, ShardMember } from './shard.ts'
+import type { StoredMessage } from './stored-message.ts'
+
+/** Where priorities are served fairly, those up to it count as normal (RabbitMQ, quorum queues). */
+const FAIR_LOW_MAX = 4
+
+export interface QueueContentsOptions {
+  /** Whose settlements and attempts these are in the shard. */
+  readonly member: ShardMember
+  readonly shard: Shard
+  /** Levels of priority: one more than the highest that counts. */
+  readonly levelCount: number
+  /** Two levels, of which the lower one is served now and then although the higher has some. */
+  readonly fair: boolean
+}
+
+/**
+ * What a queue holds: which messages wait, which are out, how often each failed, how many bytes
+ * they are. It is the state that records of the shard rebuild; when and to whom a message goes is
+ * the queue's to say. The messages themselves stay in the log.
+ */
+export class QueueContents {
+  /** Messages ever taken in, given out and settled since the broker started. */
+  readonly totals = { enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
+  readonly bytes: BodyBytes = new BodyBytes()
+  /** By priority, the lowest first. */
+  levels: readonly QueueIndex[]
+  readyCount = 0
+  /** Failed attempts of messages that failed at least once. */
+  readonly #attempts: Map<number, number> = new Map()
+  readonly #member: ShardMember
+  readonly #shard: Shard
+  readonly #fair: boolean
+  /** Messages before it may have been given out before the broker was restarted. */
+  #deliveredBefore = 0
+  #deliveredMax = 0
+
+  constructor({ member, shard, levelCount, fair }: QueueContentsOptions) {
+    this.#member = member
+    this.#shard = shard
+    this.#fair = fair
+    this.levels = Array.from({ length: levelCount }, () => new QueueIndex())
+  }
+
+  get outCount(): number {
+    if (this.levels.length === 1) return this.levels[0]!.outCount
+    let count = 0
+    for (const level of this.levels) count += level.outCount
+    return count
+  }
+
+  // --- taking in ---
+
+  levelFor(priority: number): QueueIndex {
+    const levels = this.levels
+    if (levels.length === 1) return levels[0]!
+    if (this.#fair) return levels[priority > FAIR_LOW_MAX ? 1 : 0]!
+    return levels[Math.min(priority, levels.length - 1)]!
+  }
+
+  push(level: QueueIndex, offset: number, bodyBytes: number): void {
+    level.push(offset)
+    this.readyCount++
+    this.bytes.ready += bodyBytes
+  }
+
+  /** Takes in a message that goes out at once; none may be ready before it. */
+  pushOut(level: QueueIndex, offset: number, bodyBytes: number): void {
+    level.pushOut(offset)
+    this.bytes.wentOut(offset, bodyBytes)
+  }
+
+  // --- giving out ---
+
+  /** The level to serve next: the highest that has something ready. Only asked while one has. */
+  firstLevel(): QueueIndex {
+    const levels = this.levels
+    if (this.#fair) {
+      const [low, high] = levels as [QueueIndex, QueueIndex]
+      if (low.readyCount === 0) return high
+      return high.readyCount > 0 && this.totals.delivered % 3 !== 2 ? high : low
+    }
+    let at = levels.length - 1
+    while (at > 0 && levels[at]!.readyCount === 0) at--
+    return levels[at]!
+  }
+
+  /** Whether the offset that `next` of the level just gave was given out before. */
+  isRedelivered(level: QueueIndex, offset: number): boolean {
+    return level.nextIsReturned || offset < this.#deliveredBefore
+  }
+
+  /** Takes the message that `next` of the level just gave: it is out until settled or released. */
+  take(level: QueueIndex, offset: number, message: StoredMessage): void {
+    level.take()
+    const bodyBytes = message.bodyEnd - message.bodyStart
+    this.readyCount--
+    this.bytes.shrink(bodyBytes, this.readyCount)
+    this.bytes.wentOut(offset, bodyBytes)
+  }
+
+  /** The same where the message was not read, and no limit needs its size to the byte. */
+  takeUnread(level: QueueIndex, offset: number): void {
+    level.take()
+    this.bytes.wentOut(offset, this.bytes.leftReady(this.readyCount))
+    this.readyCount--
+  }
+
+  countDelivery(offset: number, redelivered: boolean): void {
+    const totals = this.totals
+    totals.delivered++
+    if (redelivered) totals.redelivered++
+    if (offset >= this.#deliveredMax) this.#deliveredMax = offset + 1
+  }
+
+  // --- settlement ---
+
+  levelHolding(offset: number): QueueIndex {
+    const levels = this.levels
+    let at = levels.length - 1
+    while (at > 0 && !levels[at]!.isLive(offset)) at--
+    return levels[at]!
+  }
+
+  isOut(offset: number): boolean {
+    return this.levelHolding(offset).isOut(offset)
+  }
+
+  /** Done with a message that is out; nothing happens when it is not. */
+  settleOut(level: QueueIndex, offset: number): void {
+    if (!level.settleOut(offset)) return
+    this.totals.settled++
+    if (this.#attempts.size > 0) this.#attempts.delete(offset)
+    this.bytes.leftOut(offset, this.outCount)
+    this.#shard.settle(this.#member, offset)
+  }
+
+  /** Puts a message that is out back to its place; false when it is not out. */
+  release(offset: number): boolean {
+    if (!this.levelHolding(offset).release(offset)) return false
+    this.readyCount++
+    this.bytes.ready += this.bytes.leftOut(offset, this.outCount)
+    return true
+  }
+
+  attemptsOf(offset: number): number {
+    return this.#attempts.size === 0 ? 0 : (this.#attempts.get(offset) ?? 0)
+  }
+
+  keepAttempts(offset: number, attempts: number): void {
+    this.#attempts.set(offset, attempts)
+    this.#shard.keepAttempts(this.#member, offset, attempts)
+  }
+
+  /** Settles all that is ready; returns how many. */
+  purge(): number {
+    let purged = 0
+    for (const level of this.levels) {
+      purged += level.purgeReady((start, count) => {
+        this.#shard.settleRun(this.#member, start, count)
+      })
+    }
+    this.readyCount = 0
+    this.bytes.ready = 0
+    this.totals.settled += purged
+    for (const offset of this.#attempts.keys()) {
+      if (!this.isLive(offset)) this.#attempts.delete(offset)
+    }
+    return purged
+  }
+
+  /** Nothing is held any more, and space is given back. */
+  clear(): void {
+    this.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
+      this.#shard.releaseRun(start, count)
+    })
+    // Channels may hold deliveries of it for long: what they settle is not here any more.
+    this.levels = [new QueueIndex()]
+    this.readyCount = 0
+    this.bytes.reset(0)
+    this.#attempts.clear()
+  }
+
+  isLive(offset: number): boolean {
+    return this.levels.some((level) => level.isLive(offset))
+  }
+
+  visitLive(from: number, to: number, visit: RangeVisitor): void {
+    for (const level of this.levels) level.visitLive(from, to, visit)
+  }
+
+  // --- recovery ---
+
+  recoverMessage(offset: number, message: StoredMessage): void {
+    this.push(this.levelFor(message.priority), offset, message.bodyEnd - message.bodyStart)
+  }
+
+  recoverSettled(start: number, count: number): void {
+    let settled = 0
+    for (const level of this.levels) settled += level.settleRun(start, count)
+    this.bytes.shrink((this.bytes.ready / this.readyCount) * settled, this.readyCount - settled)
+    this.readyCount -= settled
+    if (this.#attempts.size > 0) {
+      for (const offset of this.#attempts.keys()) {
+        if (offset >= start && offset < start + count) this.#attempts.delete(offset)
+      }
+    }
+    this.#recoverDelivered(start + count)
+  }
+
+  recoverAttempts(offset: number, attempts: number): void {
+    if (this.isLive(offset)) this.#attempts.set(offset, attempts)
+    this.#recoverDelivered(offset + 1)
+  }
+
+  encodeState(mayExpire: boolean): Buffer {
+    return encodeQueueState({
+      deliveredBefore: this.#deliveredMax,
+      liveBytes: this.bytes.live,
+      mayExpire,
+      attempts: this.#attempts,
+      levels: this.levels,
+    })
+  }
+
+  /** Reads what `encodeState` wrote into fresh contents; tells whether messages may expire. */
+  decodeState(bytes: Buffer): { readonly mayExpire: boolean } {
+    const state = decodeQueueState(bytes, this.#attempts, this.levels)
+    this.#deliveredBefore = state.deliveredBefore
+    this.#deliveredMax = state.deliveredBefore
+    this.bytes.reset(state.liveBytes)
+    this.readyCount = 0
+    for (const level of this.levels) this.readyCount += level.readyCount
+    return state
+  }
+
+  #recoverDelivered(end: number): void {
+    this.#deliveredBefore = Math.max(this.#deliveredBefore, end)
+    this.#deliveredMax = this.#deliveredBefore
+  }
+}
