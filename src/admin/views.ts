@@ -13,6 +13,8 @@ export interface DestinationView {
   readonly exclusive: boolean
   readonly ready: number
   readonly unsettled: number
+  /** Failed messages that wait for their next attempt. */
+  readonly held: number
   readonly consumers: number
   readonly readyBytes: number
   readonly arguments: Readonly<Record<string, unknown>>
@@ -29,6 +31,7 @@ export function destinationView(destination: Destination): DestinationView {
     exclusive: destination.exclusiveOwner !== null,
     ready: destination.readyCount,
     unsettled: destination.unsettledCount,
+    held: destination.heldCount,
     consumers: destination.consumerCount,
     readyBytes: destination.readyBytes,
     arguments: headersToShow(spec.arguments),

@@ -2,6 +2,7 @@ import { encodeAddress, exchangeOf, routingKeyOf } from '../model/address.ts'
 import { MessageDraft } from '../model/message-draft.ts'
 import type { TurnTask } from '../lib/turn.ts'
 import { encodeAnnotations } from './annotations.ts'
+import { OffsetMap } from './offset-map.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
 import { RecordCursor } from './record-cursor.ts'
 import { SettleRuns } from './settle-runs.ts'
@@ -30,7 +31,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   readonly #view = new StoredMessage()
   readonly #self: readonly DelayStore[] = [this]
   /** When each is due; kept in the snapshot so that a restart need not read the messages. */
-  readonly #dueMs: Map<number, number> = new Map()
+  readonly #dueMs = new OffsetMap()
   #due: number[] = []
   /** How many of them are done. */
   #dueAt = 0
@@ -114,13 +115,14 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
 
   recovered(): void {
     this.#rest()
-    for (const [offset, dueMs] of this.#dueMs) this.#vhost.timers.schedule(dueMs, this, offset)
+    for (const [offset, dueMs] of this.#dueMs.entries())
+      this.#vhost.timers.schedule(dueMs, this, offset)
   }
 
   encodeState(): Buffer {
     const times = Buffer.allocUnsafe(4 + 16 * this.#dueMs.size)
     let at = times.writeUInt32BE(this.#dueMs.size, 0)
-    for (const [offset, dueMs] of this.#dueMs) {
+    for (const [offset, dueMs] of this.#dueMs.entries()) {
       at = times.writeDoubleBE(offset, at)
       at = times.writeDoubleBE(dueMs, at)
     }

@@ -1,3 +1,4 @@
+export { parseRetrySetting, RETRY_KEYS } from './retry-policy.ts'
 export { type Annotations, type DeathReason, type DeathRecord } from './annotations.ts'
 export { type BindingSpec } from './binding.ts'
 export { Broker, type BrokerOptions } from './broker.ts'

@@ -4,6 +4,7 @@
  */
 import { BrokerError } from '../model/errors.ts'
 import { compileNamePattern } from '../model/name-pattern.ts'
+import { parseRetrySetting, retryDefinition, type RetryPolicy } from './retry-policy.ts'
 
 /** What happens to a publish into a full destination; `block` holds the publisher back. */
 export type Overflow = 'drop-head' | 'reject' | 'reject-dead-letter' | 'block'
@@ -11,7 +12,7 @@ export type Overflow = 'drop-head' | 'reject' | 'reject-dead-letter' | 'block'
 export type DeadLetterStrategy = 'at-most-once' | 'at-least-once'
 
 /** Settings of a destination. Whatever is absent is unlimited or off. */
-export interface DestinationPolicy {
+export interface DestinationPolicy extends RetryPolicy {
   /** Messages older than this are expired; 0: unless delivered at once. */
   readonly messageTtlMs?: number
   /** A destination unused for so long is deleted. At least 1. */
@@ -242,7 +243,8 @@ export function parsePolicyDefinition(
     else if (key === 'overflow') settings['overflow'] = parseOverflow(value)
     else if (key === 'dead-letter-strategy') {
       settings['deadLetterStrategy'] = checkedStrategy(value)
-    } else if (IGNORED_KEYS.some((known) => known.test(key))) ignored.push(key)
+    } else if (key.startsWith('retry-')) Object.assign(settings, retrySetting(key, value))
+    else if (IGNORED_KEYS.some((known) => known.test(key))) ignored.push(key)
     else throw refused(`${key} is not recognised as a policy setting`)
   }
   return settings
@@ -253,6 +255,8 @@ export function policyDefinition(settings: PolicySettings): Record<string, unkno
   const definition: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(settings) as [string, unknown][]) {
     if (value === undefined) continue
+    const retry = retryDefinition(name, value)
+    if (retry !== null) definition[retry[0]] = retry[1]
     if (name === 'ageMsMax') definition['max-age'] = `${Math.ceil(Number(value) / 1000)}s`
     else if (isLimitName(name)) definition[LIMITS[name].key] = value
     else if (Object.hasOwn(NAME_SETTINGS, name))
@@ -302,6 +306,12 @@ function checkedLimit({ title, min }: Limit, value: unknown): number {
   throw refused(`${shown(value)} is not a valid ${title}`)
 }
 
+function retrySetting(key: string, value: unknown): RetryPolicy {
+  const setting = parseRetrySetting(key, value)
+  if (setting === null) throw refused(`${key} is not recognised as a policy setting`)
+  return setting
+}
+
 function checkedName(key: string, value: unknown): string {
   if (typeof value === 'string') return value
   throw refused(`${shown(value)} is not a valid ${key.replaceAll('-', ' ')}`)
@@ -320,7 +330,9 @@ function compiled(policy: Policy): Compiled {
   const entries = Object.entries(policy.settings) as [string, unknown][]
   if (entries.length === 0) throw refused('no policy provided')
   for (const [name, value] of entries) {
-    if (isLimitName(name)) checkedLimit(LIMITS[name], value)
+    const retry = retryDefinition(name, value)
+    if (retry !== null) parseRetrySetting(retry[0], retry[1])
+    else if (isLimitName(name)) checkedLimit(LIMITS[name], value)
     else if (Object.hasOwn(NAME_SETTINGS, name))
       checkedName(NAME_SETTINGS[name as NameSetting], value)
     else if (name === 'deadLetterStrategy') checkedStrategy(value)

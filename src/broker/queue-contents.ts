@@ -1,4 +1,5 @@
 import { BodyBytes } from './body-bytes.ts'
+import { OffsetMap } from './offset-map.ts'
 import { decodeQueueState, encodeQueueState } from './queue-state.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
 import type { Shard, ShardMember } from './shard.ts'
@@ -30,7 +31,7 @@ export class QueueContents {
   levels: readonly QueueIndex[]
   readyCount = 0
   /** Failed attempts of messages that failed at least once. */
-  readonly #attempts: Map<number, number> = new Map()
+  readonly #attempts = new OffsetMap()
   readonly #member: ShardMember
   readonly #shard: Shard
   readonly #fair: boolean
@@ -109,6 +110,13 @@ export class QueueContents {
     this.readyCount--
   }
 
+  /** Takes a message that is ready, wherever it stands, and that nobody read. */
+  takeAt(offset: number): void {
+    if (!this.levelHolding(offset).takeAt(offset)) return
+    this.bytes.wentOut(offset, this.bytes.leftReady(this.readyCount))
+    this.readyCount--
+  }
+
   countDelivery(offset: number, redelivered: boolean): void {
     const totals = this.totals
     totals.delivered++
@@ -155,6 +163,11 @@ export class QueueContents {
     this.#shard.keepAttempts(this.#member, offset, attempts)
   }
 
+  keepRetry(offset: number, attempts: number, notBeforeMs: number): void {
+    this.#attempts.set(offset, attempts)
+    this.#shard.keepRetry(this.#member, { offset, attempts, notBeforeMs })
+  }
+
   /** Settles all that is ready; returns how many. */
   purge(): number {
     let purged = 0
@@ -166,9 +179,7 @@ export class QueueContents {
     this.readyCount = 0
     this.bytes.ready = 0
     this.totals.settled += purged
-    for (const offset of this.#attempts.keys()) {
-      if (!this.isLive(offset)) this.#attempts.delete(offset)
-    }
+    this.#attempts.deleteWhere((offset) => !this.isLive(offset))
     return purged
   }
 
@@ -203,11 +214,9 @@ export class QueueContents {
     for (const level of this.levels) settled += level.settleRun(start, count)
     this.bytes.shrink((this.bytes.ready / this.readyCount) * settled, this.readyCount - settled)
     this.readyCount -= settled
-    if (this.#attempts.size > 0) {
-      for (const offset of this.#attempts.keys()) {
-        if (offset >= start && offset < start + count) this.#attempts.delete(offset)
-      }
-    }
+    if (count <= this.#attempts.size) {
+      for (let offset = start; offset < start + count; offset++) this.#attempts.delete(offset)
+    } else this.#attempts.deleteWhere((offset) => offset >= start && offset < start + count)
     this.#recoverDelivered(start + count)
   }
 
@@ -216,19 +225,21 @@ export class QueueContents {
     this.#recoverDelivered(offset + 1)
   }
 
-  encodeState(mayExpire: boolean): Buffer {
+  encodeState(mayExpire: boolean, notBefore: OffsetMap): Buffer {
     return encodeQueueState({
       deliveredBefore: this.#deliveredMax,
       liveBytes: this.bytes.live,
       mayExpire,
       attempts: this.#attempts,
       levels: this.levels,
+      notBefore,
     })
   }
 
   /** Reads what `encodeState` wrote into fresh contents; tells whether messages may expire. */
-  decodeState(bytes: Buffer): { readonly mayExpire: boolean } {
-    const state = decodeQueueState(bytes, this.#attempts, this.levels)
+  decodeState(bytes: Buffer, notBefore: OffsetMap): { readonly mayExpire: boolean } {
+    const { levels } = this
+    const state = decodeQueueState(bytes, { attempts: this.#attempts, levels, notBefore })
     this.#deliveredBefore = state.deliveredBefore
     this.#deliveredMax = state.deliveredBefore
     this.bytes.reset(state.liveBytes)

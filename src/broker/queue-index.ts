@@ -208,6 +208,24 @@ export class QueueIndex {
     this.#outCount++
   }
 
+  /** Takes a message that is ready wherever it stands; false when it is not ready. */
+  takeAt(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    if (index < 0) return false
+    const state = chunk.stateAt(index)
+    if (state !== READY && state !== RETURNED) return false
+    if (state === RETURNED) {
+      chunk.returnedCount--
+      this.#returnedCount--
+    }
+    chunk.setState(index, OUT)
+    this.#readyCount--
+    this.#outCount++
+    return true
+  }
+
   /** Settles one message whatever its state; false when it is not here or settled already. */
   settle(offset: number): boolean {
     return this.#settle(offset, false)

@@ -1,3 +1,4 @@
+import type { OffsetMap } from './offset-map.ts'
 import type { QueueIndex } from './queue-index.ts'
 
 /** What a snapshot keeps of a queue beside its spec, which is metadata. */
@@ -5,13 +6,17 @@ export interface QueueState {
   readonly deliveredBefore: number
   readonly liveBytes: number
   readonly mayExpire: boolean
-  readonly attempts: ReadonlyMap<number, number>
+  readonly attempts: OffsetMap
   readonly levels: readonly QueueIndex[]
+  /** Before when messages that failed are held back, in milliseconds since the epoch. */
+  readonly notBefore: OffsetMap
 }
 
 /**
  * f64 delivered before, f64 live bytes, u8 may expire, u32 count of attempts and for each f64
- * offset and u32 attempts, u16 count of levels and each level as `QueueIndex.encode` writes it.
+ * offset and u32 attempts, u16 count of levels and each level as `QueueIndex.encode` writes it,
+ * u32 count of messages held back and for each f64 offset and f64 not before. Snapshots of before
+ * there was a retry end without the last.
  */
 export function encodeQueueState(state: QueueState): Buffer {
   const head = Buffer.allocUnsafe(23 + 12 * state.attempts.size)
@@ -19,19 +24,29 @@ export function encodeQueueState(state: QueueState): Buffer {
   at = head.writeDoubleBE(state.liveBytes, at)
   at = head.writeUInt8(state.mayExpire ? 1 : 0, at)
   at = head.writeUInt32BE(state.attempts.size, at)
-  for (const [offset, attempts] of state.attempts) {
+  for (const [offset, attempts] of state.attempts.entries()) {
     at = head.writeDoubleBE(offset, at)
     at = head.writeUInt32BE(attempts, at)
   }
   head.writeUInt16BE(state.levels.length, at)
-  return Buffer.concat([head, ...state.levels.map((level) => level.encode())])
+  const levels = state.levels.map((level) => level.encode())
+  return Buffer.concat([head, ...levels, encodeTimes(state.notBefore)])
 }
 
-/** Fills `attempts` and `levels`, which must be empty. */
+function encodeTimes(times: OffsetMap): Buffer {
+  const out = Buffer.allocUnsafe(4 + 16 * times.size)
+  let at = out.writeUInt32BE(times.size, 0)
+  for (const [offset, timeMs] of times.entries()) {
+    at = out.writeDoubleBE(offset, at)
+    at = out.writeDoubleBE(timeMs, at)
+  }
+  return out
+}
+
+/** Fills `attempts`, `levels` and `notBefore`, which must be empty. */
 export function decodeQueueState(
   bytes: Buffer,
-  attempts: Map<number, number>,
-  levels: readonly QueueIndex[],
+  { attempts, levels, notBefore }: Pick<QueueState, 'attempts' | 'levels' | 'notBefore'>,
 ): { readonly deliveredBefore: number; readonly liveBytes: number; readonly mayExpire: boolean } {
   let at = 21
   for (let left = bytes.readUInt32BE(17); left > 0; left--) {
@@ -41,6 +56,13 @@ export function decodeQueueState(
   const levelCount = bytes.readUInt16BE(at)
   at += 2
   for (let level = 0; level < levelCount; level++) at = levels[level]!.decode(bytes, at)
+  if (at < bytes.length) {
+    let left = bytes.readUInt32BE(at)
+    for (at += 4; left > 0; left--) {
+      notBefore.set(bytes.readDoubleBE(at), bytes.readDoubleBE(at + 8))
+      at += 16
+    }
+  }
   return {
     deliveredBefore: bytes.readDoubleBE(0),
     liveBytes: bytes.readDoubleBE(8),

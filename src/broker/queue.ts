@@ -13,6 +13,7 @@ import { MessageReader } from './message-reader.ts'
 import type { DestinationPolicy } from './policy.ts'
 import { QueueContents } from './queue-contents.ts'
 import type { QueueIndex, RangeVisitor } from './queue-index.ts'
+import { RetryHold } from './retry-hold.ts'
 import { SettleRuns } from './settle-runs.ts'
 import type { Shard, ShardMember } from './shard.ts'
 import type { StoredMessage } from './stored-message.ts'
@@ -49,6 +50,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly #burials: Burials
   readonly #expiry: HeadExpiry
   readonly #limit: LengthLimit
+  readonly #retry: RetryHold
   #unusedTimer = 0
   #fault: BrokerError | null = null
   /** Every record is read: before that nothing may be given out or die. */
@@ -84,6 +86,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#reader = reader
     this.#burials = burials
     this.#expiry = expiry
+    this.#retry = new RetryHold(this, contents, reader)
     this.#limit = new LengthLimit(this, { contents, reader, burials, expiry })
     shard.members.set(id, this)
   }
@@ -101,7 +104,12 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   get unsettledCount(): number {
-    return this.#contents.outCount
+    return this.#contents.outCount - this.#retry.count
+  }
+
+  /** Failed messages that wait for their next attempt. */
+  get heldCount(): number {
+    return this.#retry.count
   }
 
   get consumerCount(): number {
@@ -131,6 +139,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#settings = settings
     this.#expiry.applyTtl(settings.messageTtlMs)
     this.#limit.apply(settings)
+    this.#retry.apply(settings)
     if (!this.#started) return
     this.touch()
     this.#wake()
@@ -215,7 +224,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   runTurn(): void {
     if (this.#deleted || this.#reader.isLoading || this.#fault !== null || !this.#started) return
-    if (!this.#burials.run()) return
+    if (!this.#burials.run() || !this.#retry.run()) return
     if (this.#getters.length > 0 && !this.#serveGetters()) return
     if (!this.#expiry.run()) return
     if (!this.#limit.run()) return
@@ -240,7 +249,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   fail(offset: number): void {
-    if (!this.spec.countsAttempts) {
+    if (!this.spec.countsAttempts && !this.#retry.isOn) {
       this.release(offset)
       return
     }
@@ -249,6 +258,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     const attemptsMax = this.#settings.attemptsMax ?? -1
     if (attemptsMax >= 0 && attempts > attemptsMax) {
       this.#burials.start(offset, 'delivery_limit')
+      return
+    }
+    if (this.#retry.isOn) {
+      this.#retry.start(offset, attempts)
       return
     }
     this.#contents.keepAttempts(offset, attempts)
@@ -260,7 +273,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   purge(): number {
-    return this.#contents.purge()
+    return this.#contents.purge() + this.#retry.purge()
   }
 
   // --- life ---
@@ -289,6 +302,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     }
     this.#answerGettersEmpty()
     this.shard.members.delete(this.id)
+    this.#retry.clear()
     this.#contents.clear()
     this.#burials.clear()
     this.#reader.forget()
@@ -307,8 +321,9 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#contents.recoverSettled(start, count)
   }
 
-  recoverAttempts(offset: number, attempts: number): void {
+  recoverAttempts(offset: number, attempts: number, notBeforeMs: number): void {
     this.#contents.recoverAttempts(offset, attempts)
+    this.#retry.recover(offset, notBeforeMs)
   }
 
   recoverBytes(bytes: number): void {
@@ -318,17 +333,18 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** All records are read: gives out what waits, starts what depends on time. */
   recovered(): void {
     this.#started = true
+    this.#retry.recovered()
     this.#reader.view.forget()
     this.touch()
     this.#wake()
   }
 
   encodeState(): Buffer {
-    return this.#contents.encodeState(this.#expiry.mayExpire)
+    return this.#contents.encodeState(this.#expiry.mayExpire, this.#retry.notBefore)
   }
 
   decodeState(bytes: Buffer): void {
-    const { mayExpire } = this.#contents.decodeState(bytes)
+    const { mayExpire } = this.#contents.decodeState(bytes, this.#retry.notBefore)
     this.#expiry.mayExpire ||= mayExpire
   }
 

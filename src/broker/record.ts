@@ -21,6 +21,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *     SETTLED     u32 count of runs, and each as f64 offset, u32 count
  *     ATTEMPTS    u32 attempts, f64 offset
  *     LIVE_BYTES  f64 bytes of all bodies that the destination holds
+ *     RETRY       u32 attempts, f64 offset, f64 not before, in milliseconds since the epoch
  */
 export const KIND: {
   readonly MESSAGE: 1
@@ -28,7 +29,8 @@ export const KIND: {
   readonly SETTLED: 3
   readonly ATTEMPTS: 4
   readonly LIVE_BYTES: 5
-} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, LIVE_BYTES: 5 }
+  readonly RETRY: 6
+} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, LIVE_BYTES: 5, RETRY: 6 }
 
 export const FLAG: {
   readonly PERSISTENT: 1

@@ -71,7 +71,14 @@ function replayState(member: ShardMember, data: Buffer, start: number): void {
   if (kind === KIND.SETTLED) replaySettled(member, data, start)
   else if (kind === KIND.LIVE_BYTES) member.recoverBytes(data.readDoubleBE(start + 12))
   else if (kind === KIND.ATTEMPTS) {
-    member.recoverAttempts(data.readDoubleBE(start + 16), data.readUInt32BE(start + 12))
+    member.recoverAttempts(data.readDoubleBE(start + 16), data.readUInt32BE(start + 12), 0)
+  } else if (kind === KIND.RETRY) {
+    const notBeforeMs = data.readDoubleBE(start + 24)
+    member.recoverAttempts(
+      data.readDoubleBE(start + 16),
+      data.readUInt32BE(start + 12),
+      notBeforeMs,
+    )
   }
 }
 

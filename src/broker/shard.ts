@@ -31,7 +31,8 @@ export interface ShardMember extends Identified {
   /** A stored message names this member as a target. `start` is its record in `data`. */
   recoverMessage(offset: number, data: Buffer, start: number, timestampMs: number): void
   recoverSettled(start: number, count: number): void
-  recoverAttempts(offset: number, attempts: number): void
+  /** `notBeforeMs`: it is held back until then; 0: it is not. */
+  recoverAttempts(offset: number, attempts: number, notBeforeMs: number): void
   recoverBytes(bytes: number): void
   /** All state that a snapshot must keep; `decodeState` reads it into a fresh member. */
   encodeState(): Buffer
@@ -140,6 +141,18 @@ export class Shard implements Stager {
     const out = this.#batch.buffer
     out.writeUInt32BE(attempts, start + 12)
     out.writeDoubleBE(offset, start + 16)
+  }
+
+  /** Keeps how often a message failed and when it may be given out again. */
+  keepRetry(
+    member: ShardMember,
+    failed: { readonly offset: number; readonly attempts: number; readonly notBeforeMs: number },
+  ): void {
+    const start = this.#reserveRecord(KIND.RETRY, 32, member.id)
+    const out = this.#batch.buffer
+    out.writeUInt32BE(failed.attempts, start + 12)
+    out.writeDoubleBE(failed.offset, start + 16)
+    out.writeDoubleBE(failed.notBeforeMs, start + 24)
   }
 
   /**

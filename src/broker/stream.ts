@@ -103,6 +103,10 @@ export class Stream implements Destination, Stager, TurnTask {
     return this.log.storedBytes
   }
 
+  get heldCount(): number {
+    return 0
+  }
+
   get consumerCount(): number {
     return this.#readers.size
   }

@@ -58,6 +58,7 @@ export class VirtualHost {
   readonly turn: Turn
   readonly timers: TimerIndex
   readonly log: BrokerLog
+  readonly random: RandomSource
   readonly policies: PolicySet = new PolicySet()
   readonly deadLetters: DeadLetters
   readonly delays: DelayStore
@@ -82,6 +83,7 @@ export class VirtualHost {
     this.turn = options.turn
     this.timers = options.timers
     this.log = options.log
+    this.random = options.random
     this.#options = options
     this.#clock = options.clock
     this.deadLetters = new DeadLetters(this)

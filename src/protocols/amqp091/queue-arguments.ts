@@ -1,4 +1,5 @@
-import type { DestinationSpec } from '../../broker/index.ts'
+import { type DestinationSpec, parseRetrySetting, RETRY_KEYS } from '../../broker/index.ts'
+import { BrokerError } from '../../model/errors.ts'
 import {
   fieldInteger,
   type FieldTable,
@@ -51,7 +52,7 @@ const CLASSIC: readonly QueueType[] = ['classic']
 const QUORUM: readonly QueueType[] = ['quorum']
 const STREAM: readonly QueueType[] = ['stream']
 
-/** Every argument RabbitMQ 4.0 knows, with the queue types that take it. */
+/** Every argument RabbitMQ 4.0 knows, and our own for retries, with the queue types that take it. */
 const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-queue-type', { types: ALL, check: (value) => text(value) }],
   ['x-message-ttl', number(QUEUES, (value, { settings }) => (settings.messageTtlMs = value))],
@@ -80,6 +81,8 @@ const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-max-age', { types: STREAM, check: checkMaxAge }],
   ['x-stream-max-segment-size-bytes', number(STREAM, setSegmentBytes)],
   ['x-stream-filter-size-bytes', { types: ALL, check: checkFilterSize }],
+  ['x-retry-limit', { types: QUEUES, check: checkDeliveryLimit }],
+  ...RETRY_KEYS.map((key): [string, ArgumentRule] => [`x-${key}`, retryRule(key)]),
 ])
 
 /** The arguments that two declarations of a queue must agree on. */
@@ -196,6 +199,20 @@ function number(
       if (whole < 0) throw new BadArgument(`{value_negative,${whole}}`)
       if (whole < least) throw new BadArgument(`{value_zero,${whole}}`)
       apply(whole, draft)
+    },
+  }
+}
+
+function retryRule(key: string): ArgumentRule {
+  return {
+    types: QUEUES,
+    check: (value, { settings }) => {
+      try {
+        Object.assign(settings, parseRetrySetting(key, fieldInteger(value) ?? value))
+      } catch (error) {
+        if (error instanceof BrokerError) throw new BadArgument(error.message)
+        throw error
+      }
     },
   }
 }

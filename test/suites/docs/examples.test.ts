@@ -1,0 +1,56 @@
+/** Runs every JavaScript example of the pages below against a broker, as a reader would. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { after, test } from 'node:test'
+
+import { closeTarget, openTarget } from '../../support/target.ts'
+
+const PAGES = ['docs/delivery.md']
+const ROOT = new URL('../../../', import.meta.url)
+const ENDS_WITHIN_MS = 20_000
+
+interface Example {
+  readonly title: string
+  readonly code: string
+}
+
+/** The blocks of a page marked `js`, each under the heading before it. */
+function examplesOf(page: string): Example[] {
+  const examples: Example[] = []
+  let title = ''
+  let lines: string[] | null = null
+  for (const line of page.split('\n')) {
+    if (lines === null && line.startsWith('#')) title = line.replace(/^#+ /, '')
+    if (lines !== null && line === '```') {
+      examples.push({ title, code: lines.join('\n') })
+      lines = null
+    } else if (lines !== null) lines.push(line)
+    else if (line === '```js') lines = []
+  }
+  return examples
+}
+
+/** Runs a module of its own in the root of the repository; its error output is the message. */
+async function run(code: string, url: string): Promise<void> {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+    cwd: ROOT,
+    env: { ...process.env, AMQP_URL: url },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: ENDS_WITHIN_MS,
+  })
+  const errors: Buffer[] = []
+  child.stderr.on('data', (bytes: Buffer) => errors.push(bytes))
+  const code_ = await new Promise((resolve) => child.once('close', resolve))
+  assert.equal(code_, 0, Buffer.concat(errors).toString('utf8'))
+}
+
+after(closeTarget)
+
+for (const page of PAGES) {
+  const examples = examplesOf(await readFile(new URL(page, ROOT), 'utf8'))
+  test(`${page} has examples`, () => assert.ok(examples.length > 0))
+  for (const { title, code } of examples) {
+    test(`${page}: ${title}`, async () => run(code, (await openTarget()).url))
+  }
+}
