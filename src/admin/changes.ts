@@ -6,7 +6,7 @@ import type { AdminContext } from './authentication.ts'
 import { requireVhost } from './listings.ts'
 import {
   changedUserBody,
-  connectionParams,
+  numberedParams,
   deleteQuery,
   destinationParams,
   newUserBody,
@@ -33,7 +33,7 @@ export function addChanges(app: Hono<AdminContext>, parts: AdminParts): void {
   addPolicyChanges(app, parts)
   addDestinationChanges(app, parts)
   app.delete('/v1/connections/:id', (context) => {
-    const { id } = params(context, connectionParams)
+    const { id } = params(context, numberedParams)
     const reason = 'closed by an administrator'
     const isClosed = parts.protocols.some((protocol) => protocol.closeConnection(id, reason))
     if (!isClosed) throw new BrokerError('NOT_FOUND', `no connection ${id}`)

@@ -36,10 +36,11 @@ export const destinationParams: z.ZodType<DestinationParams> = z.strictObject({
   destination: name,
 })
 
-export interface ConnectionParams {
+/** Whatever has a number: a connection, a re-drive. */
+export interface NumberedParams {
   readonly id: number
 }
-export const connectionParams: z.ZodType<ConnectionParams> = z.strictObject({
+export const numberedParams: z.ZodType<NumberedParams> = z.strictObject({
   id: z.coerce.number().int().min(0),
 })
 
@@ -102,4 +103,52 @@ export const policyBody: z.ZodType<PolicyBody> = z.strictObject({
   appliesTo: z.string().optional(),
   priority: z.number().int().optional(),
   definition: z.record(z.string(), z.unknown()),
+})
+
+export interface RedriveBody {
+  /** Absent: each to the queue it died in last. */
+  readonly to?:
+    | {
+        /** Default: the default exchange, for which the key is the name of a queue. */
+        readonly exchange?: string | undefined
+        /** Default: the key the message bears. */
+        readonly routingKey?: string | undefined
+      }
+    | undefined
+  readonly filter?:
+    | {
+        readonly reason?: string | undefined
+        readonly diedIn?: string | undefined
+        readonly routingKey?: string | undefined
+        readonly ageMsMin?: number | undefined
+        readonly ageMsMax?: number | undefined
+        readonly headers?: Readonly<Record<string, string>> | undefined
+      }
+    | undefined
+  readonly dryRun?: boolean | undefined
+  /** Messages per second. Default: as fast as it goes. */
+  readonly rate?: number | undefined
+  /** Default: all. */
+  readonly countMax?: number | undefined
+  readonly setHeaders?: Readonly<Record<string, string>> | undefined
+  readonly removeHeaders?: readonly string[] | undefined
+}
+const address = z.string().max(NAME_LENGTH_MAX)
+export const redriveBody: z.ZodType<RedriveBody> = z.strictObject({
+  to: z.strictObject({ exchange: address.optional(), routingKey: address.optional() }).optional(),
+  filter: z
+    .strictObject({
+      reason: z.enum(['rejected', 'expired', 'maxlen', 'delivery_limit']).optional(),
+      diedIn: name.optional(),
+      routingKey: address.optional(),
+      ageMsMin: z.number().min(0).optional(),
+      ageMsMax: z.number().min(0).optional(),
+      headers: z.record(z.string(), z.string()).optional(),
+    })
+    .optional(),
+  dryRun: z.boolean().optional(),
+  rate: z.number().positive().optional(),
+  countMax: z.number().int().min(1).optional(),
+  setHeaders: z.record(z.string().min(1).max(NAME_LENGTH_MAX), z.string()).optional(),
+  removeHeaders: z.array(z.string()).max(100).optional(),
 })

@@ -27,9 +27,16 @@ export interface Annotations {
   readonly lastDeath: DeathOrigin | null
   /** Milliseconds the message was held back by a delayed exchange; 0: not at all. */
   readonly delayedMs: number
+  /** How often it was moved out of the dead letters. Absent: never. */
+  readonly redrives?: number
 }
 
-const NO_ANNOTATIONS: Annotations = { deaths: [], firstDeath: null, lastDeath: null, delayedMs: 0 }
+export const NO_ANNOTATIONS: Annotations = {
+  deaths: [],
+  firstDeath: null,
+  lastDeath: null,
+  delayedMs: 0,
+}
 
 /** Rare and small beside the message, so readable JSON rather than a layout of its own. */
 export function encodeAnnotations(annotations: Annotations): Buffer {
@@ -55,6 +62,7 @@ export function addDeath(before: Annotations | null, death: DeathRecord): Annota
     firstDeath: before?.firstDeath ?? origin,
     lastDeath: origin,
     delayedMs: before?.delayedMs ?? 0,
+    redrives: before?.redrives ?? 0,
   }
 }
 

@@ -11,6 +11,7 @@ import { type BrokerLimits, DEFAULT_LIMITS } from './limits.ts'
 import { Metadata } from './metadata.ts'
 import type { Pressure } from './pressure.ts'
 import { recoverShard } from './recovery.ts'
+import { Redrives } from './redrives.ts'
 import { Shards } from './shards.ts'
 import { checkSpace } from './space-check.ts'
 import { TimerIndex } from './timer-index.ts'
@@ -44,6 +45,7 @@ export class Broker {
   readonly turn: Turn
   readonly clock: Clock
   readonly random: RandomSource
+  readonly redrives: Redrives = new Redrives()
   readonly #options: BrokerOptions
   readonly #shards: Shards
   readonly #metadata: Metadata

@@ -1,7 +1,7 @@
 import { encodeAddress, exchangeOf, routingKeyOf } from '../model/address.ts'
 import { MessageDraft } from '../model/message-draft.ts'
 import type { TurnTask } from '../lib/turn.ts'
-import { encodeAnnotations } from './annotations.ts'
+import { encodeAnnotations, NO_ANNOTATIONS } from './annotations.ts'
 import { OffsetMap } from './offset-map.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
 import { RecordCursor } from './record-cursor.ts'
@@ -190,9 +190,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
       draft.setHeader(view.data, view.headerStart, view.headerEnd)
       draft.setBody(view.data, view.bodyStart, view.bodyEnd)
       draft.annotations = encodeAnnotations({
-        deaths: [],
-        firstDeath: null,
-        lastDeath: null,
+        ...NO_ANNOTATIONS,
         delayedMs: view.dueAtMs - view.timestampMs,
       })
       const extraKeys =

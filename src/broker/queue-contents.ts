@@ -199,6 +199,15 @@ export class QueueContents {
     return this.levels.some((level) => level.isLive(offset))
   }
 
+  isReady(offset: number): boolean {
+    return this.levels.some((level) => level.isReady(offset))
+  }
+
+  /** No message before it, from `from` on, lives; Infinity: none at all. */
+  liveFrom(from: number): number {
+    return Math.min(...this.levels.map((level) => level.liveFrom(from)))
+  }
+
   visitLive(from: number, to: number, visit: RangeVisitor): void {
     for (const level of this.levels) level.visitLive(from, to, visit)
   }

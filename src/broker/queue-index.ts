@@ -309,6 +309,24 @@ export class QueueIndex {
     return index >= 0 && chunk.stateAt(index) === OUT
   }
 
+  /** Whether it waits and is not out. */
+  isReady(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    if (index < 0) return false
+    const state = chunk.stateAt(index)
+    return state === READY || state === RETURNED
+  }
+
+  /** No message before it, from `from` on, lives; Infinity: none at all. */
+  liveFrom(from: number): number {
+    for (const chunk of this.#chunks) {
+      if (chunk.count > 0 && chunk.lastOffset >= from) return Math.max(from, chunk.base)
+    }
+    return Infinity
+  }
+
   isLive(offset: number): boolean {
     const chunk = this.#chunkOf(offset)
     if (chunk === null) return false

@@ -238,6 +238,26 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#contents.attemptsOf(offset)
   }
 
+  // --- being looked through ---
+
+  get isDeleted(): boolean {
+    return this.#deleted
+  }
+
+  isReady(offset: number): boolean {
+    return this.#contents.isReady(offset)
+  }
+
+  /** No message before it, from `from` on, is here; Infinity: none at all. */
+  liveFrom(from: number): number {
+    return this.#contents.liveFrom(from)
+  }
+
+  /** Takes a message that is ready, wherever it stands: it is out as if a consumer had it. */
+  takeReady(offset: number): void {
+    this.#contents.takeAt(offset)
+  }
+
   // --- settlement ---
 
   accept(offset: number): void {

@@ -68,6 +68,20 @@ export class Router {
     return this.#store(kept, draft)
   }
 
+  /** Publishes to those that have room; false, and nothing is stored, where nobody has. */
+  publishToTakers(exchange: Exchange, keys: readonly string[], draft: MessageDraft): boolean {
+    const { targets } = this.#find(exchange, keys, draft)
+    const bodyBytes = draft.bodyEnd - draft.bodyStart
+    const taking = new Targets()
+    for (const queue of [...targets.durable, ...targets.transient]) {
+      if (!queue.refuses(bodyBytes)) taking.addQueue(queue)
+    }
+    taking.streams.push(...targets.streams)
+    taking.inboxes.push(...targets.inboxes)
+    taking.limited = false
+    return this.#store(taking, draft) !== PUBLISH.UNROUTED
+  }
+
   #store(targets: Targets, draft: MessageDraft): PublishResult {
     if (targets.isEmpty) return PUBLISH.UNROUTED
     if (targets.limited) return this.#storeLimited(targets, draft)

@@ -84,6 +84,11 @@ export class Shard implements Stager {
     return this.#batch.buffer
   }
 
+  /** The offset that the next message gets. */
+  get nextOffset(): number {
+    return this.#batch.nextOffset
+  }
+
   /** Until `endHold`, whatever is appended or settled is stored together or not at all. */
   beginHold(): void {
     this.#batch.beginHold()

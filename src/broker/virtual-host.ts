@@ -179,6 +179,11 @@ export class VirtualHost {
     return this.#router.publish(route, draft)
   }
 
+  /** Publishes to those that have room; false, and nothing is stored, where nobody has. */
+  publishToTakers(exchange: Exchange, keys: readonly string[], draft: MessageDraft): boolean {
+    return this.#router.publishToTakers(exchange, keys, draft)
+  }
+
   publishExcept(
     exchange: Exchange,
     keys: readonly string[],

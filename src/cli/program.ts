@@ -4,6 +4,7 @@ import type * as changes from './changes.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
 import { LISTINGS, type ListFlags } from './listings.ts'
+import type { RedriveFlags } from './redrive.ts'
 import type { StartFlags } from './start.ts'
 import type { StatusFlags } from './status.ts'
 
@@ -26,6 +27,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addPolicyCommands(program)
   addVhostCommands(program)
   addQueueCommands(program)
+  addRedrive(program)
   addFsck(program, exitWith)
   return program
 }
@@ -224,6 +226,41 @@ function addQueueCommands(program: Command): void {
       await (await load()).closeConnection(id, flags)
     })
 }
+
+function addRedrive(program: Command): void {
+  inVhost(program.command('redrive <queue>'))
+    .summary('move dead letters back to where they died, or elsewhere')
+    .description(
+      'Moves what waits in a queue: each message to the queue it died in, or to where you say.',
+    )
+    .option('--to <queue>', 'all of them to this queue')
+    .option('--exchange <name>', 'all of them to this exchange')
+    .option('--key <key>', 'with this routing key; default: the one the message bears')
+    .option('--reason <reason>', 'only what is rejected, expired, maxlen or delivery_limit')
+    .option('--died-in <queue>', 'only what died in this queue last')
+    .option('--with-key <key>', 'only what bears this routing key')
+    .option('--older-than <seconds>', 'only what waits so long')
+    .option('--newer-than <seconds>', 'only what waits no longer')
+    .option('--header <name=value>', 'only with this header; may be repeated', collect)
+    .option('--set-header <name=value>', 'on the way; may be repeated', collect)
+    .option('--remove-header <name>', 'on the way; may be repeated', collect)
+    .option('--rate <number>', 'messages per second')
+    .option('--limit <number>', 'no more than so many')
+    .option('--dry-run', 'count and move nothing')
+    .addHelpText('after', REDRIVE_HELP)
+    .action(async (queue: string, flags: RedriveFlags) => {
+      const { redrive } = await import('./redrive.ts')
+      await redrive(queue, flags)
+    })
+}
+
+const REDRIVE_HELP = `
+Each message is moved as a whole or not at all: after a crash, the same command goes on.
+
+Examples:
+  waystation redrive dead --dry-run
+  waystation redrive dead --reason rejected --rate 100
+  waystation redrive dead --to inspect --header tenant=acme --limit 10`
 
 function addFsck(program: Command, exitWith: (code: number) => void): void {
   program

@@ -3,6 +3,12 @@ import type { HeaderValue } from './header-value.ts'
 /** Ids of the native forms; they are stored with every message and never change their meaning. */
 export const NATIVE_FORM: { readonly AMQP091: 1 } = { AMQP091: 1 }
 
+/** What to change in the headers of a message. */
+export interface HeaderEdit {
+  readonly set: ReadonlyMap<string, string>
+  readonly remove: readonly string[]
+}
+
 /**
  * How to look into the header bytes of one protocol. Each protocol registers its own at wiring;
  * the broker asks only when an exchange matches on headers or a dead letter is routed again.
@@ -23,4 +29,6 @@ export interface NativeForm {
   extraKeys(header: Buffer, start: number, end: number): readonly string[] | null
   /** The expiration as the publisher wrote it; null when there was none. */
   expiration(header: Buffer, start: number, end: number): string | null
+  /** A copy of the header bytes with some headers changed; absent: that cannot be done. */
+  edited?(header: Buffer, edit: HeaderEdit): Buffer
 }

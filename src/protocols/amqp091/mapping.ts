@@ -62,6 +62,9 @@ export const AMQP091_FORM: NativeForm = {
     view.read(header, start, end)
     return view.text(PROPERTY.EXPIRATION)
   },
+  edited(header, { set, remove }) {
+    return editContentHeader(header, { setHeaders: new Map(set), removeHeaders: remove })
+  },
 }
 
 /** What the broker knows about a delivery and the publisher could not. */
@@ -81,6 +84,8 @@ export function decoratedHeader(payload: Buffer, decoration: Decoration): Buffer
     addDeaths(setHeaders, annotations)
     if (annotations.delayedMs > 0) setHeaders.set('x-delay', negatedDelay(payload, annotations))
   }
+  const redrives = annotations?.redrives ?? 0
+  if (redrives > 0) setHeaders.set('x-redrive-count', { type: 'long', value: redrives })
   if (attempts > 0) setHeaders.set('x-delivery-count', { type: 'long', value: attempts })
   if (streamOffset >= 0) setHeaders.set('x-stream-offset', { type: 'long', value: streamOffset })
   const died = annotations !== null && annotations.deaths.length > 0

@@ -1,0 +1,117 @@
+import { systemClock } from '../lib/clock.ts'
+import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
+import { CommandError, EXIT } from './exit-code.ts'
+import { printJson } from './listings.ts'
+import { cellText } from './table.ts'
+
+const POLL_MS = 200
+
+export interface RedriveFlags extends ConnectFlags {
+  readonly vhost: string
+  readonly to?: string
+  readonly exchange?: string
+  readonly key?: string
+  readonly reason?: string
+  readonly diedIn?: string
+  readonly withKey?: string
+  readonly olderThan?: string
+  readonly newerThan?: string
+  readonly header?: readonly string[]
+  readonly setHeader?: readonly string[]
+  readonly removeHeader?: readonly string[]
+  readonly rate?: string
+  readonly limit?: string
+  readonly dryRun?: boolean
+  readonly json?: boolean
+}
+
+interface Progress {
+  readonly id: number
+  readonly state: string
+  readonly waiting: number
+  readonly looked: number
+  readonly moved: number
+  readonly kept: number
+  readonly problem: string | null
+}
+
+/** Starts a re-drive, shows how far it is, and ends with it. */
+export async function redrive(queue: string, flags: RedriveFlags): Promise<void> {
+  const client = await AdminClient.connect(flags)
+  const path = apiPath(['destinations', flags.vhost, queue, 'redrive'])
+  let progress = (await client.request('POST', path, requestOf(flags))) as Progress
+  while (progress.state === 'running') {
+    await new Promise<void>((resolve) => void systemClock.setTimer(POLL_MS, resolve))
+    const found = await client.request('GET', apiPath(['redrives', String(progress.id)]))
+    progress = found as Progress
+    if (process.stderr.isTTY) process.stderr.write(`\r${told(progress, flags)}`)
+  }
+  if (process.stderr.isTTY) process.stderr.write('\n')
+  if (flags.json === true) printJson(progress)
+  else process.stdout.write(`${told(progress, flags)} of queue ${cellText(queue)}\n`)
+  if (progress.kept > 0 && progress.problem !== null) {
+    process.stderr.write(`${progress.kept} kept, the last one because ${progress.problem}\n`)
+  }
+  if (progress.state === 'failed') {
+    throw new CommandError(EXIT.FAILED, `the redrive failed: ${progress.problem ?? 'unknown'}`)
+  }
+}
+
+function told({ looked, waiting, moved }: Progress, flags: RedriveFlags): string {
+  const verb = flags.dryRun === true ? 'would be moved' : 'moved'
+  return `${moved} ${verb}, ${looked} of ${waiting} looked at`
+}
+
+function requestOf(flags: RedriveFlags): object {
+  const { to, exchange, key, reason, diedIn, withKey } = flags
+  if (to !== undefined && (exchange !== undefined || key !== undefined)) {
+    throw new CommandError(
+      EXIT.USAGE,
+      '--to names a queue, so it goes without --exchange and --key',
+    )
+  }
+  const target = to !== undefined ? { routingKey: to } : { ...given({ exchange, routingKey: key }) }
+  const filter = given({
+    reason,
+    diedIn,
+    routingKey: withKey,
+    ageMsMin: secondsOf(flags.olderThan, '--older-than'),
+    ageMsMax: secondsOf(flags.newerThan, '--newer-than'),
+    headers: flags.header === undefined ? undefined : pairsOf(flags.header),
+  })
+  return given({
+    to: Object.keys(target).length === 0 ? undefined : target,
+    filter,
+    dryRun: flags.dryRun,
+    rate: numberOf(flags.rate, '--rate'),
+    countMax: numberOf(flags.limit, '--limit'),
+    setHeaders: flags.setHeader === undefined ? undefined : pairsOf(flags.setHeader),
+    removeHeaders: flags.removeHeader,
+  })
+}
+
+function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
+
+function secondsOf(text: string | undefined, flag: string): number | undefined {
+  const seconds = numberOf(text, flag)
+  return seconds === undefined ? undefined : seconds * 1000
+}
+
+function numberOf(text: string | undefined, flag: string): number | undefined {
+  if (text === undefined) return undefined
+  const number = Number(text)
+  if (text.trim() !== '' && number > 0) return number
+  throw new CommandError(EXIT.USAGE, `${flag} is '${text}', expected a number above 0`)
+}
+
+function pairsOf(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
+      throw new CommandError(EXIT.USAGE, `'${pair}' is no header, expected name=value`)
+    }),
+  )
+}
