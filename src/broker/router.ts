@@ -42,7 +42,7 @@ export class Router {
   publish(route: Route, draft: MessageDraft): PublishResult {
     const exchange = route.exchange
     exchange.totals.published++
-    if (exchange.spec.delayed && draft.delayMs > 0) {
+    if (draft.delayMs > 0) {
       this.#vhost.delays.hold(draft)
       return PUBLISH.ROUTED
     }

@@ -24,7 +24,7 @@ export class MessageDraft {
   priority = 0
   /** Milliseconds until it expires; -1: never. */
   ttlMs = -1
-  /** Milliseconds until it is routed; only a delayed exchange looks at it. 0: now. */
+  /** Milliseconds until it is routed; until then it is held back on disk. 0: now. */
   delayMs = 0
   /** Encoded `Annotations`; null for whatever comes from outside. */
   annotations: Buffer | null = null

@@ -82,7 +82,7 @@ export function decoratedHeader(payload: Buffer, decoration: Decoration): Buffer
   const setHeaders = new Map<string, FieldValue>()
   if (annotations !== null) {
     addDeaths(setHeaders, annotations)
-    if (annotations.delayedMs > 0) setHeaders.set('x-delay', negatedDelay(payload, annotations))
+    if (annotations.delayedMs > 0) addDelay(setHeaders, payload, annotations)
   }
   const redrives = annotations?.redrives ?? 0
   if (redrives > 0) setHeaders.set('x-redrive-count', { type: 'long', value: redrives })
@@ -108,12 +108,13 @@ function addDeaths(headers: Map<string, FieldValue>, annotations: Annotations): 
   }
 }
 
-/** The delay that was asked for, negative: it has been waited for. */
-function negatedDelay(payload: Buffer, annotations: Annotations): FieldValue {
+/** The delay that was asked for, negative: it has been waited for, and is not when sent on. */
+function addDelay(headers: Map<string, FieldValue>, payload: Buffer, found: Annotations): void {
   view.read(payload, 0, payload.length)
-  const asked = view.header('x-delay')
+  const name = view.header('x-deliver-after') === undefined ? 'x-delay' : 'x-deliver-after'
+  const asked = view.header(name)
   const delayMs = typeof asked === 'string' ? Number(asked) : fieldNumber(asked)
-  return { type: 'long', value: -Math.floor(delayMs || annotations.delayedMs) }
+  headers.set(name, { type: 'long', value: -Math.floor(delayMs || found.delayedMs) })
 }
 
 function deathTable(death: DeathRecord): FieldTable {

@@ -42,6 +42,8 @@ const SPECIAL_FLAGS =
 
 /** `x-delay` ends here, as in RabbitMQ's plugin: what fits into a timer there. */
 const DELAY_MS_MAX = 0xffff_ffff
+/** `x-deliver-after` ends here, at ten years: more is a mistake in its unit. */
+const DELIVER_AFTER_MS_MAX = 3650 * 86_400_000
 
 function flagOf(place: number): number {
   return 0x8000 >> place
@@ -273,7 +275,10 @@ export class PublishPath {
     }
     const delays = this.#slot!.exchange!.spec.delayed
     if (view.headersEnd > view.headersStart) {
-      if (delays) draft.delayMs = delayMsOf(view.header('x-delay'))
+      draft.delayMs = delayMsOf(view.header('x-deliver-after'), DELIVER_AFTER_MS_MAX)
+      if (delays && draft.delayMs === 0) {
+        draft.delayMs = delayMsOf(view.header('x-delay'), DELAY_MS_MAX)
+      }
       const cc = view.header('CC')
       const bcc = view.header('BCC')
       if (cc !== undefined || bcc !== undefined) this.#readExtraKeys(cc, bcc)
@@ -338,8 +343,10 @@ function keysOfHeader(name: string, value: FieldValue | undefined): readonly str
 }
 
 /** Some clients write the delay as text; what is no number, or negative, means now. */
-function delayMsOf(value: FieldValue | undefined): number {
+function delayMsOf(value: FieldValue | undefined, max: number): number {
+  if (value === undefined) return 0
+
   const delay = typeof value === 'string' ? Number(value) : (fieldNumber(value) ?? 0)
   if (!(delay > 0)) return 0
-  return Math.min(Math.floor(delay), DELAY_MS_MAX)
+  return Math.min(Math.floor(delay), max)
 }

@@ -32,6 +32,35 @@ scenario(
 )
 
 scenario(
+  'x-deliver-after holds a message back on any exchange, also by the default one',
+  async (scope) => {
+    const exchange = await scope.exchange('topic')
+    const queue = await scope.queue()
+    await scope.channel.bindQueue(queue, exchange, 'a.#')
+    const inbox = await Inbox.open(scope.channel, queue, { noAck: true })
+    const startMs = performance.now()
+    const after = (delayMs: unknown): object => ({ headers: { 'x-deliver-after': delayMs } })
+    await publish(scope.channel, exchange, 'a.b', 'later', after(200))
+    await publish(scope.channel, '', queue, 'sooner', after('100'))
+    await publish(scope.channel, '', queue, 'now', after(-5))
+    const messages = await inbox.take(3)
+    const passedMs = performance.now() - startMs
+    assert.deepEqual(messages.map(text), ['now', 'sooner', 'later'])
+    assert.ok(passedMs >= 195, `the last one came after ${passedMs} ms`)
+    assert.deepEqual(
+      messages.map((message) => headersOf(message)['x-deliver-after']),
+      [-5, -100, -200],
+    )
+    assert.deepEqual(
+      messages.map(({ fields }) => fields.exchange),
+      ['', '', exchange],
+    )
+    assert.equal(headersOf(messages[2]!)['x-delay'], undefined)
+  },
+  options,
+)
+
+scenario(
   'a delayed exchange needs a type it can stand for',
   async (scope) => {
     const name = scope.name('bad')
