@@ -13,7 +13,7 @@ export interface DestinationView {
   readonly exclusive: boolean
   readonly ready: number
   readonly unsettled: number
-  /** Failed messages that wait for their next attempt. */
+  /** Failed messages that wait for their next attempt, and dead letters that nobody takes. */
   readonly held: number
   readonly consumers: number
   readonly readyBytes: number

@@ -5,6 +5,8 @@ export interface DeathRecord {
   readonly queue: string
   readonly reason: DeathReason
   readonly count: number
+  /** How often it had failed in that queue when it died there last. Absent: never. */
+  readonly attempts?: number
   /** First time, in milliseconds since the epoch. */
   readonly timeMs: number
   readonly exchange: string
@@ -51,7 +53,8 @@ export function decodeAnnotations(bytes: Buffer): Annotations {
 export function addDeath(before: Annotations | null, death: DeathRecord): Annotations {
   const deaths = before?.deaths ?? []
   const same = deaths.find((d) => d.queue === death.queue && d.reason === death.reason)
-  const newest = same === undefined ? death : { ...same, count: same.count + 1 }
+  const newest =
+    same === undefined ? death : { ...same, ...attemptsOf(death), count: same.count + 1 }
   const origin: DeathOrigin = {
     queue: death.queue,
     reason: death.reason,
@@ -64,6 +67,10 @@ export function addDeath(before: Annotations | null, death: DeathRecord): Annota
     delayedMs: before?.delayedMs ?? 0,
     redrives: before?.redrives ?? 0,
   }
+}
+
+function attemptsOf({ attempts }: DeathRecord): { readonly attempts?: number } {
+  return attempts === undefined ? {} : { attempts }
 }
 
 /**

@@ -14,6 +14,15 @@ import type { VirtualHost } from './virtual-host.ts'
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
+/** How a message died. */
+export interface Death {
+  readonly reason: DeathReason
+  /** How often it failed in this queue. */
+  readonly attempts: number
+  /** Whether it is kept where nobody takes it. */
+  readonly isKept: boolean
+}
+
 /** Publishes what died in a queue to the exchange it names, with the story of its deaths. */
 export class DeadLetters {
   readonly #vhost: VirtualHost
@@ -22,8 +31,11 @@ export class DeadLetters {
     this.#vhost = vhost
   }
 
-  /** Does nothing where the queue names no dead-letter exchange, or one that is not there. */
-  publish(queue: Queue, message: StoredMessage, reason: DeathReason): void {
+  /**
+   * False, and nothing is done, where the message must be kept: the exchange is not there, it
+   * routes nowhere, or each queue it routes to is full.
+   */
+  publish(queue: Queue, message: StoredMessage, death: Death): boolean {
     const draft = new MessageDraft()
     draft.form = message.form
     draft.persistent = message.persistent
@@ -31,7 +43,7 @@ export class DeadLetters {
     draft.setAddress(message.data, message.addressStart, message.addressEnd)
     draft.setHeader(message.data, message.headerStart, message.headerEnd)
     draft.setBody(message.data, message.bodyStart, message.bodyEnd)
-    this.#publish(queue, draft, message.annotations, reason)
+    return this.#publish(queue, draft, message.annotations, death)
   }
 
   /** The same for a message that was refused before it was stored. */
@@ -45,19 +57,19 @@ export class DeadLetters {
     draft.setBody(refused.body, refused.bodyStart, refused.bodyEnd)
     // It may have died before: without that story it could go round for ever.
     const before = refused.annotations === null ? null : decodeAnnotations(refused.annotations)
-    this.#publish(queue, draft, before, reason)
+    this.#publish(queue, draft, before, { reason, attempts: 0, isKept: false })
   }
 
   #publish(
     queue: Queue,
     draft: MessageDraft,
     before: Annotations | null,
-    reason: DeathReason,
-  ): void {
+    { reason, attempts, isKept }: Death,
+  ): boolean {
     const { deadLetterExchange, deadLetterRoutingKey } = queue.settings
-    if (deadLetterExchange === undefined) return
+    if (deadLetterExchange === undefined) return true
     const exchange = this.#vhost.exchange(deadLetterExchange)
-    if (exchange === undefined) return
+    if (exchange === undefined) return !isKept
     const form = this.#vhost.form(draft.form)
     const { header, headerStart, headerEnd } = draft
     const ownKey = routingKeyOf(draft.address, draft.addressStart)
@@ -67,6 +79,7 @@ export class DeadLetters {
       queue: queue.name,
       reason,
       count: 1,
+      ...(attempts > 0 ? { attempts } : {}),
       timeMs: this.#vhost.now(),
       exchange: exchangeOf(draft.address, draft.addressStart),
       routingKeys,
@@ -80,7 +93,11 @@ export class DeadLetters {
     const address = encodeAddress(deadLetterExchange, keys[0]!)
     draft.setAddress(address, 0, address.length)
     draft.annotations = encodeAnnotations(annotations)
-    this.#vhost.publishExcept(exchange, keys, draft, (name) => wouldCycle(annotations, name))
+    const excepts = (name: string): boolean => wouldCycle(annotations, name)
+    let isDone = true
+    if (isKept) isDone = this.#vhost.moveExcept(exchange, keys, draft, excepts)
+    else this.#vhost.publishExcept(exchange, keys, draft, excepts)
     draft.setBody(NOTHING, 0, 0)
+    return isDone
   }
 }

@@ -66,7 +66,10 @@ export interface Destination {
   readonly exclusiveOwner: object | null
   readonly readyCount: number
   readonly unsettledCount: number
-  /** Failed messages that wait for their next attempt; they are in no other count. */
+  /**
+   * Failed messages that wait for their next attempt, and dead letters that nobody takes; they are
+   * in no other count.
+   */
   readonly heldCount: number
   readonly consumerCount: number
   /** Bytes of the bodies that wait. */

@@ -104,12 +104,11 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   get unsettledCount(): number {
-    return this.#contents.outCount - this.#retry.count
+    return this.#contents.outCount - this.heldCount
   }
 
-  /** Failed messages that wait for their next attempt. */
   get heldCount(): number {
-    return this.#retry.count
+    return this.#retry.count + this.#burials.keptCount
   }
 
   get consumerCount(): number {
@@ -293,7 +292,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   purge(): number {
-    return this.#contents.purge() + this.#retry.purge()
+    return this.#contents.purge() + this.#retry.purge() + this.#burials.purge()
   }
 
   // --- life ---

@@ -230,7 +230,7 @@ export class Redrive implements TurnTask, TimerTarget {
     }
     shard.beginHold()
     this.queue.takeReady(offset)
-    const isTaken = vhost.publishToTakers(exchange, [target.routingKey], draft)
+    const isTaken = vhost.moveExcept(exchange, [target.routingKey], draft, () => false)
     if (isTaken) this.queue.accept(offset)
     else this.queue.release(offset)
     shard.endHold()

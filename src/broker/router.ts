@@ -68,18 +68,26 @@ export class Router {
     return this.#store(kept, draft)
   }
 
-  /** Publishes to those that have room; false, and nothing is stored, where nobody has. */
-  publishToTakers(exchange: Exchange, keys: readonly string[], draft: MessageDraft): boolean {
+  /**
+   * As `publishExcept`, for messages that are stored already: false, and nothing is done, where no
+   * destination is found or each one is full. Those that `excepts` names count as done with it.
+   */
+  moveExcept(
+    exchange: Exchange,
+    keys: readonly string[],
+    draft: MessageDraft,
+    excepts: (name: string) => boolean,
+  ): boolean {
     const { targets } = this.#find(exchange, keys, draft)
     const bodyBytes = draft.bodyEnd - draft.bodyStart
-    const taking = new Targets()
-    for (const queue of [...targets.durable, ...targets.transient]) {
-      if (!queue.refuses(bodyBytes)) taking.addQueue(queue)
-    }
-    taking.streams.push(...targets.streams)
-    taking.inboxes.push(...targets.inboxes)
-    taking.limited = false
-    return this.#store(taking, draft) !== PUBLISH.UNROUTED
+    const takes = (queue: Queue): boolean =>
+      excepts(queue.name) ||
+      !queue.refuses(bodyBytes) ||
+      queue.settings.overflow === 'reject-dead-letter'
+    const isTaken =
+      targets.streams.length > 0 || targets.durable.some(takes) || targets.transient.some(takes)
+    if (isTaken) this.publishExcept(exchange, keys, draft, excepts)
+    return isTaken
   }
 
   #store(targets: Targets, draft: MessageDraft): PublishResult {

@@ -179,9 +179,14 @@ export class VirtualHost {
     return this.#router.publish(route, draft)
   }
 
-  /** Publishes to those that have room; false, and nothing is stored, where nobody has. */
-  publishToTakers(exchange: Exchange, keys: readonly string[], draft: MessageDraft): boolean {
-    return this.#router.publishToTakers(exchange, keys, draft)
+  /** False, and nothing is done, where no destination is found or each one is full. */
+  moveExcept(
+    exchange: Exchange,
+    keys: readonly string[],
+    draft: MessageDraft,
+    excepts: (name: string) => boolean,
+  ): boolean {
+    return this.#router.moveExcept(exchange, keys, draft, excepts)
   }
 
   publishExcept(

@@ -101,6 +101,10 @@ function addDeaths(headers: Map<string, FieldValue>, annotations: Annotations): 
     headers.set('x-first-death-queue', firstDeath.queue)
     headers.set('x-first-death-reason', firstDeath.reason)
   }
+  const attempts = deaths[0]?.attempts
+  if (attempts !== undefined) {
+    headers.set('x-last-death-attempts', { type: 'long', value: attempts })
+  }
   if (lastDeath !== null) {
     headers.set('x-last-death-exchange', lastDeath.exchange)
     headers.set('x-last-death-queue', lastDeath.queue)

@@ -63,6 +63,7 @@ scenario(
     assert.ok(times[2]! - times[1]! >= 59, 'the second step is 60 ms')
     const headers = headersOf(message)
     assert.equal(headers['x-first-death-reason'], 'delivery_limit')
+    assert.equal(headers['x-last-death-attempts'], 3)
   },
   options,
 )
