@@ -14,6 +14,7 @@ export {
 } from './destination.ts'
 export { Exchange, type ExchangeSpec } from './exchange.ts'
 export { Inbox, type InboxSink } from './inbox.ts'
+export { MessageReader } from './message-reader.ts'
 export { type Pressure, type PressureListener } from './pressure.ts'
 export { Queue } from './queue.ts'
 export { PUBLISH, type PublishResult, type Route } from './route.ts'

@@ -66,6 +66,12 @@ export class ManualClock implements Clock {
     return this.#timers.length
   }
 
+  /** How long until the first timer fires, in milliseconds; Infinity: none is set. */
+  get nextTimerMs(): number {
+    const first = this.#timers[0]
+    return first === undefined ? Infinity : Math.max(first.dueMs - this.#monotonicMs, 0)
+  }
+
   now(): number {
     return this.#nowMs
   }

@@ -21,6 +21,11 @@ export class Turn {
   #armed = false
   readonly #run = (): void => this.#runPhases()
 
+  /** Nothing waits for the end of this turn or the next. */
+  get isIdle(): boolean {
+    return !this.#armed
+  }
+
   dispatch(task: TurnTask): void {
     if (task.turnQueued) return
     task.turnQueued = true

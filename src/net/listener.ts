@@ -35,6 +35,8 @@ export interface Listener {
    * Rejects, and keeps the old ones, when the files are bad.
    */
   reloadTls(): Promise<void>
+  /** Closes every connection at once and without a word, as a network does that fails. */
+  cutConnections(): void
   /**
    * Accepts nothing more, asks every connection to shut down, and after `graceMs` closes the
    * rest. Resolves when none is left.
@@ -127,6 +129,10 @@ class SocketListener implements Listener {
 
   async reloadTls(): Promise<void> {
     await this.#reloader?.reload()
+  }
+
+  cutConnections(): void {
+    for (const transport of this.#transports) transport.destroy()
   }
 
   close(graceMs: number): Promise<void> {

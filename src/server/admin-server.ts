@@ -50,6 +50,7 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
       address: http.address,
       connectionCount: () => http.connectionCount,
       reloadTls: async () => Promise.resolve(),
+      cutConnections: () => http.cutConnections(),
       close: async (graceMs) => http.close(graceMs),
     },
     [Symbol.asyncDispose]: async () => {

@@ -9,6 +9,7 @@ import { isLoopback, type ListenAddress } from './listen-address.ts'
 export interface HttpListener {
   readonly address: ListenAddress
   readonly connectionCount: number
+  cutConnections(): void
   /** Accepts nothing more; requests that run have `graceMs` to end. */
   close(graceMs: number): Promise<void>
 }
@@ -43,6 +44,7 @@ export async function listenHttp(app: AdminApp, address: ListenAddress): Promise
     get connectionCount() {
       return sockets.size
     },
+    cutConnections: () => server.closeAllConnections(),
     close: async (graceMs) => {
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve())

@@ -5,6 +5,7 @@ import { openEmbeddedEngine, type EmbeddedEngine } from '../engine/embedded/inde
 import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { Turn } from '../lib/turn.ts'
+import type { Disk } from '../storage/disk.ts'
 import { listen, ListenError } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { prepareDataDirectory } from './data-directory.ts'
@@ -20,6 +21,20 @@ export interface Surroundings {
   readonly clock: Clock
   readonly random: RandomSource
   readonly log: Log
+  /** Time as connections feel it: handshakes, heartbeats, logins. Default `clock`. */
+  readonly connectionClock?: Clock
+  /** Where the store is. Default: what the configuration says. */
+  readonly disk?: Disk
+  /** Given the parts once all is open: for tests that look inside. */
+  readonly onOpen?: (parts: OpenParts) => void
+}
+
+/** What a broker is made of, for whoever runs one under test. */
+export interface OpenParts {
+  readonly broker: Broker
+  readonly engine: EmbeddedEngine
+  readonly turn: Turn
+  readonly listeners: readonly OpenListener[]
 }
 
 /**
@@ -30,20 +45,20 @@ export async function openBroker(
   config: ServerConfig,
   world: Surroundings,
 ): Promise<RunningBroker> {
-  const { clock, random, log } = world
+  const { clock, random, log, connectionClock = clock } = world
   await using opened = new AsyncDisposableStack()
   const startedAtMs = clock.now()
   const turn = new Turn()
-  const engine = opened.use(await openEngine(config, clock))
+  const engine = opened.use(await openEngine(config, clock, world.disk))
   const users = await UserStore.open(engine.kv, { random })
   if (config.defaultUser !== null) await applyDefaultUser(users, config.defaultUser)
   await refuseKnownPassword(users, config.listeners)
-  const authenticator = new Authenticator(users, { clock })
+  const authenticator = new Authenticator(users, { clock: connectionClock })
   const broker = await Broker.open({ engine, clock, random, turn, log })
   opened.defer(async () => broker.close())
   for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 
-  const parts = { config, broker, users, authenticator, turn, clock, random, log }
+  const parts = { config, broker, users, authenticator, turn, clock: connectionClock, random, log }
   const listeners: OpenListener[] = []
   // Not waited for long: nobody has connected when a later step fails.
   opened.defer(async () => closeAll(listeners, 0))
@@ -63,6 +78,7 @@ export async function openBroker(
     listeners.push(admin.listener)
   }
   const resources = opened.move()
+  world.onOpen?.({ broker, engine, turn, listeners })
   return new RunningBroker({
     config,
     listeners,
@@ -75,8 +91,13 @@ export async function openBroker(
   })
 }
 
-async function openEngine(config: ServerConfig, clock: Clock): Promise<EmbeddedEngine> {
+async function openEngine(
+  config: ServerConfig,
+  clock: Clock,
+  disk: Disk | undefined,
+): Promise<EmbeddedEngine> {
   const { freeDiskSpace } = config.limits
+  if (disk !== undefined) return openEmbeddedEngine({ disk, clock })
   if (config.data === MEMORY) return openEmbeddedEngine({ memory: true, clock })
   prepareDataDirectory(config.data)
   try {
@@ -120,6 +141,7 @@ async function openListener(
       address: { host: address.host, port: listener.port },
       connectionCount: () => listener.connectionCount,
       reloadTls: async () => listener.reloadTls(),
+      cutConnections: () => listener.cutConnections(),
       close: async (graceMs) => listener.close(graceMs),
     }
   } catch (cause) {

@@ -10,6 +10,7 @@ export interface OpenListener {
   readonly address: ListenAddress
   readonly connectionCount: () => number
   readonly reloadTls: () => Promise<void>
+  readonly cutConnections: () => void
   readonly close: (graceMs: number) => Promise<void>
 }
 

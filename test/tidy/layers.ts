@@ -39,6 +39,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     'admin',
   ]),
   cli: layer(['client', 'server', 'lib', 'model']),
+  testing: layer(['lib', 'model', 'storage', 'engine', 'broker', 'server']),
 }
 
 function layer(
@@ -49,7 +50,12 @@ function layer(
 }
 
 /** Where clocks, timers and chance may be taken from the world. */
-export const WORLDLY_FOLDERS: readonly string[] = ['src/lib/', 'src/net/', 'src/server/']
+export const WORLDLY_FOLDERS: readonly string[] = [
+  'src/lib/',
+  'src/net/',
+  'src/server/',
+  'src/testing/',
+]
 
 /** Password salts must never come from a seed, so accounts may draw real chance. */
 export const CRYPTO_CHANCE_FOLDERS: readonly string[] = [...WORLDLY_FOLDERS, 'src/auth/']

@@ -1,0 +1,5 @@
+export type { ListenerName } from '../server/index.ts'
+export { startTestBroker, type TestBroker, type TestBrokerOptions } from './test-broker.ts'
+export type { TestClock } from './test-clock.ts'
+export type { TestDestination, TestMessage } from './test-destination.ts'
+export type { TestDisk } from './test-disk.ts'
