@@ -5,7 +5,7 @@
  * Unit tests run the sources, so they cannot see a wrong `exports`, `bin` or `files`.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { publint } from 'publint'
@@ -81,6 +81,7 @@ function checkInstalled(): string[] {
     console.log(`import '${name}' works`)
   }
   checkTypes(user)
+  checkExample(user)
   const command = Object.values(manifest.bin)[0] ?? ''
   const main = path.join(user, 'node_modules', manifest.name, command)
   const version = run(process.execPath, [main, '--version'], user).trim()
@@ -111,6 +112,24 @@ function checkTypes(user: string): void {
   const compiler = path.join(root, 'node_modules/.bin/tsc')
   run(compiler, ['-p', user], user)
   console.log('the declarations compile')
+}
+
+/** Runs the suites of examples/testing against the installed package, as their reader would. */
+function checkExample(user: string): void {
+  const source = path.join(root, 'examples/testing')
+  const { dependencies, devDependencies } = JSON.parse(
+    readFileSync(path.join(source, 'package.json'), 'utf8'),
+  ) as Record<'dependencies' | 'devDependencies', Readonly<Record<string, string>>>
+  const wanted = Object.entries({ ...dependencies, ...devDependencies })
+    .filter(([name]) => name !== manifest.name)
+    .map(([name, version]) => `${name}@${version}`)
+  run('npm', ['install', '--no-audit', '--no-fund', '--no-save', ...wanted], user)
+  const example = path.join(user, 'example')
+  cpSync(source, example, { recursive: true })
+  for (const script of ['test', 'test:vitest']) {
+    run('npm', ['run', '--silent', script], example)
+    console.log(`examples/testing: npm run ${script} passes`)
+  }
 }
 
 try {

@@ -87,7 +87,7 @@ export class TestDestination {
     timeoutMs?: number,
   ): Promise<void> {
     const names = Object.keys(counts) as (keyof typeof counts)[]
-    const text = (of: (name: (typeof names)[number]) => unknown): string =>
+    const text = (of: (name: (typeof names)[number]) => number | undefined): string =>
       names.map((name) => `${name} ${of(name)}`).join(', ')
     await waitFor(() => names.every((name) => this[name] === counts[name]), {
       timeoutMs,
