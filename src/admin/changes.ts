@@ -6,6 +6,7 @@ import type { AdminContext } from './authentication.ts'
 import { requireVhost } from './listings.ts'
 import {
   changedUserBody,
+  changedVhostBody,
   numberedParams,
   deleteQuery,
   destinationParams,
@@ -50,6 +51,12 @@ function addVhostChanges(app: Hono<AdminContext>, parts: AdminParts): void {
     }
     await broker.createVhost(vhost)
     return context.json({ name: vhost }, 201)
+  })
+  app.patch('/v1/vhosts/:vhost', async (context) => {
+    const { vhost } = params(context, vhostParams)
+    const { declareMismatch } = await body(context, changedVhostBody)
+    await requireVhost(parts, vhost).setDeclareMismatch(declareMismatch)
+    return context.body(null, 204)
   })
   app.delete('/v1/vhosts/:vhost', async (context) => {
     const { vhost } = params(context, vhostParams)

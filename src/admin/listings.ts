@@ -33,7 +33,7 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
       connections: parts.protocols.reduce((sum, each) => sum + each.connections().length, 0),
     })
   })
-  list('/v1/vhosts', (host) => [{ name: host.name }])
+  list('/v1/vhosts', ({ name, declareMismatch }) => [{ name, declareMismatch }])
   list('/v1/destinations', (host) => Array.from(host.destinations(), destinationView))
   list('/v1/exchanges', (host) => Array.from(host.exchanges(), exchangeView))
   list('/v1/bindings', (host) => {

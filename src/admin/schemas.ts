@@ -13,6 +13,13 @@ export interface VhostParams {
 }
 export const vhostParams: z.ZodType<VhostParams> = z.strictObject({ vhost: name })
 
+export interface ChangedVhostBody {
+  readonly declareMismatch: 'fail' | 'warn' | 'adopt'
+}
+export const changedVhostBody: z.ZodType<ChangedVhostBody> = z.strictObject({
+  declareMismatch: z.enum(['fail', 'warn', 'adopt']),
+})
+
 export interface UserParams {
   readonly user: string
 }

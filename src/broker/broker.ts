@@ -130,7 +130,7 @@ export class Broker {
     const id = this.#metadata.takeId()
     const vhost = new VirtualHost(name, id, this.#vhostOptions())
     this.#vhosts.set(name, vhost)
-    await this.#metadata.putVhost(name, id)
+    await this.#metadata.putVhost({ name, delayId: id, declareMismatch: 'fail' })
     return vhost
   }
 

@@ -4,7 +4,7 @@ import { headersIdentity } from '../model/header-value.ts'
 import type { BindingSpec } from './binding.ts'
 import type { DestinationSpec } from './destination.ts'
 import type { ExchangeSpec } from './exchange.ts'
-import type { Policy } from './policy.ts'
+import type { DeclareMismatch, Policy } from './policy.ts'
 
 /** A durable destination and the number it has in the log. */
 export interface StoredDestination {
@@ -17,6 +17,7 @@ export interface StoredVhost {
   readonly name: string
   /** The number its held-back messages have in the log. */
   readonly delayId: number
+  readonly declareMismatch: DeclareMismatch
   readonly exchanges: readonly ExchangeSpec[]
   readonly destinations: readonly StoredDestination[]
   readonly bindings: readonly BindingSpec[]
@@ -48,7 +49,9 @@ export class Metadata {
     if (stored !== null) this.#nextId = Number(stored.value.toString('utf8'))
     const vhosts: StoredVhost[] = []
     for (const entry of await this.#kv.list('vhost/')) {
-      const { name, delayId } = parse(entry.value) as { name: string; delayId: number }
+      const known = parse(entry.value) as Pick<StoredVhost, 'name' | 'delayId'> &
+        Partial<StoredVhost>
+      const { name, delayId, declareMismatch = 'fail' } = known
       const under = async (kind: string): Promise<unknown[]> => {
         const entries = await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)
         return entries.map((found) => parse(found.value))
@@ -56,6 +59,7 @@ export class Metadata {
       vhosts.push({
         name,
         delayId,
+        declareMismatch,
         exchanges: (await under('exchange')).map(revive<ExchangeSpec>),
         destinations: (await under('destination')).map((json) => {
           const { id, spec } = json as { id: number; spec: unknown }
@@ -79,9 +83,11 @@ export class Metadata {
     return this.#nextId++
   }
 
-  async putVhost(name: string, delayId: number): Promise<void> {
+  async putVhost(vhost: Pick<StoredVhost, 'name' | 'delayId' | 'declareMismatch'>): Promise<void> {
+    const { name, delayId, declareMismatch } = vhost
+    const value = json({ name, delayId, declareMismatch })
     await this.#commit([
-      { key: `vhost/${encodeURIComponent(name)}`, value: json({ name, delayId }) },
+      { key: `vhost/${encodeURIComponent(name)}`, value },
       { key: NEXT_ID_KEY, value: Buffer.from(String(this.#nextId)) },
     ])
   }

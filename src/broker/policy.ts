@@ -9,6 +9,12 @@ import { parseRetrySetting, retryDefinition, type RetryPolicy } from './retry-po
 /** What happens to a publish into a full destination; `block` holds the publisher back. */
 export type Overflow = 'drop-head' | 'reject' | 'reject-dead-letter' | 'block'
 
+/**
+ * What happens to a declaration of a destination that stands there with other settings: it is
+ * refused; it is let pass and named in the log; or the destination takes the new settings.
+ */
+export type DeclareMismatch = 'fail' | 'warn' | 'adopt'
+
 export type DeadLetterStrategy = 'at-most-once' | 'at-least-once'
 
 /** Settings of a destination. Whatever is absent is unlimited or off. */

@@ -36,7 +36,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   turnQueued = false
   readonly id: number
   readonly vhost: VirtualHost
-  readonly spec: DestinationSpec
+  /** Changed by `VirtualHost.adopt` only. */
+  spec: DestinationSpec
   readonly shard: Shard
   readonly settleRuns: SettleRuns = new SettleRuns()
   readonly profile = 'queue'

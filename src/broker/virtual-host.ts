@@ -13,7 +13,7 @@ import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { Metadata, StoredVhost } from './metadata.ts'
-import { effectiveSettings, type Policy, PolicySet } from './policy.ts'
+import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
 import { Queue } from './queue.ts'
 import type { PublishResult, Route } from './route.ts'
@@ -62,6 +62,7 @@ export class VirtualHost {
   readonly policies: PolicySet = new PolicySet()
   readonly deadLetters: DeadLetters
   readonly delays: DelayStore
+  declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
   readonly #options: VhostOptions
@@ -96,6 +97,7 @@ export class VirtualHost {
 
   /** Builds what was stored; messages follow when the shards are read. */
   async restore(stored: StoredVhost): Promise<void> {
+    this.declareMismatch = stored.declareMismatch
     for (const policy of stored.policies) this.policies.set(policy)
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
@@ -320,6 +322,21 @@ export class VirtualHost {
     this.#dropBinding(held)
     if (isStoredBinding(held)) await this.#options.metadata.delete(this.name, null, '', [held.spec])
     this.#deleteUnusedExchange(held.source)
+  }
+
+  /** Settings and arguments of a queue become those of `spec`; all else of it stays. */
+  async adopt(queue: Queue, spec: DestinationSpec): Promise<void> {
+    queue.spec = { ...queue.spec, arguments: spec.arguments, settings: spec.settings }
+    this.#applyQueuePolicy(queue)
+    this.topologyVersion++
+    if (!isStored(queue.spec)) return
+    await this.#options.metadata.putDestination(this.name, { id: queue.id, spec: queue.spec })
+  }
+
+  async setDeclareMismatch(declareMismatch: DeclareMismatch): Promise<void> {
+    this.declareMismatch = declareMismatch
+    const { name, delays } = this
+    await this.#options.metadata.putVhost({ name, delayId: delays.id, declareMismatch })
   }
 
   // --- policies ---

@@ -143,6 +143,19 @@ export async function addVhost(name: string, flags: ChangeFlags): Promise<void> 
   })
 }
 
+export async function setDeclareMismatch(
+  name: string,
+  mode: string,
+  flags: ChangeFlags,
+): Promise<void> {
+  await change(flags, {
+    method: 'PATCH',
+    path: apiPath(['vhosts', name]),
+    body: { declareMismatch: mode },
+    done: () => `other settings in a declaration: ${mode}, in virtual host ${cellText(name)}`,
+  })
+}
+
 export async function deleteVhost(name: string, flags: ChangeFlags): Promise<void> {
   await change(flags, {
     method: 'DELETE',

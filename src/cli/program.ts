@@ -189,12 +189,26 @@ const SET_POLICY_EXAMPLE = `
 Example:
   waystation set-policy short '^log\\.' '{"max-length": 10000}' --apply-to queues`
 
+const DECLARE_MISMATCH_HELP = `
+Modes: fail refuses the declaration, warn lets it pass and writes to the log, adopt gives the queue
+the new settings.
+
+Example:
+  waystation set-declare-mismatch / adopt`
+
 function addVhostCommands(program: Command): void {
   administrative(program.command('add-vhost <name>'))
     .summary('add a virtual host')
     .description('Adds a virtual host.')
     .action(async (name: string, flags: changes.ChangeFlags) => {
       await (await load()).addVhost(name, flags)
+    })
+  administrative(program.command('set-declare-mismatch <vhost> <mode>'))
+    .summary('say what happens when a queue is declared with other settings')
+    .description('Says what happens when a queue is declared again with other settings.')
+    .addHelpText('after', DECLARE_MISMATCH_HELP)
+    .action(async (name: string, mode: string, flags: changes.ChangeFlags) => {
+      await (await load()).setDeclareMismatch(name, mode, flags)
     })
   administrative(program.command('delete-vhost <name>'))
     .summary('delete a virtual host with everything in it')

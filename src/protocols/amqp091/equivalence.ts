@@ -14,7 +14,11 @@ import { COMPARED_ARGUMENTS, type QueueRequest, typeOfDestination } from './queu
  * Throws 406 where a queue stands that is not what the declaration asks for; the text names the
  * argument, what was received and what there is. Exclusiveness is compared by the caller (405).
  */
-export function requireEquivalentQueue(current: DestinationSpec, request: QueueRequest): void {
+export function requireEquivalentQueue(
+  current: DestinationSpec,
+  request: QueueRequest,
+  compared: ReadonlySet<string> = COMPARED_ARGUMENTS,
+): void {
   const place = `for queue '${request.name}' in vhost '${request.vhost}'`
   const durable = request.durable && request.exclusiveOwner === null
   requireSame('durable', place, durable, current.durable)
@@ -25,7 +29,7 @@ export function requireEquivalentQueue(current: DestinationSpec, request: QueueR
     ...current.arguments,
     ['x-queue-type', typeOfDestination(current)],
   ])
-  requireSameArguments({ received, current: now, compared: COMPARED_ARGUMENTS, place })
+  requireSameArguments({ received, current: now, compared, place })
 }
 
 /** The same for an exchange. */

@@ -90,6 +90,13 @@ export const COMPARED_ARGUMENTS: ReadonlySet<string> = new Set(
   [...RULES.keys()].filter((key) => key !== 'x-consumer-timeout'),
 )
 
+/** Of those, what a queue cannot change while it lives. */
+export const FIXED_ARGUMENTS: ReadonlySet<string> = new Set([
+  'x-queue-type',
+  'x-max-priority',
+  'x-single-active-consumer',
+])
+
 const TYPE_NAMES: Readonly<Record<QueueType, string>> = {
   classic: 'rabbit_classic_queue',
   quorum: 'rabbit_quorum_queue',

@@ -1,5 +1,5 @@
 import { type PermissionKind, requirePermission, requireTopicPermission } from '../../auth/index.ts'
-import type { BindingSpec, Destination } from '../../broker/index.ts'
+import { type BindingSpec, type Destination, Queue } from '../../broker/index.ts'
 import type { FieldTable, Method, MethodOf } from '../../codec/amqp091/index.ts'
 import { readableDestination } from './basic-methods.ts'
 import type { Channel } from './channel.ts'
@@ -8,7 +8,13 @@ import { requireEquivalentExchange, requireEquivalentQueue } from './equivalence
 import { AmqpError, notFound, preconditionFailed, resourceLocked } from './errors.ts'
 import { exchangeSpecOf, isExchangeType, unknownExchangeArguments } from './exchange-arguments.ts'
 import { headerMapOf } from './mapping.ts'
-import { destinationSpecOf, typeOfDestination, unknownArguments } from './queue-arguments.ts'
+import {
+  destinationSpecOf,
+  FIXED_ARGUMENTS,
+  type QueueRequest,
+  typeOfDestination,
+  unknownArguments,
+} from './queue-arguments.ts'
 
 /** The methods of the exchange and queue classes; false for a method that is neither. */
 export function handleTopology(channel: Channel, method: Method): boolean {
@@ -147,15 +153,38 @@ function declareQueue(channel: Channel, method: MethodOf<'queue.declare'>): void
     if (existing.exclusiveOwner !== request.exclusiveOwner) {
       throw resourceLocked(name, vhost.name)
     }
-    requireEquivalentQueue(existing.spec, request)
-    existing.touch()
-    declared(channel, existing, method.nowait)
+    redeclareQueue(channel, existing, { request, nowait: method.nowait })
     return
   }
   requireDeadLetterPermissions(channel, name, method.arguments)
   const spec = destinationSpecOf(request)
   warn(channel, `queue '${name}'`, unknownArguments(method.arguments))
   channel.await(vhost.declareQueue(spec), (queue) => declared(channel, queue, method.nowait))
+}
+
+/** The queue stands: its settings must agree, or the virtual host says what happens. */
+function redeclareQueue(
+  channel: Channel,
+  existing: Destination,
+  { request, nowait }: { readonly request: QueueRequest; readonly nowait: boolean },
+): void {
+  const { vhost, connection } = channel
+  const mode = existing instanceof Queue ? vhost.declareMismatch : 'fail'
+  if (mode !== 'fail') requireEquivalentQueue(existing.spec, request, FIXED_ARGUMENTS)
+  try {
+    requireEquivalentQueue(existing.spec, request)
+  } catch (error) {
+    if (mode === 'fail' || !(error instanceof AmqpError)) throw error
+    connection.log.warn({ vhost: vhost.name, mode }, error.message)
+    if (mode === 'adopt') {
+      requireDeadLetterPermissions(channel, request.name, request.arguments)
+      const adopted = vhost.adopt(existing as Queue, destinationSpecOf(request))
+      channel.await(adopted, () => declared(channel, existing, nowait))
+      return
+    }
+  }
+  existing.touch()
+  declared(channel, existing, nowait)
 }
 
 function declared(channel: Channel, destination: Destination, nowait: boolean): void {
