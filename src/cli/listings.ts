@@ -28,7 +28,7 @@ export const LISTINGS: readonly Listing[] = [
       ...text('vhost', 'name'),
       { title: 'type', value: ({ profile }) => (profile === 'topic' ? 'stream' : profile) },
       ...text('durable'),
-      ...numbers('ready', 'unsettled', 'consumers', 'readyBytes'),
+      ...numbers('ready', 'unsettled', 'held', 'consumers', 'readyBytes'),
     ],
   },
   {

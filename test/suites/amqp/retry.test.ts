@@ -11,7 +11,8 @@ import {
   send,
   text,
 } from '../../support/amqp-messages.ts'
-import { scenario, type Scope } from '../../support/amqp-scope.ts'
+import { scenario, Scope } from '../../support/amqp-scope.ts'
+import { reopenTarget } from '../../support/target.ts'
 
 const options = {
   skipWhen: (scope: Scope): string | null => (scope.isRabbit ? 'RabbitMQ has no retries' : null),
@@ -81,6 +82,42 @@ scenario(
     scope.channel.ack(again!)
   },
   options,
+)
+
+scenario(
+  'what waits for its next attempt waits on after a kill',
+  async (scope) => {
+    const args = { 'x-retry-delay': 3000 }
+    const queue = await scope.queue({ durable: true, arguments: args })
+    await send(scope.channel, queue, ['bad'], { persistent: true })
+    const startMs = performance.now()
+    scope.channel.nack(await getOne(scope.channel, queue), false, true)
+    // Its confirm covers what came before.
+    await send(scope.channel, queue, ['good'], { persistent: true })
+    const broker = scope.target.process!
+    await broker.kill()
+    await broker.start()
+    await reopenTarget(broker)
+    const after = await Scope.open()
+    try {
+      const early = performance.now() - startMs < 2900
+      const ready = await drain(after.channel, queue)
+      if (early) assert.deepEqual(ready, ['good'])
+      if (ready.length === 2) return
+      const again = await eventually(async () => {
+        const message = await after.channel.get(queue, { noAck: true })
+        return message === false ? null : message
+      }, 'retried message')
+      assert.equal(text(again), 'bad')
+      assert.equal(headersOf(again)['x-delivery-count'], 1)
+      assert.ok(performance.now() - startMs >= 2999)
+    } finally {
+      await after.close()
+    }
+  },
+  {
+    skipWhen: (scope) => (scope.target.process === null ? 'only our own broker is killed' : null),
+  },
 )
 
 scenario(
