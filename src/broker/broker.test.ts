@@ -195,3 +195,27 @@ test('a deleted queue tells its consumers and gives its bindings back', async ()
   assert.equal(publish(vhost, 'amq.fanout', '', 'x'), 0)
   assert.deepEqual([...vhost.bindings()], [])
 })
+
+test('a broker with nothing to do does nothing, whatever its queues are limited by', async () => {
+  const { vhost } = await openBroker()
+  const limits = [
+    {},
+    { messagesMax: 1 },
+    { bytesMax: 5 },
+    { messageTtlMs: 1000 },
+    { bytesMax: 5, overflow: 'reject' as const },
+  ]
+  for (const [at, settings] of limits.entries()) {
+    await vhost.declareQueue(queueSpec(`q${at}`, settings))
+    await turns()
+    assert.equal(vhost.turn.isIdle, true, `new: ${JSON.stringify(settings)}`)
+    for (const body of ['one', 'two']) publish(vhost, '', `q${at}`, body)
+    await turns()
+    assert.equal(vhost.turn.isIdle, true, `with messages: ${JSON.stringify(settings)}`)
+    const taker = new Taker()
+    consume(vhost, `q${at}`, taker, { noAck: true })
+    await turns()
+    assert.equal(vhost.destination(`q${at}`)!.readyCount, 0)
+    assert.equal(vhost.turn.isIdle, true, `without: ${JSON.stringify(settings)}`)
+  }
+})

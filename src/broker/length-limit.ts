@@ -75,14 +75,16 @@ export class LengthLimit {
       if (contents.readyCount <= this.#countMax && contents.bytes.ready <= this.#bytesMax) {
         return true
       }
-      if (left === 0) break
+      if (left === 0) {
+        this.#wake()
+        return true
+      }
       const level = contents.firstLevel()
       const offset = level.next()
       if (!this.#reader.look(offset)) return false
       contents.take(level, offset, this.#reader.view)
       this.#burials.buryNow(offset, 'maxlen')
     }
-    this.#wake()
     return true
   }
 

@@ -161,6 +161,7 @@ export class World {
   /** Compares the broker at rest with the model, whole. */
   async audit(): Promise<void> {
     if (!(await this.rest())) return
+    assert.ok(this.vhost.turn.isIdle, 'the broker runs with nothing to do')
     for (const queue of this.#listed().values()) this.#checkCounts(queue)
     this.#checkBindings()
     this.checkSpace()
