@@ -70,6 +70,7 @@ function message(channel: number, key: string, size: number, mandatory = false):
   ])
 }
 
+/** Limits leave room over what was measured: a fresh process takes more than one that is warm. */
 function assertWithin(bytes: number, limitMib: number): void {
   assert.ok(bytes < limitMib * MIB, `took ${(bytes / MIB).toFixed(0)} MiB, allowed ${limitMib}`)
 }
@@ -189,7 +190,8 @@ test('a requester that never reads its replies', async () => {
     for (let index = 0; index < 512; index++) await responder.writeSlowly(chunk, 1_000)
     await arena.control.progress()
   })
-  assertWithin(peak, 150)
+  // The connection ends at 80 MiB unread; as much again is garbage on its way to be collected.
+  assertWithin(peak, 320)
 })
 
 /** The address that a request in `greedy.requests` wants its answer sent to. */
@@ -255,7 +257,8 @@ test('transactions that are never committed', async () => {
   })
   await arrived(peer, 'channel.close')
   for (const { code } of peer.refusals) assert.equal(code, 406)
-  assertWithin(peak, 200)
+  // The transactions hold 128 MiB together (transactionBytesMax), and the rest is garbage.
+  assertWithin(peak, 320)
 })
 
 test('channel errors that are never answered', async () => {
