@@ -11,9 +11,7 @@ class Model {
   nextOffset = 0
 
   next(): number {
-    for (const wanted of ['returned', 'ready']) {
-      for (const [offset, state] of this.live) if (state === wanted) return offset
-    }
+    for (const [offset, state] of this.live) if (state !== 'out') return offset
     return -1
   }
 
@@ -30,6 +28,7 @@ const steps = fc.array(
       'pushMany',
       'take',
       'take',
+      'takeAt',
       'settle',
       'release',
       'purge',
@@ -72,6 +71,10 @@ test('a queue index agrees with a sorted map over any course of events', () => {
         } else if (step.kind === 'settle') {
           assert.equal(index.settle(picked), model.live.delete(picked))
           assert.equal(index.settle(picked), false)
+        } else if (step.kind === 'takeAt') {
+          const state = model.live.get(picked)
+          assert.equal(index.takeAt(picked), state === 'ready' || state === 'returned')
+          if (state !== undefined) model.live.set(picked, 'out')
         } else if (step.kind === 'release') {
           const wasOut = model.live.get(picked) === 'out'
           assert.equal(index.release(picked), wasOut)

@@ -169,10 +169,29 @@ export class QueueIndex {
     this.#outCount++
   }
 
-  /** The first offset that is ready, or -1. Returned ones come before, in their old place. */
+  /** The first offset that is ready, or -1. Returned ones stand in their old place. */
   next(): number {
     if (this.#readyCount === 0) return -1
-    if (this.#returnedCount > 0) return this.#nextReturned()
+    if (this.#returnedCount === 0) return this.#nextUntouched()
+    const returned = this.#nextReturned()
+    if (returned < this.#frontierOffset || this.#readyCount === this.#returnedCount) {
+      return returned
+    }
+    // It was taken out of turn, so there may be others before it that never went out.
+    const untouched = this.#nextUntouched()
+    return untouched < returned ? untouched : this.#nextReturned()
+  }
+
+  /** Nothing before it is READY; what was taken out of turn may be RETURNED behind it. */
+  get #frontierOffset(): number {
+    const chunk = this.#chunks[this.#frontier]
+    if (chunk === undefined) return Infinity
+    const index = this.#frontierIndex
+    return index < chunk.count ? chunk.offsetAt(index) : chunk.base + 1
+  }
+
+  /** The first offset that is ready and was not returned; there must be one. */
+  #nextUntouched(): number {
     for (;;) {
       const chunk = this.#chunks[this.#frontier]!
       const states = chunk.states

@@ -5,7 +5,11 @@ import type { LogEntry } from '../contract.ts'
 import { RecentEntries, entryCost } from './recent-entries.ts'
 
 const step = fc.oneof(
-  fc.record({ do: fc.constant('push'), a: fc.integer({ min: 1, max: 4 }), b: fc.nat(20) }),
+  fc.record({
+    do: fc.constant('push'),
+    a: fc.integer({ min: 1, max: 4 }),
+    b: fc.integer({ min: 1, max: 20 }),
+  }),
   fc.record({ do: fc.constant('dropOldest'), a: fc.constant(0), b: fc.constant(0) }),
   fc.record({ do: fc.constant('dropBelow'), a: fc.nat(60), b: fc.constant(0) }),
   fc.record({ do: fc.constant('dropWithin'), a: fc.nat(60), b: fc.nat(30) }),
