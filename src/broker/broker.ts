@@ -12,6 +12,7 @@ import { Metadata } from './metadata.ts'
 import type { Pressure } from './pressure.ts'
 import { recoverShard } from './recovery.ts'
 import { Redrives } from './redrives.ts'
+import type { SessionListener } from './sessions.ts'
 import { Shards } from './shards.ts'
 import { checkSpace } from './space-check.ts'
 import { TimerIndex } from './timer-index.ts'
@@ -51,6 +52,7 @@ export class Broker {
   readonly #metadata: Metadata
   readonly #forms: Map<number, NativeForm> = new Map()
   readonly #vhosts: Map<string, VirtualHost> = new Map()
+  readonly #sessionListeners: Set<SessionListener> = new Set()
   /** Virtual hosts that are being deleted, by name. */
   readonly #leaving: Map<string, Promise<unknown>> = new Map()
   #keeper: Keeper | null = null
@@ -96,6 +98,16 @@ export class Broker {
     return this.#shards.cycle.onCommit(listener)
   }
 
+  /** The commit of this turn is answered only when it is on the device. */
+  requireSync(): void {
+    this.#shards.cycle.requireSync()
+  }
+
+  /** Tells `listener` of sessions that end, in all virtual hosts. */
+  watchSessions(listener: SessionListener): void {
+    this.#sessionListeners.add(listener)
+  }
+
   /** Until `endAtomic`, publishes and settlements of durable queues are stored all or none. */
   beginAtomic(): void {
     this.#shards.durable.beginHold()
@@ -127,10 +139,10 @@ export class Broker {
       await this.#metadata.settled()
       return existing
     }
-    const id = this.#metadata.takeId()
-    const vhost = new VirtualHost(name, id, this.#vhostOptions())
+    const ids = { delayId: this.#metadata.takeId(), retainedId: this.#metadata.takeId() }
+    const vhost = new VirtualHost(name, ids, this.#vhostOptions())
     this.#vhosts.set(name, vhost)
-    await this.#metadata.putVhost({ name, delayId: id, declareMismatch: 'fail' })
+    await this.#metadata.putVhost({ name, ...ids, declareMismatch: 'fail' })
     return vhost
   }
 
@@ -167,12 +179,13 @@ export class Broker {
   async #recover(): Promise<void> {
     const stored = await this.#metadata.load()
     for (const known of stored) {
-      const vhost = new VirtualHost(known.name, known.delayId, this.#vhostOptions())
+      const vhost = new VirtualHost(known.name, known, this.#vhostOptions())
       this.#vhosts.set(known.name, vhost)
       await vhost.restore(known)
     }
     await this.#shards.deleteLostStreams(stored.flatMap(({ destinations }) => destinations))
     const recovery = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
+    for (const vhost of this.#vhosts.values()) await vhost.retained.load()
     for (const vhost of this.#vhosts.values()) vhost.recovered()
     await this.createVhost(DEFAULT_VHOST)
     this.#keeper = new Keeper({
@@ -210,6 +223,7 @@ export class Broker {
       metadata: this.#metadata,
       shards: this.#shards,
       forms: this.#forms,
+      sessionListeners: this.#sessionListeners,
     }
   }
 }

@@ -42,10 +42,9 @@ export class Compactor {
         }
       })
     }
-    for (const [offset, { place }] of relocations.entries()) {
-      if (place < range.start || place >= range.end) continue
+    relocations.visitStandingIn(range.start, range.end, (offset) => {
       for (const member of members.values()) if (member.isLive(offset)) add(offset, member)
-    }
+    })
     return living
   }
 

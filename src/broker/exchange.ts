@@ -1,6 +1,7 @@
 import type { RandomSource } from '../lib/random.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { Destination } from './destination.ts'
+import { Inbox } from './inbox.ts'
 import { createMatcher, type Matcher, type MatcherKind } from './routing/index.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
@@ -26,7 +27,7 @@ export interface ExchangeSpec {
 }
 
 /** What a binding leads to. */
-export type BindingTarget = Destination | Exchange
+export type BindingTarget = Destination | Exchange | Inbox
 
 /** A name that routes and stores nothing. */
 export class Exchange {
@@ -43,7 +44,7 @@ export class Exchange {
     this.spec = spec
     this.alternateExchange = spec.alternateExchange
     this.matcher = createMatcher<BindingTarget>(spec.type, {
-      idOf: (target) => (target instanceof Exchange ? `e:${target.name}` : `q:${target.name}`),
+      idOf,
       random,
     })
   }
@@ -58,4 +59,9 @@ export class Exchange {
     if (delayed || (hashHeader ?? hashProperty ?? null) !== null) return false
     return this.matcher.dependsOn === 'nothing' || this.matcher.dependsOn === 'key'
   }
+}
+
+function idOf(target: BindingTarget): string {
+  if (target instanceof Inbox) return `i:${target.name}`
+  return target instanceof Exchange ? `e:${target.name}` : `q:${target.name}`
 }

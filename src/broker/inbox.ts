@@ -1,23 +1,58 @@
+import type { Exchange } from './exchange.ts'
 import type { StoredMessage } from './stored-message.ts'
+import type { VirtualHost } from './virtual-host.ts'
 
-/** Whoever waits for an answer; the view is valid during the call only. */
+/** Whoever waits for an answer or listens; the view is valid during the call only. */
 export interface InboxSink {
   deliverDirect(message: StoredMessage): void
 }
 
-/** A name on the default exchange that stores nothing: what comes is handed over or dropped. */
+/**
+ * A name that stores nothing: what comes is handed over inside the publish, or dropped by the
+ * sink. It is reached by its name on the default exchange and by its bindings, which are gone
+ * with it and are never stored.
+ */
 export class Inbox {
   readonly name: string
   readonly sink: InboxSink
+  readonly #vhost: VirtualHost
   readonly #close: (inbox: Inbox) => void
+  readonly #bound: { readonly exchange: Exchange; readonly key: string }[] = []
+  #isOpen = true
 
-  constructor(name: string, sink: InboxSink, close: (inbox: Inbox) => void) {
+  constructor(vhost: VirtualHost, name: string, sink: InboxSink, close: (inbox: Inbox) => void) {
+    this.#vhost = vhost
     this.name = name
     this.sink = sink
     this.#close = close
   }
 
+  /** False from `close` on: nothing is handed over any more. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Takes what `exchange` routes by `key`, one copy however many keys match. Again: no change. */
+  bind(exchange: Exchange, key: string): void {
+    if (!this.#isOpen || !exchange.matcher.add(this, key)) return
+    this.#bound.push({ exchange, key })
+    this.#vhost.topologyVersion++
+  }
+
+  /** Nothing happens when there is no such binding. */
+  unbind(exchange: Exchange, key: string): void {
+    const at = this.#bound.findIndex((held) => held.exchange === exchange && held.key === key)
+    if (at < 0) return
+    this.#bound.splice(at, 1)
+    exchange.matcher.remove(this, key)
+    this.#vhost.topologyVersion++
+  }
+
   close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    for (const { exchange } of this.#bound) exchange.matcher.removeTarget(this)
+    this.#bound.length = 0
     this.#close(this)
   }
 }

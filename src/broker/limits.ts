@@ -23,6 +23,11 @@ export interface BrokerLimits {
   readonly deadBytesMax: number
   /** A snapshot is stored in pieces of this size. Default 1 MiB. */
   readonly snapshotPieceBytes: number
+  /**
+   * Keys with a retained message in one virtual host; a further one is refused. Default 10
+   * million: their index takes about 1 GB of memory.
+   */
+  readonly retainedCountMax: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -33,4 +38,5 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   replayBytesMax: 64 * MIB,
   deadBytesMax: 64 * MIB,
   snapshotPieceBytes: MIB,
+  retainedCountMax: 10_000_000,
 }

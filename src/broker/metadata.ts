@@ -5,6 +5,7 @@ import type { BindingSpec } from './binding.ts'
 import type { DestinationSpec } from './destination.ts'
 import type { ExchangeSpec } from './exchange.ts'
 import type { DeclareMismatch, Policy } from './policy.ts'
+import type { StoredSession } from './session.ts'
 
 /** A durable destination and the number it has in the log. */
 export interface StoredDestination {
@@ -12,18 +13,35 @@ export interface StoredDestination {
   readonly spec: DestinationSpec
 }
 
-/** All that is known of one virtual host at start. */
-export interface StoredVhost {
-  readonly name: string
-  /** The number its held-back messages have in the log. */
+/** The numbers of what every virtual host keeps in the log beside its destinations. */
+export interface VhostIds {
+  /** Of its held-back messages. */
   readonly delayId: number
+  /** Of its retained messages. */
+  readonly retainedId: number
+}
+
+/** All that is known of one virtual host at start. */
+export interface StoredVhost extends VhostIds {
+  readonly name: string
   readonly declareMismatch: DeclareMismatch
   readonly exchanges: readonly ExchangeSpec[]
   readonly destinations: readonly StoredDestination[]
   readonly bindings: readonly BindingSpec[]
   readonly policies: readonly Policy[]
   readonly operatorPolicies: readonly Policy[]
+  readonly sessions: readonly StoredSession[]
 }
+
+/** What stands under a virtual host, in the order in which it goes. */
+const STORED_KINDS = [
+  'session',
+  'binding',
+  'policy',
+  'operator-policy',
+  'destination',
+  'exchange',
+] as const
 
 const NEXT_ID_KEY = 'ids/next'
 
@@ -52,6 +70,11 @@ export class Metadata {
       const known = parse(entry.value) as Pick<StoredVhost, 'name' | 'delayId'> &
         Partial<StoredVhost>
       const { name, delayId, declareMismatch = 'fail' } = known
+      const retainedId = known.retainedId ?? this.takeId()
+      // Before there were retained messages, a virtual host had no number for them.
+      if (known.retainedId === undefined) {
+        await this.putVhost({ name, delayId, retainedId, declareMismatch })
+      }
       const under = async (kind: string): Promise<unknown[]> => {
         const entries = await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)
         return entries.map((found) => parse(found.value))
@@ -59,6 +82,7 @@ export class Metadata {
       vhosts.push({
         name,
         delayId,
+        retainedId,
         declareMismatch,
         exchanges: (await under('exchange')).map(revive<ExchangeSpec>),
         destinations: (await under('destination')).map((json) => {
@@ -68,6 +92,7 @@ export class Metadata {
         bindings: (await under('binding')).map(revive<BindingSpec>),
         policies: (await under('policy')) as Policy[],
         operatorPolicies: (await under('operator-policy')) as Policy[],
+        sessions: (await under('session')) as StoredSession[],
       })
     }
     return vhosts
@@ -83,9 +108,9 @@ export class Metadata {
     return this.#nextId++
   }
 
-  async putVhost(vhost: Pick<StoredVhost, 'name' | 'delayId' | 'declareMismatch'>): Promise<void> {
-    const { name, delayId, declareMismatch } = vhost
-    const value = json({ name, delayId, declareMismatch })
+  async putVhost(vhost: Pick<StoredVhost, 'name' | 'declareMismatch'> & VhostIds): Promise<void> {
+    const { name, delayId, retainedId, declareMismatch } = vhost
+    const value = json({ name, delayId, retainedId, declareMismatch })
     await this.#commit([
       { key: `vhost/${encodeURIComponent(name)}`, value },
       { key: NEXT_ID_KEY, value: Buffer.from(String(this.#nextId)) },
@@ -95,7 +120,7 @@ export class Metadata {
   /** Deletes a virtual host with all that stands under it. */
   async deleteVhost(name: string): Promise<void> {
     const ops: KvOp[] = []
-    for (const kind of ['binding', 'policy', 'operator-policy', 'destination', 'exchange']) {
+    for (const kind of STORED_KINDS) {
       for (const entry of await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)) {
         ops.push({ key: entry.key, value: null })
       }
@@ -129,6 +154,14 @@ export class Metadata {
     await this.#commit([
       { key: keyOf(operator ? 'operator-policy' : 'policy', vhost, name), value: null },
     ])
+  }
+
+  async putSession(vhost: string, session: StoredSession): Promise<void> {
+    await this.#commit([{ key: keyOf('session', vhost, session.name), value: json(session) }])
+  }
+
+  async deleteSession(vhost: string, name: string): Promise<void> {
+    await this.#commit([{ key: keyOf('session', vhost, name), value: null }])
   }
 
   /** Deletes an exchange or destination and bindings in one step. */

@@ -75,6 +75,14 @@ export class OffsetMap {
     }
   }
 
+  /** As `entries`, at a fraction of the cost. */
+  visit(visit: (offset: number, value: number) => void): void {
+    const keys = this.#keys
+    for (let place = 0; place < keys.length; place++) {
+      if (keys[place] !== EMPTY) visit(keys[place]!, this.#values[place]!)
+    }
+  }
+
   /** Deletes whatever `wanted` picks. */
   deleteWhere(wanted: (offset: number) => boolean): void {
     if (this.#size === 0) return

@@ -1,3 +1,5 @@
+import { OffsetMap } from './offset-map.ts'
+
 /** Where a message that was moved stands now, and how many queues still hold it. */
 export interface Relocation {
   readonly place: number
@@ -5,15 +7,21 @@ export interface Relocation {
 }
 
 /**
- * Messages that no longer stand at the offset they are known by. Only leftovers of nearly dead
- * stretches are ever moved, so they are few and a map will do.
+ * Messages that no longer stand at the offset they are known by: leftovers of nearly dead
+ * stretches. Mostly few; but a set of retained messages may be moved as a whole, so they lie
+ * outside the heap, at some 30 bytes each.
  */
 export class Relocations {
-  readonly #places: Map<number, number> = new Map()
-  readonly #refs: Map<number, number> = new Map()
+  readonly #places = new OffsetMap()
+  /** Of those that more than one queue holds. */
+  readonly #refs = new OffsetMap()
 
   get isEmpty(): boolean {
     return this.#places.size === 0
+  }
+
+  get size(): number {
+    return this.#places.size
   }
 
   /** The offset that a message known as `offset` is stored at. */
@@ -23,28 +31,28 @@ export class Relocations {
 
   add(offset: number, place: number, refs: number): void {
     this.#places.set(offset, place)
-    this.#refs.set(offset, refs)
+    this.#setRefs(offset, refs)
   }
 
   /** One queue is done with the message; returns the offset it is stored at. */
   release(offset: number): number {
     const place = this.#places.get(offset)
     if (place === undefined) return offset
-    const refs = this.#refs.get(offset)! - 1
-    if (refs > 0) this.#refs.set(offset, refs)
-    else {
-      this.#places.delete(offset)
-      this.#refs.delete(offset)
-    }
+    const refs = (this.#refs.get(offset) ?? 1) - 1
+    if (refs === 0) this.#places.delete(offset)
+    else this.#setRefs(offset, refs)
     return place
   }
 
-  /** Tells which messages of a run were moved. */
+  /** Tells which messages of a run were moved; each may be released or removed when told. */
   visitWithin(start: number, count: number, visit: (offset: number) => void): void {
     if (this.#places.size < count) {
-      for (const offset of this.#places.keys()) {
-        if (offset >= start && offset < start + count) visit(offset)
-      }
+      const end = start + count
+      const within: number[] = []
+      this.#places.visit((offset) => {
+        if (offset >= start && offset < end) within.push(offset)
+      })
+      for (const offset of within) visit(offset)
       return
     }
     for (let offset = start; offset < start + count; offset++) {
@@ -52,18 +60,27 @@ export class Relocations {
     }
   }
 
+  /** Tells which messages stand from `start` up to, not including, `end` now. */
+  visitStandingIn(start: number, end: number, visit: (offset: number) => void): void {
+    this.#places.visit((offset, place) => {
+      if (place >= start && place < end) visit(offset)
+    })
+  }
+
   remove(offset: number): void {
     this.#places.delete(offset)
     this.#refs.delete(offset)
   }
 
+  /** In no order; may not be changed while it is walked. */
   *entries(): Iterable<[offset: number, relocation: Relocation]> {
-    for (const [offset, place] of this.#places) {
-      yield [offset, { place, refs: this.#refs.get(offset)! }]
+    for (const [offset, place] of this.#places.entries()) {
+      yield [offset, { place, refs: this.#refs.get(offset) ?? 1 }]
     }
   }
 
-  get size(): number {
-    return this.#places.size
+  #setRefs(offset: number, refs: number): void {
+    if (refs === 1) this.#refs.delete(offset)
+    else this.#refs.set(offset, refs)
   }
 }

@@ -2,7 +2,7 @@ import { headerToJson } from '../model/header-json.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import { type BindingTarget, Exchange } from './exchange.ts'
-import type { Inbox } from './inbox.ts'
+import { Inbox } from './inbox.ts'
 import { Queue } from './queue.ts'
 import { messageRecordBytes, type MessageTimes, TARGETS_MAX, writeMessageRecord } from './record.ts'
 import { PUBLISH, type PublishResult, type Route, Targets } from './route.ts'
@@ -65,6 +65,7 @@ export class Router {
       if (!excepts(queue.name)) kept.addQueue(queue)
     }
     for (const stream of targets.streams) if (!excepts(stream.name)) kept.streams.push(stream)
+    for (const inbox of targets.inboxes) if (!excepts(inbox.name)) kept.inboxes.push(inbox)
     return this.#store(kept, draft)
   }
 
@@ -105,7 +106,7 @@ export class Router {
       this.#enqueue(this.#transient, targets.transient, draft, times, view, now)
     }
     for (const stream of targets.streams) stream.append(draft)
-    for (const inbox of targets.inboxes) this.#handOver(inbox, draft, view, now)
+    if (targets.inboxes.length > 0) this.#handOver(targets.inboxes, draft, view, now)
     this.#depth--
     return PUBLISH.ROUTED
   }
@@ -148,12 +149,18 @@ export class Router {
     return refusing.length === 0 ? PUBLISH.ROUTED : PUBLISH.REJECTED
   }
 
-  #handOver(inbox: Inbox, draft: MessageDraft, view: StoredMessage, now: number): void {
+  /** One record for all of them, however many there are. */
+  #handOver(
+    inboxes: readonly Inbox[],
+    draft: MessageDraft,
+    view: StoredMessage,
+    now: number,
+  ): void {
     const size = messageRecordBytes(draft, 0, NO_TIMES)
     const record = Buffer.allocUnsafe(size)
     writeMessageRecord(record, 0, size, draft, [], NO_TIMES)
     view.set(record, 0, now)
-    inbox.sink.deliverDirect(view)
+    for (const inbox of inboxes) if (inbox.isOpen) inbox.sink.deliverDirect(view)
   }
 
   #find(
@@ -169,8 +176,9 @@ export class Router {
     for (const target of found) {
       if (target instanceof Queue) targets.addQueue(target)
       else if (target instanceof Stream) targets.streams.push(target)
+      else if (target instanceof Inbox) targets.inboxes.push(target)
       else if (!(target instanceof Exchange)) continue
-      else if (target.name === '') this.#findByName(keys, found, targets)
+      else if (target.name === '') this.#findByName(keys, found)
       else {
         cacheable &&= target.isCacheable
         this.#follow(target, keys, draft, found)
@@ -227,7 +235,7 @@ export class Router {
   }
 
   /** The default exchange: a key is the name of a destination. */
-  #findByName(keys: readonly string[], found: Set<BindingTarget>, targets: Targets): void {
+  #findByName(keys: readonly string[], found: Set<BindingTarget>): void {
     for (const name of new Set(keys)) {
       const destination = this.#vhost.destination(name)
       if (destination !== undefined) {
@@ -235,7 +243,7 @@ export class Router {
         continue
       }
       const inbox = this.#vhost.inbox(name)
-      if (inbox !== undefined) targets.inboxes.push(inbox)
+      if (inbox !== undefined) found.add(inbox)
     }
   }
 }

@@ -12,12 +12,14 @@ import type { Destination, DestinationSpec } from './destination.ts'
 import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
-import type { Metadata, StoredVhost } from './metadata.ts'
+import type { Metadata, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
 import { Queue } from './queue.ts'
+import { RetainedSet } from './retained-set.ts'
 import type { PublishResult, Route } from './route.ts'
 import { Router } from './router.ts'
+import { type SessionListener, Sessions } from './sessions.ts'
 import type { Shards } from './shards.ts'
 import { Stream } from './stream.ts'
 import type { TimerIndex } from './timer-index.ts'
@@ -44,12 +46,13 @@ export interface VhostOptions {
   readonly metadata: Metadata
   readonly shards: Shards
   readonly forms: ReadonlyMap<number, NativeForm>
+  readonly sessionListeners: ReadonlySet<SessionListener>
 }
 
 interface HeldBinding {
   readonly spec: BindingSpec
   readonly source: Exchange
-  readonly target: BindingTarget
+  readonly target: Exclude<BindingTarget, Inbox>
 }
 
 /** A name space: exchanges, destinations, bindings and policies that see only each other. */
@@ -62,6 +65,8 @@ export class VirtualHost {
   readonly policies: PolicySet = new PolicySet()
   readonly deadLetters: DeadLetters
   readonly delays: DelayStore
+  readonly sessions: Sessions
+  readonly retained: RetainedSet
   declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
@@ -79,7 +84,7 @@ export class VirtualHost {
   readonly #opening: Map<string, Promise<Stream>> = new Map()
   #isGone = false
 
-  constructor(name: string, delayId: number, options: VhostOptions) {
+  constructor(name: string, ids: VhostIds, options: VhostOptions) {
     this.name = name
     this.turn = options.turn
     this.timers = options.timers
@@ -88,8 +93,14 @@ export class VirtualHost {
     this.#options = options
     this.#clock = options.clock
     this.deadLetters = new DeadLetters(this)
-    this.delays = new DelayStore(delayId, this, options.shards.durable)
-    this.#router = new Router(this, options.shards.durable, options.shards.transient)
+    this.sessions = new Sessions(this, options.metadata, options.sessionListeners)
+    const { durable, limits } = options.shards
+    this.delays = new DelayStore(ids.delayId, this, durable)
+    this.retained = new RetainedSet(ids.retainedId, this, {
+      shard: durable,
+      countMax: limits.retainedCountMax,
+    })
+    this.#router = new Router(this, durable, options.shards.transient)
     for (const [exchangeName, type] of PREDECLARED)
       this.#addExchange(predeclared(exchangeName, type))
     this.#addExchange({ ...predeclared('amq.rabbitmq.trace', 'topic'), internal: true })
@@ -102,6 +113,7 @@ export class VirtualHost {
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
     for (const { id, spec } of stored.destinations) await this.#addDestination(id, spec)
+    this.sessions.restore(stored.sessions)
     for (const spec of stored.bindings) {
       try {
         this.#addBinding(spec)
@@ -116,6 +128,7 @@ export class VirtualHost {
   recovered(): void {
     this.delays.recovered()
     for (const destination of this.#destinations.values()) destination.recovered()
+    this.sessions.recovered()
   }
 
   now(): number {
@@ -156,7 +169,7 @@ export class VirtualHost {
 
   /** A name that answers can be published to while it is open; nothing is stored for it. */
   openInbox(name: string, sink: InboxSink): Inbox {
-    const inbox = new Inbox(name, sink, (closed) => {
+    const inbox = new Inbox(this, name, sink, (closed) => {
       if (this.#inboxes.get(closed.name) === closed) this.#inboxes.delete(closed.name)
       this.topologyVersion++
     })
@@ -335,8 +348,8 @@ export class VirtualHost {
 
   async setDeclareMismatch(declareMismatch: DeclareMismatch): Promise<void> {
     this.declareMismatch = declareMismatch
-    const { name, delays } = this
-    await this.#options.metadata.putVhost({ name, delayId: delays.id, declareMismatch })
+    const ids = { delayId: this.delays.id, retainedId: this.retained.id }
+    await this.#options.metadata.putVhost({ name: this.name, ...ids, declareMismatch })
   }
 
   // --- policies ---
@@ -363,6 +376,8 @@ export class VirtualHost {
     this.#exchanges.clear()
     this.topologyVersion++
     this.delays.dispose()
+    this.sessions.dispose()
+    this.retained.dispose()
     await Promise.allSettled(this.#opening.values())
     const destinations = Array.from(this.#destinations.values())
     await Promise.all(destinations.map((destination) => this.#drop(destination)))

@@ -1,7 +1,8 @@
+import type { CanonicalProperties } from './canonical-properties.ts'
 import type { HeaderValue } from './header-value.ts'
 
 /** Ids of the native forms; they are stored with every message and never change their meaning. */
-export const NATIVE_FORM: { readonly AMQP091: 1 } = { AMQP091: 1 }
+export const NATIVE_FORM: { readonly AMQP091: 1; readonly MQTT: 2 } = { AMQP091: 1, MQTT: 2 }
 
 /** What to change in the headers of a message. */
 export interface HeaderEdit {
@@ -11,7 +12,8 @@ export interface HeaderEdit {
 
 /**
  * How to look into the header bytes of one protocol. Each protocol registers its own at wiring;
- * the broker asks only when an exchange matches on headers or a dead letter is routed again.
+ * the broker asks only when an exchange matches on headers or a dead letter is routed again, and a
+ * protocol that delivers a message of another one asks for its canonical properties.
  */
 export interface NativeForm {
   readonly id: number
@@ -29,6 +31,8 @@ export interface NativeForm {
   extraKeys(header: Buffer, start: number, end: number): readonly string[] | null
   /** The expiration as the publisher wrote it; null when there was none. */
   expiration(header: Buffer, start: number, end: number): string | null
+  /** Everything another protocol may want to say of the message; never asked by its own. */
+  canonical(header: Buffer, start: number, end: number): CanonicalProperties
   /** A copy of the header bytes with some headers changed; absent: that cannot be done. */
   edited?(header: Buffer, edit: HeaderEdit): Buffer
 }

@@ -13,6 +13,21 @@ export function peerInfoOf(socket: Socket, listener: string): PeerInfo {
   }
 }
 
+/** What a login needs to know of the peer. */
+export function loginPeerOf(peer: PeerInfo): {
+  readonly address: string
+  readonly loopback: boolean
+  readonly certificateName: string | null
+} {
+  const { remoteAddress, tls } = peer
+  return {
+    address: remoteAddress,
+    loopback: remoteAddress === '::1' || remoteAddress.startsWith('127.'),
+    // A name that nobody we trust signed for proves nothing.
+    certificateName: tls !== null && tls.peerVerified ? tls.commonName : null,
+  }
+}
+
 /** Whether the peer showed a certificate at all, signed by whomever. */
 export function hasPeerCertificate(socket: TLSSocket): boolean {
   return certificateOf(socket) !== null

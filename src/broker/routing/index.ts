@@ -1,3 +1,3 @@
 export { createMatcher } from './create-matcher.ts'
 export type { Matcher, MatcherKind } from './matcher.ts'
-export { RoutingKey } from './routing-key.ts'
+export { RoutingKey, splitKey } from './routing-key.ts'

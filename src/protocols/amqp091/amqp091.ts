@@ -60,6 +60,8 @@ export interface Amqp091ConnectionInfo {
   readonly sentBytes: number
   readonly publishedCount: number
   readonly deliveredCount: number
+  /** Properties of other protocols' messages that deliveries marked or left out. */
+  readonly lostCount: number
 }
 
 /** AMQP 0-9-1 as RabbitMQ's clients know it, for all listeners that speak it. */
@@ -166,6 +168,7 @@ function infoOf(connection: Amqp091Connection): Amqp091ConnectionInfo {
     sentBytes: connection.output.writtenBytes,
     publishedCount: connection.publishedCount,
     deliveredCount: connection.deliveredCount,
+    lostCount: connection.lostCount,
   }
 }
 

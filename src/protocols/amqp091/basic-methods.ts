@@ -1,11 +1,11 @@
 import type { Destination, StoredMessage } from '../../broker/index.ts'
 import { requirePermission } from '../../auth/index.ts'
+import { HOLD } from '../../net/index.ts'
 import { fieldInteger, fieldTypeName, type MethodOf } from '../../codec/amqp091/index.ts'
 import type { Channel } from './channel.ts'
-import { AmqpConsumer, headerFor, needsDecoration } from './consumer.ts'
+import { AmqpConsumer, headerFor, needsOwnHeader } from './consumer.ts'
 import { REPLY_TO_NAME, ReplyConsumer } from './direct-reply-to.ts'
 import { AmqpError, notFound, preconditionFailed, resourceLocked } from './errors.ts'
-import { HOLD } from './input-gate.ts'
 import { headerMapOf } from './mapping.ts'
 import { typeOfDestination } from './queue-arguments.ts'
 import { streamStartOf } from './stream-start.ts'
@@ -119,8 +119,8 @@ function sendGetOk(channel: Channel, message: StoredMessage, answer: GetAnswer):
   content.setAddress(data, message.addressStart, message.addressEnd)
   content.setHeader(data, message.headerStart, message.headerEnd)
   content.setBody(data, message.bodyStart, message.bodyEnd)
-  if (answer.attempts > 0 || needsDecoration(message)) {
-    const header = headerFor(message, answer.attempts, -1)
+  if (answer.attempts > 0 || needsOwnHeader(message)) {
+    const header = headerFor(channel, message, { attempts: answer.attempts, streamOffset: -1 })
     content.setHeader(header, 0, header.length)
   }
   const tag = channel.nextDeliveryTag()

@@ -26,7 +26,7 @@ import type { Clock, Timer } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import type { ConnectionHandler, PeerInfo, SlabPool, Transport } from '../../net/index.ts'
-import { OutputBuffer } from '../../net/index.ts'
+import { HeldInput, HOLD, type HoldReason, OutputBuffer, PAUSE, ReadGate } from '../../net/index.ts'
 import type { Channel } from './channel.ts'
 import { ClientInfo } from './client-info.ts'
 import { AmqpError, failureOf } from './errors.ts'
@@ -39,7 +39,6 @@ import {
   type Tuning,
 } from './handshake.ts'
 import { Heartbeat, type HeartbeatTarget } from './heartbeat.ts'
-import { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'
 import type { Amqp091Limits } from './limits.ts'
 import type { PublishPath } from './publish-path.ts'
 import { RouteCache } from './route-cache.ts'
@@ -99,6 +98,8 @@ export class Amqp091Connection
   transactionBytes = 0
   publishedCount = 0
   deliveredCount = 0
+  /** Properties of other protocols' messages that deliveries marked or left out. */
+  lostCount = 0
   receivedBytes = 0
   /** The client does not read: consumers wait until it does. */
   isOutputBlocked = false

@@ -2,7 +2,11 @@ import type { Consumer, DeliverySink, Destination, StoredMessage } from '../../b
 import { encodeShortString } from '../../codec/amqp091/index.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
 import type { Channel } from './channel.ts'
-import { decoratedHeader } from './mapping.ts'
+import { foreignHeader } from './foreign-header.ts'
+import { type Decoration, decoratedHeader } from './mapping.ts'
+
+/** Room in the frame of a foreign message's header for what the broker adds to it. */
+const DECORATION_BYTES = 1024
 
 /** Who unacknowledged deliveries came from: a consumer, or basic.get of one destination. */
 export interface DeliveryOwner {
@@ -65,8 +69,9 @@ export class AmqpConsumer implements DeliverySink, DeliveryOwner {
     const { data } = message
     content.setAddress(data, message.addressStart, message.addressEnd)
     content.setBody(data, message.bodyStart, message.bodyEnd)
-    if (attempts > 0 || this.#showsOffset || needsDecoration(message)) {
-      const header = headerFor(message, attempts, this.#showsOffset ? offset : -1)
+    if (attempts > 0 || this.#showsOffset || needsOwnHeader(message)) {
+      const streamOffset = this.#showsOffset ? offset : -1
+      const header = headerFor(channel, message, { attempts, streamOffset })
       content.setHeader(header, 0, header.length)
     } else content.setHeader(data, message.headerStart, message.headerEnd)
     const at = output.reserve(writer.deliverBytes(this.#tagBytes, content))
@@ -87,12 +92,35 @@ export class AmqpConsumer implements DeliverySink, DeliveryOwner {
   }
 }
 
-export function needsDecoration(message: StoredMessage): boolean {
+/** HOT: whether the stored header is not what a client gets. */
+export function needsOwnHeader(message: StoredMessage): boolean {
   return message.form !== NATIVE_FORM.AMQP091 || message.annotations !== null
 }
 
-/** The content header with what the broker adds: deaths, attempts, the offset in a stream. */
-export function headerFor(message: StoredMessage, attempts: number, streamOffset: number): Buffer {
-  const payload = message.data.subarray(message.headerStart, message.headerEnd)
-  return decoratedHeader(payload, { annotations: message.annotations, attempts, streamOffset })
+/**
+ * The content header with what the broker adds: deaths, attempts, the offset in a stream. That of a
+ * message of another protocol is made from its properties.
+ */
+export function headerFor(
+  channel: Channel,
+  message: StoredMessage,
+  { attempts, streamOffset }: Omit<Decoration, 'annotations'>,
+): Buffer {
+  const isOwn = message.form === NATIVE_FORM.AMQP091
+  const payload = isOwn
+    ? message.data.subarray(message.headerStart, message.headerEnd)
+    : headerOfForeign(channel, message)
+  const annotations = message.annotations
+  if (annotations === null && attempts === 0 && streamOffset < 0) return payload
+  return decoratedHeader(payload, { annotations, attempts, streamOffset })
+}
+
+function headerOfForeign(channel: Channel, message: StoredMessage): Buffer {
+  const { connection, vhost, writer } = channel
+  const bodySize = message.bodyEnd - message.bodyStart
+  const payloadBytesMax = writer.bodyFrameMax - DECORATION_BYTES
+  const form = vhost.form(message.form)
+  const { payload, lost } = foreignHeader(form, message, { bodySize, payloadBytesMax })
+  connection.lostCount += lost
+  return payload
 }

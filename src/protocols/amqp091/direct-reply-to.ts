@@ -1,6 +1,7 @@
 import type { Inbox, InboxSink, StoredMessage } from '../../broker/index.ts'
 import { encodeShortString } from '../../codec/amqp091/index.ts'
 import type { Channel } from './channel.ts'
+import { headerFor, needsOwnHeader } from './consumer.ts'
 
 /** The name a requester consumes from and puts into reply-to; each channel gets its own behind it. */
 export const REPLY_TO_NAME = 'amq.rabbitmq.reply-to'
@@ -37,7 +38,10 @@ export class ReplyConsumer implements InboxSink {
     const { connection, writer } = channel
     const { content, output } = connection
     content.setAddress(message.data, message.addressStart, message.addressEnd)
-    content.setHeader(message.data, message.headerStart, message.headerEnd)
+    if (needsOwnHeader(message)) {
+      const header = headerFor(channel, message, { attempts: 0, streamOffset: -1 })
+      content.setHeader(header, 0, header.length)
+    } else content.setHeader(message.data, message.headerStart, message.headerEnd)
     content.setBody(message.data, message.bodyStart, message.bodyEnd)
     const at = output.reserve(writer.deliverBytes(this.#tagBytes, content))
     const deliveryTag = channel.nextDeliveryTag()

@@ -19,7 +19,7 @@ import {
   type MethodInput,
   type MethodOf,
 } from '../../codec/amqp091/index.ts'
-import type { PeerInfo } from '../../net/index.ts'
+import { loginPeerOf, type PeerInfo } from '../../net/index.ts'
 import { AmqpError } from './errors.ts'
 import type { Amqp091Limits } from './limits.ts'
 import { headerMapOf } from './mapping.ts'
@@ -82,7 +82,7 @@ export class Handshake {
       versionMajor: 0,
       versionMinor: 9,
       serverProperties: this.#host.serverProperties,
-      mechanisms: saslMechanisms(saslPeerOf(this.#host.peer)).join(' '),
+      mechanisms: saslMechanisms(loginPeerOf(this.#host.peer)).join(' '),
       locales: 'en_US',
     })
   }
@@ -107,7 +107,7 @@ export class Handshake {
     const properties = method.clientProperties
     this.#host.clientKnown(properties, capabilitiesOf(properties))
     const { peer } = this.#host
-    this.#mechanism = createSaslMechanism(method.mechanism, saslPeerOf(peer))
+    this.#mechanism = createSaslMechanism(method.mechanism, loginPeerOf(peer))
     if (this.#mechanism === null) {
       const text = `unknown authentication mechanism '${method.mechanism}'`
       throw new AmqpError('COMMAND_INVALID', text)
@@ -128,7 +128,7 @@ export class Handshake {
     }
     if (step.kind === 'malformed') throw new AmqpFrameError('SYNTAX_ERROR', step.reason)
     const { authenticator, peer } = this.#host
-    const login = authenticator.login(step.credentials, saslPeerOf(peer)).then(
+    const login = authenticator.login(step.credentials, loginPeerOf(peer)).then(
       (user) => ({ user, error: null }),
       (error: unknown) => ({ user: null, error }),
     )
@@ -193,19 +193,5 @@ function capabilitiesOf(properties: FieldTable): ClientCapabilities {
     consumerCancelNotify: table.get('consumer_cancel_notify') === true,
     connectionBlocked: table.get('connection.blocked') === true,
     authenticationFailureClose: table.get('authentication_failure_close') === true,
-  }
-}
-
-function saslPeerOf(peer: PeerInfo): {
-  readonly address: string
-  readonly loopback: boolean
-  readonly certificateName: string | null
-} {
-  const { remoteAddress, tls } = peer
-  return {
-    address: remoteAddress,
-    loopback: remoteAddress === '::1' || remoteAddress.startsWith('127.'),
-    // A name that nobody we trust signed for proves nothing.
-    certificateName: tls !== null && tls.peerVerified ? tls.commonName : null,
   }
 }

@@ -9,6 +9,7 @@ import {
   isFieldTable,
   PROPERTY,
 } from '../../codec/amqp091/index.ts'
+import type { CanonicalHeader, CanonicalProperties } from '../../model/canonical-properties.ts'
 import type { HeaderMap, HeaderValue } from '../../model/header-value.ts'
 import { NATIVE_FORM, type NativeForm } from '../../model/native-form.ts'
 
@@ -36,6 +37,19 @@ export function keysOf(value: FieldValue): readonly string[] | null {
 
 const view = new ContentHeaderView()
 
+/**
+ * Headers for what AMQP 0-9-1 has no property for. The first two are named as RabbitMQ names them
+ * when a message goes from MQTT to AMQP 0-9-1, and understood on the way back.
+ */
+export const CROSSING_HEADER = {
+  /** The routing key on the topic exchange that the answer is wanted with. */
+  REPLY_TO_KEY: 'x-reply-to-topic',
+  /** A correlation id that is no short string. */
+  CORRELATION_ID: 'x-correlation-id',
+  /** `utf-8` where the publisher says that the body is text. */
+  PAYLOAD_FORMAT: 'x-payload-format',
+} as const
+
 /** How the broker looks into stored AMQP 0-9-1 content headers. */
 export const AMQP091_FORM: NativeForm = {
   id: NATIVE_FORM.AMQP091,
@@ -62,9 +76,67 @@ export const AMQP091_FORM: NativeForm = {
     view.read(header, start, end)
     return view.text(PROPERTY.EXPIRATION)
   },
+  canonical(header, start, end) {
+    view.read(header, start, end)
+    return canonicalOf(view, header)
+  },
   edited(header, { set, remove }) {
     return editContentHeader(header, { setHeaders: new Map(set), removeHeaders: remove })
   },
+}
+
+/** Of two headers with one name the first counts, as everywhere here; the cluster id is nobody's. */
+function canonicalOf(read: ContentHeaderView, bytes: Buffer): CanonicalProperties {
+  const table = new Map(read.headers())
+  const replyTo = read.text(PROPERTY.REPLY_TO)
+  // A message that came from MQTT and was sent on says the key in both places.
+  const replyToKey = takeText(table, CROSSING_HEADER.REPLY_TO_KEY, replyTo ?? undefined)
+  const seconds = read.timestamp()
+  const expiration = read.text(PROPERTY.EXPIRATION)
+  return {
+    contentType: read.text(PROPERTY.CONTENT_TYPE),
+    contentEncoding: read.text(PROPERTY.CONTENT_ENCODING),
+    correlationId: correlationIdOf(read, bytes, table),
+    replyTo: replyToKey === null ? replyTo : null,
+    replyToKey,
+    messageId: read.text(PROPERTY.MESSAGE_ID),
+    timestampMs: seconds === null ? null : Number(seconds) * 1000,
+    type: read.text(PROPERTY.TYPE),
+    userId: read.text(PROPERTY.USER_ID),
+    appId: read.text(PROPERTY.APP_ID),
+    // Publishing has refused what is no number.
+    expirationMs: expiration === null ? null : Number(expiration),
+    priority: read.priority < 0 ? null : read.priority,
+    persistent: read.deliveryMode === 2,
+    isText: takeText(table, CROSSING_HEADER.PAYLOAD_FORMAT, 'utf-8') !== null,
+    headers: Array.from(table, canonicalHeader),
+  }
+}
+
+function canonicalHeader([name, value]: readonly [string, FieldValue]): CanonicalHeader {
+  return { name, value: headerValueOf(value) }
+}
+
+function correlationIdOf(
+  read: ContentHeaderView,
+  bytes: Buffer,
+  table: Map<string, FieldValue>,
+): Buffer | null {
+  const start = read.textStart(PROPERTY.CORRELATION_ID)
+  if (start >= 0) return Buffer.from(bytes.subarray(start, read.textEnd(PROPERTY.CORRELATION_ID)))
+  const name = CROSSING_HEADER.CORRELATION_ID
+  const value = headerValueOf(table.get(name) ?? null)
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) return null
+  table.delete(name)
+  return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value)
+}
+
+/** Takes a header out where it is a text, and, if one is given, that text. */
+function takeText(table: Map<string, FieldValue>, name: string, wanted?: string): string | null {
+  const value = table.get(name)
+  if (typeof value !== 'string' || (wanted !== undefined && value !== wanted)) return null
+  table.delete(name)
+  return value
 }
 
 /** What the broker knows about a delivery and the publisher could not. */

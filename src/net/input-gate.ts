@@ -1,4 +1,4 @@
-import type { Transport } from '../../net/index.ts'
+import type { Transport } from './transport.ts'
 
 /** Why a socket is not read. */
 export const PAUSE: {
