@@ -31,7 +31,7 @@ fi
 # Ports are free ones, since another broker may stand on the usual ones.
 set -m
 npm start --silent -- --data "$scratch/data" --log-format json \
-  --listen amqp=127.0.0.1:0 --listen http=off >"$scratch/start.log" 2>&1 &
+  --listen amqp=127.0.0.1:0 --listen http=off --listen mqtt=off >"$scratch/start.log" 2>&1 &
 broker=$!
 set +m
 port=''

@@ -79,7 +79,7 @@ export class NodeServer implements Server {
 
   static async waystation(): Promise<NodeServer> {
     const program = join(REPOSITORY, 'src/cli/main.ts')
-    const quiet = ['--log-level', 'warn', '--listen', 'http=off']
+    const quiet = ['--log-level', 'warn', '--listen', 'http=off', '--listen', 'mqtt=off']
     const server = new NodeServer(await freePort(), [program, 'start', ...quiet])
     await server.start()
     return server

@@ -105,12 +105,12 @@ test('a secret is never repeated in a message', () => {
 })
 
 test('a protocol of a later version may be turned off, not on', () => {
-  assert.deepEqual(load({ flags: [{ path: ['listen', 'mqtt'], value: 'off', flag: '' }] }).input, {
-    listen: { mqtt: null },
+  assert.deepEqual(load({ flags: [{ path: ['listen', 'kafka'], value: 'off', flag: '' }] }).input, {
+    listen: { kafka: null },
   })
-  const flags = [{ path: ['listen', 'mqtt'], value: '1883', flag: '--listen mqtt=1883' }]
+  const flags = [{ path: ['listen', 'kafka'], value: '9092', flag: '--listen kafka=9092' }]
   assert.deepEqual(faultsOf({ flags }), [
-    '--listen mqtt=1883: listen.mqtt: expected \'off\', because this version does not speak MQTT, got "1883"',
+    '--listen kafka=9092: listen.kafka: expected \'off\', because this version does not speak Kafka, got "9092"',
   ])
 })
 

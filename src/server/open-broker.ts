@@ -68,7 +68,8 @@ export async function openBroker(
     protocols.push(protocol)
     for (const listener of config.listeners) {
       if (!names.includes(listener.port.name)) continue
-      listeners.push(await openListener(listener, protocol, config, log))
+      const open = await openListener(listener, protocol, config, log)
+      if (open !== null) listeners.push(open)
     }
   }
   opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
@@ -118,11 +119,11 @@ async function openEngine(
 }
 
 async function openListener(
-  { port, address }: ListenerConfig,
+  { port, address, isExplicit }: ListenerConfig,
   protocol: ServedProtocol,
   { tls, limits }: ServerConfig,
   log: Log,
-): Promise<OpenListener> {
+): Promise<OpenListener | null> {
   if (port.tls && tls === null) {
     throw new StartupError('config', `${port.name} needs tls.certFile and tls.keyFile`)
   }
@@ -148,6 +149,10 @@ async function openListener(
     if (!(cause instanceof ListenError)) throw cause
     if (cause.code === 'BAD_TLS') {
       throw new StartupError('config', `${port.name}: ${cause.message}`, { cause })
+    }
+    if (cause.code === 'PORT_TAKEN' && !isExplicit && port.givesWay) {
+      log.warn({ listener: port.name }, `${port.name}: ${cause.message}, so it is off`)
+      return null
     }
     const advice = `choose another address with --listen ${port.name}=HOST:PORT, or 'off'`
     throw new StartupError('port', `${port.name}: ${cause.message}\n${advice}`, { cause })

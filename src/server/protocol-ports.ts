@@ -6,6 +6,8 @@ export interface PortSpec {
   /** Whether it listens when nothing is said; TLS listeners need a certificate, so they do not. */
   readonly onByDefault: boolean
   readonly tls: boolean
+  /** Its default port may be somebody else's: then it does not listen, which is no fault. */
+  readonly givesWay: boolean
   /** False: the name is reserved for a protocol that this version does not speak yet. */
   readonly available: boolean
   /** What the start screen calls it. */
@@ -32,8 +34,8 @@ export const PORTS: readonly PortSpec[] = [
   served('amqp', 5672, 'AMQP 0-9-1'),
   { ...served('amqps', 5671, 'AMQP 0-9-1 over TLS'), onByDefault: false, tls: true },
   served('http', 15_672, 'HTTP administration'),
-  planned('mqtt', 1883, 'MQTT'),
-  planned('mqtts', 8883, 'MQTT over TLS'),
+  { ...served('mqtt', 1883, 'MQTT'), givesWay: true },
+  { ...served('mqtts', 8883, 'MQTT over TLS'), onByDefault: false, tls: true },
   planned('mqtt-ws', 8083, 'MQTT over WebSocket'),
   planned('kafka', 9092, 'Kafka'),
   planned('stomp', 61_613, 'STOMP'),
@@ -45,9 +47,25 @@ export const PORTS: readonly PortSpec[] = [
 ]
 
 function served(name: ListenerName, standardPort: number, title: string): PortSpec {
-  return { name, standardPort, title, onByDefault: true, tls: false, available: true }
+  return {
+    name,
+    standardPort,
+    title,
+    onByDefault: true,
+    tls: false,
+    givesWay: false,
+    available: true,
+  }
 }
 
 function planned(name: ListenerName, standardPort: number, title: string): PortSpec {
-  return { name, standardPort, title, onByDefault: false, tls: false, available: false }
+  return {
+    name,
+    standardPort,
+    title,
+    onByDefault: false,
+    tls: false,
+    givesWay: false,
+    available: false,
+  }
 }

@@ -6,6 +6,7 @@ import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
 import type { ProtocolHandler } from '../net/index.ts'
 import { createAmqp091 } from '../protocols/amqp091/index.ts'
+import { createMqtt } from '../protocols/mqtt/index.ts'
 import type { Log } from './log.ts'
 import type { ListenerName } from './protocol-ports.ts'
 import type { ServerConfig } from './server-config.ts'
@@ -33,6 +34,7 @@ interface ProtocolWiring {
 /** Which protocol answers on which listeners. A new protocol is a line here. */
 export const PROTOCOLS: readonly ProtocolWiring[] = [
   { listeners: ['amqp', 'amqps'], create: amqp091 },
+  { listeners: ['mqtt', 'mqtts'], create: mqtt },
 ]
 
 function amqp091(parts: ProtocolParts): ServedProtocol {
@@ -49,3 +51,14 @@ function amqp091(parts: ProtocolParts): ServedProtocol {
     },
   })
 }
+
+function mqtt(parts: ProtocolParts): ServedProtocol {
+  const { messageSize } = parts.config.limits
+  return createMqtt({
+    ...parts,
+    limits: messageSize === undefined ? {} : { packetSizeMax: messageSize + PACKET_HEAD_BYTES },
+  })
+}
+
+/** Room for the topic and the properties of the largest message. */
+const PACKET_HEAD_BYTES = 128 * 1024

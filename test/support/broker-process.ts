@@ -18,7 +18,7 @@ const MAIN = path.join(import.meta.dirname, '../../src/cli/main.ts')
 export interface BrokerProcessOptions {
   /** Default: a new temporary directory, removed by `dispose`. */
   readonly dataDir?: string
-  /** Added behind `start --data DIR --listen amqp=127.0.0.1:0`. */
+  /** Added behind `start --data DIR` and a free port for each protocol. */
   readonly args?: readonly string[]
 }
 
@@ -42,6 +42,11 @@ export class BrokerProcess implements AsyncDisposable {
     return this.#port
   }
 
+  /** The port of MQTT; a new one after each start. */
+  get mqttPort(): number {
+    return portOf('mqtt', this.#output) ?? 0
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid
   }
@@ -53,7 +58,7 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
   async start(): Promise<void> {
-    const listen = ['--listen', 'amqp=127.0.0.1:0', '--listen', 'http=127.0.0.1:0']
+    const listen = ['amqp', 'http', 'mqtt'].flatMap((name) => ['--listen', `${name}=127.0.0.1:0`])
     const args = ['start', '--data', this.dataDir, ...listen, ...this.#args]
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
@@ -65,7 +70,7 @@ export class BrokerProcess implements AsyncDisposable {
     child.stderr.on('data', collect)
     const deadlineMs = performance.now() + READY_WITHIN_MS
     for (;;) {
-      const port = amqpPort(this.#output)
+      const port = portOf('amqp', this.#output)
       if (port !== null && (await accepts(port))) {
         this.#port = port
         return
@@ -116,9 +121,9 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }
 
-/** Finds `amqp` and its address in the start screen or in the log lines. */
-function amqpPort(output: string): number | null {
-  const match = /\bamqp\b[^\n]*?127\.0\.0\.1:(\d+)/i.exec(output)
+/** Finds a listener and its address in the start screen or in the log lines. */
+function portOf(name: string, output: string): number | null {
+  const match = new RegExp(`\\b${name}\\b[^\\n]*?127\\.0\\.0\\.1:(\\d+)`, 'i').exec(output)
   const port = Number(match?.[1] ?? 0)
   return port > 0 ? port : null
 }

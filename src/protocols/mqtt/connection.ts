@@ -1,0 +1,584 @@
+import type { Authenticator, UserStore } from '../../auth/index.ts'
+import type {
+  Broker,
+  BrokerLog,
+  Inbox,
+  Session,
+  SessionOwner,
+  VirtualHost,
+} from '../../broker/index.ts'
+import {
+  type AckType,
+  type ConnectPacket,
+  encodeConnack,
+  encodeDisconnect,
+  encodeSuback,
+  encodeUnsuback,
+  MqttPacketError,
+  PACKET,
+  PacketParser,
+  type PacketHandler,
+  PINGRESP,
+  type Properties,
+  type PublishView,
+  REASON,
+  type ReasonPacket,
+  type SubscribePacket,
+  type UnsubscribePacket,
+  type Version,
+  type Will,
+  writeAck,
+  writeAckReason,
+} from '../../codec/mqtt/index.ts'
+import type { Clock, Timer } from '../../lib/clock.ts'
+import type { RandomSource } from '../../lib/random.ts'
+import type { Turn, TurnTask } from '../../lib/turn.ts'
+import type { NativeForm } from '../../model/native-form.ts'
+import {
+  type ConnectionHandler,
+  HeldInput,
+  OutputBuffer,
+  PAUSE,
+  type PeerInfo,
+  ReadGate,
+  type SlabPool,
+  type Transport,
+} from '../../net/index.ts'
+import { Acks, type AckSender } from './acks.ts'
+import { claimOf, connackCode, connackProperties, expiryMsOf, refusalOf } from './connect.ts'
+import { ConnectRefusal, ProtocolFault } from './faults.ts'
+import { KeepAlive } from './keep-alive.ts'
+import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
+import { login } from './login.ts'
+import { Outbox, type OutboxPeer } from './outbox.ts'
+import { PacketIds, WAY } from './packet-ids.ts'
+import { PublishPath } from './publish-path.ts'
+import { Publisher } from './publisher.ts'
+import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
+import { Subscriptions } from './subscriptions.ts'
+import type { Wills } from './wills.ts'
+
+/** What all connections share. */
+export interface ConnectionShared {
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: BrokerLog
+  readonly limits: MqttLimits
+  readonly slabs: SlabPool
+  readonly wills: Wills
+  closed(connection: MqttConnection): void
+}
+
+type State = 'connecting' | 'opening' | 'running' | 'closed'
+
+/** All there is once CONNECT was accepted. */
+interface Opened {
+  readonly vhost: VirtualHost
+  readonly session: Session
+  readonly subscriptions: Subscriptions
+  readonly outbox: Outbox
+  readonly inbox: Inbox
+  readonly subscriber: Subscriber
+  readonly publishPath: PublishPath
+}
+
+const NOTHING: Buffer = Buffer.alloc(0)
+const ACK_BYTES = 4
+const ACK_REASON_BYTES = 5
+
+/** One MQTT connection: packets in, packets out, and every error in its right place. */
+export class MqttConnection
+  implements ConnectionHandler, TurnTask, PacketHandler, SessionOwner, AckSender, OutboxPeer
+{
+  turnQueued = false
+  readonly id: number
+  readonly peer: PeerInfo
+  readonly broker: Broker
+  readonly log: BrokerLog
+  readonly limits: MqttLimits
+  readonly output: OutputBuffer
+  readonly acks: Acks = new Acks(this)
+  readonly packetIds: PacketIds
+  readonly connectedAtMs: number
+  version: Version = 4
+  clientId: Buffer = NOTHING
+  inFlightMax = 0
+  packetSizeMax: number = Infinity
+  topicAliasMax = 0
+  isPublishing = false
+  /** Named in its messages while it does not want them back; else null. */
+  publisherName: Buffer | null = null
+  userName: string | null = null
+  receivedBytes = 0
+  publishedCount = 0
+  readonly #shared: ConnectionShared
+  readonly #transport: Transport
+  readonly #parser: PacketParser
+  readonly #gate: ReadGate
+  readonly #held: HeldInput = new HeldInput()
+  #state: State = 'connecting'
+  #isHeld = false
+  #isPeerDone = false
+  #timer: Timer | null
+  #keepAlive: KeepAlive | null = null
+  #opened: Opened | null = null
+  #will: Will | null = null
+  #wantsReasons = true
+  #clientName = ''
+
+  constructor(transport: Transport, shared: ConnectionShared) {
+    this.id = transport.id
+    this.peer = transport.peer
+    this.broker = shared.broker
+    this.log = shared.log
+    this.limits = shared.limits
+    this.#shared = shared
+    this.#transport = transport
+    this.output = new OutputBuffer(transport, shared.slabs)
+    this.packetIds = new PacketIds(shared.broker)
+    this.#parser = new PacketParser(this, CONNECT_BYTES_MAX)
+    this.#gate = new ReadGate(transport)
+    this.connectedAtMs = shared.clock.now()
+    this.#timer = shared.clock.setTimer(shared.limits.connectTimeoutMs, () => {
+      this.log.warn(this.#fields(), 'no CONNECT came in time')
+      this.#transport.destroy()
+    })
+  }
+
+  get name(): string {
+    const { remoteAddress, remotePort, localAddress, localPort } = this.peer
+    return `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`
+  }
+
+  get clientName(): string | null {
+    return this.#clientName === '' ? null : this.#clientName
+  }
+
+  get vhostName(): string | null {
+    return this.#opened?.vhost.name ?? null
+  }
+
+  get stateName(): string {
+    if (this.#state === 'running')
+      return this.#gate.isClosedFor(PAUSE.ALARM) ? 'blocked' : 'running'
+    return this.#state
+  }
+
+  get outletCount(): number {
+    return this.#opened?.outbox.outletCount ?? 0
+  }
+
+  get lostCount(): number {
+    return this.#opened?.outbox.lostCount ?? 0
+  }
+
+  get outputBytesMax(): number {
+    return this.limits.outputBytesMax
+  }
+
+  now(): number {
+    return this.#opened!.vhost.now()
+  }
+
+  form(id: number): NativeForm | undefined {
+    return this.#opened!.vhost.form(id)
+  }
+
+  // --- bytes ---
+
+  received(bytes: Buffer): void {
+    this.receivedBytes += bytes.length
+    this.#keepAlive?.received()
+    if (this.#isHeld || !this.#held.isEmpty) this.#held.add(bytes, 0)
+    else this.#parse(bytes)
+  }
+
+  drained(): void {
+    this.output.drained()
+    this.#gate.open(PAUSE.OUTPUT)
+    this.#opened?.outbox.refresh()
+  }
+
+  ended(): void {
+    this.#isPeerDone = true
+    this.#endWithPeer()
+  }
+
+  closed(error: Error | null): void {
+    const wasOpen = this.#state !== 'closed'
+    this.#leave(false)
+    this.#state = 'closed'
+    this.#parser.stop()
+    this.#held.clear()
+    this.#stopTimers()
+    this.output.discard()
+    if (wasOpen) this.log.info({ ...this.#fields(), err: error ?? undefined }, 'client has gone')
+    this.#shared.closed(this)
+  }
+
+  shutdown(_reason: string): void {
+    this.#end(REASON.SERVER_SHUTTING_DOWN, 'the broker stops', true)
+  }
+
+  requestOutput(): void {
+    if (!this.turnQueued) this.#shared.turn.output(this)
+  }
+
+  runTurn(): void {
+    if (this.#state === 'closed') return
+    this.output.flush()
+    if (!this.output.blocked) return
+    this.#opened?.outbox.refresh()
+    if (this.output.pendingBytes > this.limits.outputBytesMax) this.#gate.close(PAUSE.OUTPUT)
+  }
+
+  // --- acknowledgements ---
+
+  sendAck(type: AckType, packetId: number, reasonCode: number): void {
+    if (this.#state === 'closed') return
+    const { output } = this
+    if (reasonCode === 0 || this.version !== 5) {
+      const at = output.reserve(ACK_BYTES)
+      output.at = writeAck(output.buffer, at, type, packetId)
+    } else {
+      const at = output.reserve(ACK_REASON_BYTES)
+      output.at = writeAckReason(output.buffer, at, { type, packetId, reasonCode })
+    }
+    this.requestOutput()
+  }
+
+  releaseAfterCommit(packetId: number): void {
+    this.acks.add(PACKET.PUBREL, packetId, 0)
+  }
+
+  storeFailed(error: Error): void {
+    this.log.error({ ...this.#fields(), err: error }, 'what a client sent could not be stored')
+    this.#end(REASON.UNSPECIFIED_ERROR, 'the store failed', false)
+  }
+
+  beginAtomic(): void {
+    this.broker.beginAtomic()
+  }
+
+  endAtomic(): void {
+    this.broker.endAtomic()
+  }
+
+  // --- packets ---
+
+  onConnect(packet: ConnectPacket): void {
+    this.version = packet.version
+    this.#state = 'opening'
+    this.#wantsReasons = packet.properties.requestProblemInformation !== 0
+    this.#await(this.#open(packet))
+  }
+
+  onPublish(publish: PublishView): void {
+    this.publishedCount++
+    this.#opened!.publishPath.publish(publish)
+  }
+
+  onAck(type: AckType, packetId: number, reasonCode: number): void {
+    if (type !== PACKET.PUBREL) {
+      this.#opened!.outbox.acknowledged(type as 4 | 5 | 7, packetId, reasonCode)
+      return
+    }
+    const isKnown = this.packetIds.remove(WAY.IN, packetId)
+    this.acks.add(PACKET.PUBCOMP, packetId, isKnown ? 0 : REASON.PACKET_IDENTIFIER_NOT_FOUND)
+  }
+
+  onSubscribe(packet: SubscribePacket): void {
+    this.#await(this.#subscribe(packet))
+  }
+
+  onUnsubscribe(packet: UnsubscribePacket): void {
+    this.#await(this.#unsubscribe(packet))
+  }
+
+  onPing(): void {
+    this.#send(PINGRESP)
+  }
+
+  onDisconnect({ reasonCode, properties }: ReasonPacket): void {
+    const { session } = this.#opened!
+    const seconds = properties.sessionExpiryInterval
+    if (seconds !== undefined) {
+      if (seconds > 0 && session.expiryMs === 0) {
+        throw new ProtocolFault('a session expiry in DISCONNECT, where CONNECT had none')
+      }
+      session.expiryMs = expiryMsOf(seconds, this.limits)
+    }
+    this.#parser.stop()
+    this.#leave(reasonCode === 0)
+    this.#close()
+  }
+
+  onAuth(): void {
+    throw new ProtocolFault('AUTH without an authentication method in CONNECT')
+  }
+
+  // --- others' doing ---
+
+  sessionTaken(): void {
+    this.#end(REASON.SESSION_TAKEN_OVER, 'another client has this client id', false)
+  }
+
+  /** Told to go by an administrator. */
+  closeFor(reason: string): void {
+    this.#end(REASON.ADMINISTRATIVE_ACTION, reason, false)
+  }
+
+  permissionsChanged(): void {
+    this.#opened?.publishPath.forget()
+  }
+
+  pressureChanged(): void {
+    if (this.#state !== 'running') return
+    const { alarm, overloaded } = this.broker.pressure
+    const isPublisher = this.publishedCount > 0
+    if (alarm !== null && isPublisher) this.#gate.close(PAUSE.ALARM)
+    else if (alarm === null) this.#gate.open(PAUSE.ALARM)
+    if (overloaded && isPublisher) this.#gate.close(PAUSE.OVERLOADED)
+    else if (!overloaded) this.#gate.open(PAUSE.OVERLOADED)
+  }
+
+  // --- inside ---
+
+  async #open(packet: ConnectPacket): Promise<void> {
+    const { random, users } = this.#shared
+    const assigned = packet.clientId === '' ? `auto-${random.id()}` : null
+    const clientId = assigned ?? packet.clientId
+    this.#clientName = clientId
+    const { user, vhost } = await login(this.#shared, packet, this.peer)
+    const claim = claimOf(packet, { clientId, user: user.name, limits: this.limits })
+    if (this.#isGone()) return
+    const { session, isResumed } = await vhost.sessions.claim(this, claim)
+    if (this.#isGone()) {
+      vhost.sessions.release(session, this)
+      return
+    }
+    if (isResumed) this.#shared.wills.cancel(session)
+    this.userName = user.name
+    this.clientId = Buffer.from(clientId)
+    this.#takeProperties(packet.properties)
+    this.#will = packet.will
+    const subscriptions = new Subscriptions(this.limits.topicsCachedMax)
+    const outbox = new Outbox(this, subscriptions)
+    const inbox = vhost.openInbox(`mqtt.${clientId}.${random.id()}`, outbox)
+    const { limits } = this
+    const subscriber = new Subscriber({
+      ...{ vhost, users, user: user.name, session },
+      ...{ subscriptions, outbox, inbox, limits },
+    })
+    const publishPath = new PublishPath(this, new Publisher(vhost, users, user.name))
+    this.#opened = { vhost, session, subscriptions, outbox, inbox, subscriber, publishPath }
+    if (session.spec.durable) {
+      const name = packetIdQueueName(clientId)
+      await declareOwnQueue(vhost, name, { durable: true, autoDelete: false })
+      if (!this.#isGone()) await this.packetIds.open(vhost, name)
+    }
+    if (!this.#isGone()) await subscriber.resume()
+    if (this.#isGone()) return
+    this.#connected(packet, { assigned, isResumed })
+  }
+
+  #connected(
+    packet: ConnectPacket,
+    { assigned, isResumed }: { readonly assigned: string | null; readonly isResumed: boolean },
+  ): void {
+    const { limits, version } = this
+    this.#timer?.cancel()
+    this.#timer = null
+    this.#state = 'running'
+    this.#parser.packetSizeMax = limits.packetSizeMax
+    const { keepAliveSecondsMax } = limits
+    const isCapped = packet.keepAliveSeconds === 0 || packet.keepAliveSeconds > keepAliveSecondsMax
+    const mustCap = keepAliveSecondsMax < 65_535 && isCapped
+    const seconds = mustCap ? keepAliveSecondsMax : packet.keepAliveSeconds
+    if (seconds > 0) {
+      this.#keepAlive = new KeepAlive(this.#shared.clock, seconds, () => {
+        this.#end(REASON.KEEP_ALIVE_TIMEOUT, `nothing came for ${seconds * 1.5} s`, false)
+      })
+    }
+    const properties = connackProperties(packet, {
+      limits,
+      assigned,
+      serverKeepAlive: mustCap ? seconds : null,
+    })
+    this.#send(encodeConnack({ version, sessionPresent: isResumed, reasonCode: 0, properties }))
+    const { outbox, subscriptions } = this.#opened!
+    this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
+    outbox.open()
+    const fields = { ...this.#fields(), user: this.userName, vhost: this.vhostName }
+    this.log.info({ ...fields, version, resumed: isResumed }, 'client connected')
+  }
+
+  #takeProperties(properties: Properties): void {
+    const { receiveMaximum, maximumPacketSize, topicAliasMaximum } = properties
+    this.inFlightMax = Math.min(receiveMaximum ?? 65_535, this.limits.inFlightMax)
+    this.packetSizeMax = maximumPacketSize ?? Infinity
+    this.topicAliasMax = topicAliasMaximum ?? 0
+  }
+
+  async #subscribe({ packetId, subscriptions, properties }: SubscribePacket): Promise<void> {
+    const { subscriber, subscriptions: held } = this.#opened!
+    const identifier = properties.subscriptionIdentifiers?.[0] ?? 0
+    const reasonCodes: number[] = []
+    for (const subscription of subscriptions) {
+      if (subscription.noLocal && subscription.filter.startsWith('$share/')) {
+        throw new ProtocolFault('no local in a shared subscription')
+      }
+      const code = await subscriber.subscribe(subscription, identifier)
+      if (this.#isGone()) return
+      reasonCodes.push(this.version === 5 || code < 0x80 ? code : 0x80)
+    }
+    this.publisherName = held.hasNoLocal() ? this.clientId : null
+    this.#send(encodeSuback({ version: this.version, packetId, reasonCodes }))
+    subscriber.sendRetained().catch((error: unknown) => {
+      this.log.error({ ...this.#fields(), err: error }, 'retained messages could not be sent')
+    })
+  }
+
+  async #unsubscribe({ packetId, filters }: UnsubscribePacket): Promise<void> {
+    const { subscriber, subscriptions } = this.#opened!
+    const reasonCodes: number[] = []
+    for (const filter of filters) {
+      reasonCodes.push(await subscriber.unsubscribe(filter))
+      if (this.#isGone()) return
+    }
+    this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
+    this.#send(encodeUnsuback({ version: this.version, packetId, reasonCodes }))
+  }
+
+  /** Parses nothing more until that is done. */
+  #await(work: Promise<void>): void {
+    this.#isHeld = true
+    this.#parser.pause()
+    this.#gate.close(PAUSE.HELD)
+    const finish = (error: unknown): void => {
+      if (error !== null && !this.#isGone()) this.#failed(error)
+      this.#isHeld = false
+      while (!this.#isHeld && !this.#held.isEmpty) this.#parse(this.#held.take())
+      if (!this.#isHeld) this.#gate.open(PAUSE.HELD)
+      this.#endWithPeer()
+    }
+    work.then(
+      () => finish(null),
+      (error: unknown) => finish(error),
+    )
+  }
+
+  #parse(bytes: Buffer): void {
+    if (this.#state === 'closed') return
+    const published = this.publishedCount
+    let at = bytes.length
+    try {
+      at = this.#parser.push(bytes)
+    } catch (error) {
+      this.#failed(error)
+    }
+    if (at < bytes.length) this.#held.add(bytes, at)
+    if (this.publishedCount !== published) {
+      const { pressure } = this.broker
+      if (pressure.alarm !== null || pressure.overloaded) this.pressureChanged()
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof MqttPacketError || error instanceof ProtocolFault) {
+      this.#end(error.reasonCode, error.message, false)
+      return
+    }
+    if (error instanceof ConnectRefusal) {
+      this.#refuse(error.reasonCode, error.message)
+      return
+    }
+    this.log.error({ ...this.#fields(), err: error }, 'a request failed here')
+    if (this.#state === 'running') this.#end(REASON.UNSPECIFIED_ERROR, 'an internal error', false)
+    else this.#refuse(REASON.SERVER_UNAVAILABLE, 'an internal error')
+  }
+
+  /** CONNACK with a reason, and the end. */
+  #refuse(reasonCode: number, text: string): void {
+    this.log.warn({ ...this.#fields(), reasonCode }, `connection refused: ${text}`)
+    const { version } = this
+    const properties = version === 5 && this.#wantsReasons ? { reasonString: text } : {}
+    const code = version === 5 ? reasonCode : connackCode(reasonCode)
+    this.#send(encodeConnack({ version, sessionPresent: false, reasonCode: code, properties }))
+    this.#leave(true)
+    this.#close()
+  }
+
+  /** Ends the connection with a reason, which only MQTT 5 can be told. */
+  #end(reasonCode: number, text: string, isClean: boolean): void {
+    if (this.#state === 'closed') return
+    this.log.warn({ ...this.#fields(), reasonCode }, `closing connection: ${text}`)
+    if (this.#state === 'running' && this.version === 5) {
+      this.#send(encodeDisconnect(reasonCode, { reasonString: text }))
+    } else if (this.#parser.version === 5 || isUnsupportedVersion(reasonCode)) {
+      this.#send(refusalOf(reasonCode, text))
+    }
+    this.#leave(isClean)
+    this.#close()
+  }
+
+  /** Lets go of the session; without a DISCONNECT the will is published. */
+  #leave(isClean: boolean): void {
+    const opened = this.#opened
+    if (opened === null) return
+    this.#opened = null
+    const { vhost, session, inbox, outbox } = opened
+    inbox.close()
+    outbox.close(session.expiryMs > 0)
+    this.packetIds.close()
+    const will = this.#will
+    this.#will = null
+    if (will !== null && !isClean && session.owner === this) {
+      this.#shared.wills.add(session, { will, vhost, user: this.userName! })
+    }
+    vhost.sessions.release(session, this)
+    this.broker.connectionClosed(this)
+  }
+
+  #close(): void {
+    this.#state = 'closed'
+    this.#parser.stop()
+    this.#stopTimers()
+    this.output.flush()
+    this.#transport.end()
+  }
+
+  #stopTimers(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    this.#keepAlive?.stop()
+  }
+
+  /** The client sends nothing more: neither do we, once what it sent is answered. */
+  #endWithPeer(): void {
+    if (!this.#isPeerDone || this.#isHeld) return
+    this.output.flush()
+    this.#transport.end()
+  }
+
+  #isGone(): boolean {
+    return this.#state === 'closed'
+  }
+
+  #send(packet: Uint8Array): void {
+    this.output.append(packet)
+    this.requestOutput()
+  }
+
+  #fields(): { readonly connection: string; readonly id: number; readonly client: string } {
+    return { connection: this.name, id: this.id, client: this.#clientName }
+  }
+}
+
+function isUnsupportedVersion(reasonCode: number): boolean {
+  return reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION
+}

@@ -1,0 +1,87 @@
+import { keyOfTopic, patternOfFilter } from './topic-key.ts'
+
+/** A topic filter, told apart by what it leads to. */
+export type ParsedFilter =
+  | { readonly kind: 'topic'; readonly levels: readonly string[]; readonly pattern: string }
+  | {
+      readonly kind: 'shared'
+      readonly group: string
+      readonly levels: readonly string[]
+      readonly pattern: string
+    }
+  /** `$queue/NAME` and `$stream/NAME`: a destination by its name. */
+  | { readonly kind: 'destination'; readonly name: string }
+
+const SHARE = '$share/'
+const DESTINATION = /^\$(?:queue|stream)\/(.+)$/s
+
+/** null where it breaks section 4.7 or 4.8, or `levelsMax`. */
+export function parseFilter(filter: string, levelsMax: number): ParsedFilter | null {
+  if (filter.startsWith(SHARE)) {
+    const end = filter.indexOf('/', SHARE.length)
+    const group = filter.slice(SHARE.length, end)
+    if (end < 0 || group === '' || /[+#]/.test(group)) return null
+    const topic = parseTopicFilter(filter.slice(end + 1), levelsMax)
+    return topic === null ? null : { ...topic, kind: 'shared', group }
+  }
+  const destination = DESTINATION.exec(filter)
+  if (destination !== null) return { kind: 'destination', name: destination[1]! }
+  return parseTopicFilter(filter, levelsMax)
+}
+
+function parseTopicFilter(
+  filter: string,
+  levelsMax: number,
+): Extract<ParsedFilter, { kind: 'topic' }> | null {
+  if (filter === '') return null
+  const levels = filter.split('/')
+  if (levels.length > levelsMax) return null
+  for (const [index, level] of levels.entries()) {
+    if (level.includes('#') && (level !== '#' || index !== levels.length - 1)) return null
+    if (level.includes('+') && level !== '+') return null
+  }
+  const pattern = patternOfFilter(filter)
+  return pattern === null ? null : { kind: 'topic', levels, pattern }
+}
+
+/** Section 4.7: `topic` in levels; wildcards in front do not find `$` topics. */
+export function matchesLevels(filter: readonly string[], topic: readonly string[]): boolean {
+  const first = filter[0]!
+  if ((first === '+' || first === '#') && topic[0]!.startsWith('$')) return false
+  for (let index = 0; index < filter.length; index++) {
+    const level = filter[index]!
+    if (level === '#') return true
+    if (index >= topic.length || (level !== '+' && level !== topic[index])) return false
+  }
+  return filter.length === topic.length
+}
+
+/** What a PUBLISH leads to. */
+export interface PublishTarget {
+  readonly exchange: string
+  readonly key: string
+  readonly delayMs: number
+}
+
+const DELAYED = /^\$delayed\/(\d{1,10})\/(.+)$/s
+
+/**
+ * `$delayed/SECONDS/TOPIC` waits, `$queue/NAME` is a destination, all else a topic; null where
+ * that has no routing key.
+ */
+export function publishTargetOf(topic: string): PublishTarget | null {
+  if (topic.startsWith('$')) {
+    const delayed = DELAYED.exec(topic)
+    if (delayed !== null) {
+      const target = publishTargetOf(delayed[2]!)
+      return target === null ? null : { ...target, delayMs: Number(delayed[1]) * 1000 }
+    }
+    const destination = DESTINATION.exec(topic)
+    if (destination !== null) return { exchange: '', key: destination[1]!, delayMs: 0 }
+  }
+  const key = keyOfTopic(topic)
+  return key === null ? null : { exchange: TOPIC_EXCHANGE, key, delayMs: 0 }
+}
+
+/** Where topics are routed. */
+export const TOPIC_EXCHANGE = 'amq.topic'

@@ -1,0 +1,179 @@
+import type { Authenticator, UserStore } from '../../auth/index.ts'
+import type {
+  Broker,
+  BrokerLog,
+  Session,
+  SessionListener,
+  VirtualHost,
+} from '../../broker/index.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { RandomSource } from '../../lib/random.ts'
+import type { Turn } from '../../lib/turn.ts'
+import {
+  type ConnectionHandler,
+  type ProtocolHandler,
+  SlabPool,
+  type Transport,
+} from '../../net/index.ts'
+import { type ConnectionShared, MqttConnection } from './connection.ts'
+import { DEFAULT_LIMITS, type MqttLimits } from './limits.ts'
+import { MQTT_FORM } from './mapping.ts'
+import type { SessionState } from './subscriber.ts'
+import { Wills } from './wills.ts'
+
+export interface MqttOptions {
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: BrokerLog
+  readonly limits?: Partial<MqttLimits>
+}
+
+/** One connection as listings show it. */
+export interface MqttConnectionInfo {
+  readonly id: number
+  readonly name: string
+  /** The client id. */
+  readonly clientName: string | null
+  readonly user: string | null
+  readonly vhost: string | null
+  readonly state: string
+  /** MQTT has none; 0. */
+  readonly channels: number
+  /** Queues it takes from. */
+  readonly consumers: number
+  readonly protocol: string
+  readonly peerAddress: string
+  readonly peerPort: number
+  readonly listener: string
+  readonly tls: boolean
+  readonly clientProduct: null
+  readonly connectedAtMs: number
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  /** Properties of other protocols' messages that deliveries marked or left out. */
+  readonly lostCount: number
+}
+
+/** MQTT 3.1, 3.1.1 and 5, for all listeners that speak it. */
+export interface Mqtt extends ProtocolHandler {
+  connections(): MqttConnectionInfo[]
+  /** False when there is no such connection. */
+  closeConnection(id: number, reason: string): boolean
+}
+
+/** Registers its message form with the broker; sockets come through `listen({ protocol })`. */
+export function createMqtt(options: MqttOptions): Mqtt {
+  options.broker.registerForm(MQTT_FORM)
+  return new Protocol(options)
+}
+
+class Protocol implements Mqtt, ConnectionShared, SessionListener {
+  readonly name = 'mqtt'
+  readonly broker: Broker
+  readonly users: UserStore
+  readonly authenticator: Authenticator
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly log: BrokerLog
+  readonly limits: MqttLimits
+  readonly slabs: SlabPool = new SlabPool()
+  readonly wills: Wills
+  readonly #connections: Map<number, MqttConnection> = new Map()
+
+  constructor(options: MqttOptions) {
+    this.broker = options.broker
+    this.users = options.users
+    this.authenticator = options.authenticator
+    this.turn = options.turn
+    this.clock = options.clock
+    this.random = options.random
+    this.log = options.log
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.wills = new Wills(this)
+    this.broker.pressure.subscribe(this)
+    this.broker.watchSessions(this)
+    this.users.onChange((name) => this.#userChanged(name))
+  }
+
+  accept(transport: Transport): ConnectionHandler {
+    const connection = new MqttConnection(transport, this)
+    this.#connections.set(connection.id, connection)
+    return connection
+  }
+
+  closed(connection: MqttConnection): void {
+    this.#connections.delete(connection.id)
+  }
+
+  connections(): MqttConnectionInfo[] {
+    return [...this.#connections.values()].map(infoOf)
+  }
+
+  closeConnection(id: number, reason: string): boolean {
+    const connection = this.#connections.get(id)
+    if (connection === undefined) return false
+    connection.closeFor(reason)
+    return true
+  }
+
+  pressureChanged(): void {
+    for (const connection of this.#connections.values()) connection.pressureChanged()
+  }
+
+  sessionEnded(vhost: VirtualHost, session: Session): void {
+    this.wills.sessionEnded(session)
+    for (const { filter } of (session.state as SessionState).subscriptions) {
+      if (filter.startsWith('$share/')) this.#leaveGroup(vhost, session, filter)
+    }
+  }
+
+  /** The queue of a group goes with the last session that is a member. */
+  #leaveGroup(vhost: VirtualHost, session: Session, filter: string): void {
+    for (const other of vhost.sessions.list()) {
+      const { subscriptions } = other.state as SessionState
+      if (other !== session && subscriptions.some((held) => held.filter === filter)) return
+    }
+    const queue = vhost.destination(filter)
+    if (queue !== undefined) vhost.deleteUnused(queue)
+  }
+
+  #userChanged(name: string): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.userName === name) connection.permissionsChanged()
+    }
+  }
+}
+
+function infoOf(connection: MqttConnection): MqttConnectionInfo {
+  const { peer } = connection
+  return {
+    id: connection.id,
+    name: connection.name,
+    clientName: connection.clientName,
+    user: connection.userName,
+    vhost: connection.vhostName,
+    state: connection.stateName,
+    channels: 0,
+    consumers: connection.outletCount,
+    protocol: `MQTT ${versionText(connection.version)}`,
+    peerAddress: peer.remoteAddress,
+    peerPort: peer.remotePort,
+    listener: peer.listener,
+    tls: peer.tls !== null,
+    clientProduct: null,
+    connectedAtMs: connection.connectedAtMs,
+    receivedBytes: connection.receivedBytes,
+    sentBytes: connection.output.writtenBytes,
+    lostCount: connection.lostCount,
+  }
+}
+
+function versionText(version: 3 | 4 | 5): string {
+  if (version === 5) return '5.0'
+  return version === 4 ? '3.1.1' : '3.1'
+}

@@ -1,0 +1,420 @@
+import type {
+  Consumer,
+  DeliverySink,
+  Destination,
+  InboxSink,
+  StoredMessage,
+} from '../../broker/index.ts'
+import {
+  PACKET,
+  type PublishOut,
+  publishSize,
+  type Version,
+  writePublishHead,
+} from '../../codec/mqtt/index.ts'
+import { NATIVE_FORM, type NativeForm } from '../../model/native-form.ts'
+import type { OutputBuffer } from '../../net/index.ts'
+import { ProtocolFault } from './faults.ts'
+import { flagsOf, HEADER, isPublishedBy, patchExpiry, propertiesStart } from './message-header.ts'
+import { foreignPropertiesOf } from './mapping.ts'
+import { type PacketIds, WAY } from './packet-ids.ts'
+import type { Match, Matching } from './subscriptions.ts'
+
+/** What the client said it can take, and how to reach it. */
+export interface OutboxPeer {
+  readonly version: Version
+  readonly output: OutputBuffer
+  readonly clientId: Buffer
+  /** Messages of QoS 1 and 2 under way at once. */
+  readonly inFlightMax: number
+  /** Octets of the largest packet it takes. */
+  readonly packetSizeMax: number
+  readonly topicAliasMax: number
+  /** Bytes it does not read; beyond it QoS 0 is dropped. */
+  readonly outputBytesMax: number
+  readonly packetIds: PacketIds
+  /** This client's own publish is being routed. */
+  readonly isPublishing: boolean
+  now(): number
+  /** How to read the header of a message; undefined: nobody here knows. */
+  form(id: number): NativeForm | undefined
+  requestOutput(): void
+  sendAck(type: 6, packetId: number, reasonCode: number): void
+  /** Sends a PUBREL when what this turn brought is stored. */
+  releaseAfterCommit(packetId: number): void
+  beginAtomic(): void
+  endAtomic(): void
+}
+
+/** A message of QoS 1 or 2 that the client has not acknowledged. */
+interface Flight {
+  readonly outlet: Outlet
+  readonly offset: number
+  readonly qos: 1 | 2
+}
+
+type Draft = { -readonly [Key in keyof PublishOut]: PublishOut[Key] }
+
+const NOTHING: Buffer = Buffer.alloc(0)
+const EXPIRY_MS = 1000
+const PACKET_IDS = 65_535
+const TOPIC_ALIAS_ID = 0x23
+
+/** A queue that one client takes messages from: its session's, a group's, one it named. */
+export class Outlet implements DeliverySink {
+  readonly destination: Destination
+  readonly matching: Matching
+  handle: Consumer | null = null
+  /** The destination is deleted: there is nothing left to settle. */
+  isGone = false
+  readonly #outbox: Outbox
+
+  constructor(outbox: Outbox, destination: Destination, matching: Matching) {
+    this.#outbox = outbox
+    this.destination = destination
+    this.matching = matching
+  }
+
+  deliver(consumer: Consumer, message: StoredMessage, offset: number, redelivered: boolean): void {
+    this.#outbox.deliver(this, consumer, message, { offset, redelivered })
+  }
+
+  cancelled(): void {
+    this.isGone = true
+    this.handle = null
+    this.#outbox.remove(this)
+  }
+}
+
+/**
+ * Messages on their way to one client: writes them, counts those it must acknowledge, and lets
+ * the queues wait while it has enough.
+ *
+ * The packet id of a message is made from its offset in the store, so it is the same whenever the
+ * message is sent again, also after a restart. Two messages may share one: the second waits.
+ */
+export class Outbox implements InboxSink {
+  /** Properties of other protocols' messages that deliveries marked or left out. */
+  lostCount = 0
+  readonly #peer: OutboxPeer
+  readonly #topics: Matching
+  readonly #outlets: Set<Outlet> = new Set()
+  readonly #flights: Map<number, Flight> = new Map()
+  /** Offsets that were put back unsent, because their packet id was taken. */
+  readonly #unsent: Set<number> = new Set()
+  readonly #aliases: Map<string, number> = new Map()
+  readonly #out: Draft
+  /** Who waits for the client to read. */
+  #waiting: (() => void)[] = []
+  #isOpen = false
+  deliveredCount = 0
+  /** Of QoS 0, because the client does not read. */
+  droppedCount = 0
+
+  /** `topics`: what the session is subscribed to. */
+  constructor(peer: OutboxPeer, topics: Matching) {
+    this.#peer = peer
+    this.#topics = topics
+    this.#out = {
+      version: peer.version,
+      dup: false,
+      qos: 0,
+      retain: false,
+      packetId: 0,
+      topic: NOTHING,
+      properties: NOTHING,
+      payloadBytes: 0,
+    }
+  }
+
+  /** Between CONNACK and the end of the connection. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** The client does not read what was written. */
+  get isBlocked(): boolean {
+    return this.#peer.output.blocked
+  }
+
+  get outletCount(): number {
+    return this.#outlets.size
+  }
+
+  /** Takes from `destination`, once the outbox is open. */
+  add(destination: Destination, matching: Matching, tag: string): Outlet {
+    const outlet = new Outlet(this, destination, matching)
+    outlet.handle = destination.consume({
+      sink: outlet,
+      tag,
+      noAck: false,
+      exclusive: false,
+      priority: 0,
+      owner: this,
+      arguments: new Map(),
+      ...(destination.profile === 'topic' ? { startAt: { kind: 'next' } } : {}),
+    })
+    this.#outlets.add(outlet)
+    this.refresh()
+    return outlet
+  }
+
+  /** What is under way from it stays to be acknowledged. */
+  remove(outlet: Outlet): void {
+    if (!this.#outlets.delete(outlet)) return
+    const { handle } = outlet
+    outlet.handle = null
+    handle?.cancel()
+  }
+
+  /** CONNACK is sent: messages may go out, after what a former connection left open. */
+  open(): void {
+    this.#isOpen = true
+    for (const packetId of this.#peer.packetIds.list(WAY.OUT)) {
+      this.#peer.sendAck(PACKET.PUBREL, packetId, 0)
+    }
+    this.refresh()
+  }
+
+  /** Lets the queues go on or makes them wait, as the client's credit says. */
+  refresh(): void {
+    const canTake = this.#isOpen && !this.#peer.output.blocked && !this.#isFull
+    for (const { handle } of this.#outlets) {
+      if (canTake) handle?.resume()
+      else handle?.pause()
+    }
+    if (this.#waiting.length > 0 && !this.#peer.output.blocked) this.#wakeWaiting()
+  }
+
+  #wakeWaiting(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
+  get #isFull(): boolean {
+    const { inFlightMax, packetIds } = this.#peer
+    return this.#flights.size + packetIds.count(WAY.OUT) >= inFlightMax
+  }
+
+  /** HOT: an inbox hands a message over while it is published: QoS 0, now or never. */
+  deliverDirect(message: StoredMessage): void {
+    const peer = this.#peer
+    const match = this.#topics.find(message)
+    // What a subscription of higher QoS finds comes through the session's queue.
+    if (match === null || match.qos > 0) return
+    if (match.noLocal && peer.isPublishing) return
+    if (peer.output.blocked && peer.output.pendingBytes > peer.outputBytesMax) {
+      this.droppedCount++
+      return
+    }
+    this.#write(message, match, { qos: 0, packetId: 0, dup: false })
+  }
+
+  /** A retained message for a new subscription, as QoS 0. */
+  deliverRetained(message: StoredMessage): void {
+    const match = this.#topics.find(message)
+    if (match === null) return
+    this.#write(message, match, { qos: 0, packetId: 0, dup: false, isRetained: true })
+  }
+
+  /** Resolves when the client has read what was written, or has gone. */
+  async drained(): Promise<void> {
+    if (!this.#peer.output.blocked) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiting.push(resolve)
+    await promise
+  }
+
+  deliver(
+    outlet: Outlet,
+    consumer: Consumer,
+    message: StoredMessage,
+    { offset, redelivered }: { readonly offset: number; readonly redelivered: boolean },
+  ): void {
+    const { destination } = outlet
+    const peer = this.#peer
+    const match = outlet.matching.find(message)
+    if (match === null || (match.noLocal && isPublishedBy(message, peer.clientId))) {
+      destination.accept(offset)
+      return
+    }
+    const published = (flagsOf(message) & HEADER.QOS) >> 1
+    const qos = (published < match.qos ? published : match.qos) as 0 | 1 | 2
+    if (qos === 0) {
+      this.#write(message, match, { qos, packetId: 0, dup: false })
+      destination.accept(offset)
+    } else {
+      const packetId = (offset % PACKET_IDS) + 1
+      if (this.#flights.has(packetId) || peer.packetIds.has(WAY.OUT, packetId)) {
+        this.#putBack(outlet, consumer, offset)
+        return
+      }
+      const dup = redelivered && !this.#unsent.delete(offset)
+      if (!this.#write(message, match, { qos, packetId, dup })) {
+        destination.accept(offset)
+        return
+      }
+      this.#flights.set(packetId, { outlet, offset, qos })
+      if (this.#isFull) this.refresh()
+    }
+    if (peer.output.blocked) this.refresh()
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP of the client. */
+  acknowledged(type: 4 | 5 | 7, packetId: number, reasonCode: number): void {
+    if (type === PACKET.PUBCOMP) {
+      if (this.#peer.packetIds.remove(WAY.OUT, packetId)) this.refresh()
+      return
+    }
+    const flight = this.#flights.get(packetId)
+    if (flight === undefined) {
+      if (type === PACKET.PUBREC) this.#releaseUnknown(packetId)
+      return
+    }
+    if (flight.qos !== (type === PACKET.PUBACK ? 1 : 2)) {
+      throw new ProtocolFault(`an acknowledgement of type ${type} for QoS ${flight.qos}`)
+    }
+    this.#flights.delete(packetId)
+    if (reasonCode >= 0x80) {
+      // Section 4.4: the client has it and will not have it again.
+      if (!flight.outlet.isGone) flight.outlet.destination.reject(flight.offset)
+    } else if (type === PACKET.PUBACK) this.#accept(flight)
+    else this.#release(flight, packetId)
+    this.refresh()
+  }
+
+  /** The connection is over: what was not acknowledged goes back to where it came from. */
+  close(isSessionKept: boolean): void {
+    this.#isOpen = false
+    for (const { handle } of this.#outlets) handle?.pause()
+    for (const { outlet, offset, qos } of this.#flights.values()) {
+      if (outlet.isGone) continue
+      // Section 4.8.2: a QoS 2 message that went to one member of a group goes to no other.
+      if (qos === 2 && !isSessionKept) outlet.destination.accept(offset)
+      else outlet.destination.release(offset)
+    }
+    this.#flights.clear()
+    for (const outlet of Array.from(this.#outlets)) this.remove(outlet)
+    this.#wakeWaiting()
+  }
+
+  #accept({ outlet, offset }: Flight): void {
+    if (!outlet.isGone) outlet.destination.accept(offset)
+  }
+
+  /** The client has the message: it is settled, and its id is remembered, in one commit. */
+  #release(flight: Flight, packetId: number): void {
+    const peer = this.#peer
+    if (!peer.packetIds.isDurable) {
+      this.#accept(flight)
+      peer.packetIds.add(WAY.OUT, packetId)
+      peer.sendAck(PACKET.PUBREL, packetId, 0)
+      return
+    }
+    peer.beginAtomic()
+    this.#accept(flight)
+    peer.packetIds.add(WAY.OUT, packetId)
+    peer.endAtomic()
+    peer.releaseAfterCommit(packetId)
+  }
+
+  #releaseUnknown(packetId: number): void {
+    const peer = this.#peer
+    const isKnown = peer.packetIds.has(WAY.OUT, packetId)
+    peer.sendAck(PACKET.PUBREL, packetId, isKnown ? 0 : 0x92)
+  }
+
+  #putBack(outlet: Outlet, consumer: Consumer, offset: number): void {
+    consumer.pause()
+    this.#unsent.add(offset)
+    outlet.destination.release(offset)
+  }
+
+  /** False when it is larger than the client takes: then it is as if it had been sent. */
+  #write(
+    message: StoredMessage,
+    match: Match,
+    how: {
+      readonly qos: 0 | 1 | 2
+      readonly packetId: number
+      readonly dup: boolean
+      readonly isRetained?: boolean
+    },
+  ): boolean {
+    const peer = this.#peer
+    const out = this.#out
+    const flags = flagsOf(message)
+    const isRetain = match.retainAsPublished && (flags & HEADER.RETAIN) !== 0
+    out.qos = how.qos
+    out.packetId = how.packetId
+    out.dup = how.dup
+    out.retain = how.isRetained === true || isRetain || (flags & HEADER.RETAINED_COPY) !== 0
+    out.topic = match.topic
+    out.payloadBytes = message.bodyEnd - message.bodyStart
+    if (peer.version === 5) {
+      out.properties = this.#properties(message, match)
+      if (match.alias > 0 || peer.topicAliasMax > 0) this.#useAlias(match)
+    }
+    const size = publishSize(out)
+    if (size > peer.packetSizeMax) return false
+    const { output } = peer
+    const at = output.reserve(size)
+    const { buffer } = output
+    const bodyAt = writePublishHead(buffer, at, out)
+    message.data.copy(buffer, bodyAt, message.bodyStart, message.bodyEnd)
+    output.at = at + size
+    this.deliveredCount++
+    peer.requestOutput()
+    return true
+  }
+
+  #properties(message: StoredMessage, match: Match): Buffer {
+    const { data, headerStart, headerEnd, expiresAtMs } = message
+    let properties =
+      message.form === NATIVE_FORM.MQTT
+        ? data.subarray(propertiesStart(data, headerStart), headerEnd)
+        : this.#foreignProperties(message)
+    if (expiresAtMs !== 0) {
+      properties = Buffer.from(properties)
+      const leftMs = Math.max(expiresAtMs - this.#peer.now(), 0)
+      patchExpiry(properties, Math.ceil(leftMs / EXPIRY_MS))
+    }
+    if (match.identifiers.length === 0) return properties
+    return Buffer.concat([properties, match.identifiers])
+  }
+
+  /** Of a message that another protocol published; docs/crossing.md. */
+  #foreignProperties({ form, data, headerStart, headerEnd }: StoredMessage): Buffer {
+    const range = { header: data, start: headerStart, end: headerEnd }
+    const peer = this.#peer
+    const { properties, lost } = foreignPropertiesOf(peer.form(form), range, peer.version)
+    this.lostCount += lost
+    return properties
+  }
+
+  /** Section 3.3.2.3.4: a topic is written out once and then by its number. */
+  #useAlias(match: Match): void {
+    const out = this.#out
+    const name = match.alias === 0 ? match.topic.toString('latin1') : ''
+    const known = match.alias === 0 ? this.#aliases.get(name) : match.alias
+    let alias = known ?? 0
+    if (alias === 0) {
+      if (this.#aliases.size >= this.#peer.topicAliasMax) return
+      alias = this.#aliases.size + 1
+    }
+    const withAlias = Buffer.concat([
+      out.properties,
+      Buffer.of(TOPIC_ALIAS_ID, alias >> 8, alias & 0xff),
+    ])
+    const before = out.properties
+    out.properties = withAlias
+    if (known !== undefined) out.topic = NOTHING
+    else if (publishSize(out) > this.#peer.packetSizeMax) {
+      // It will not be sent, so the client would not learn what the number means.
+      out.properties = before
+      return
+    } else this.#aliases.set(name, alias)
+    match.alias = alias
+  }
+}

@@ -1,0 +1,136 @@
+import { PUBLISH } from '../../broker/index.ts'
+import { PACKET, type PublishView, REASON } from '../../codec/mqtt/index.ts'
+import { MessageDraft } from '../../model/message-draft.ts'
+import { NATIVE_FORM } from '../../model/native-form.ts'
+import { BytesCache } from './bytes-cache.ts'
+import type { MqttConnection } from './connection.ts'
+import { ProtocolFault } from './faults.ts'
+import { headerSize, storedProperties, writeHeader } from './message-header.ts'
+import { WAY } from './packet-ids.ts'
+import { type Publisher, TopicSlot } from './publisher.ts'
+
+const HEADER_BYTES_KEPT = 1024
+
+/** Takes the PUBLISH packets of one client: alias, permission, QoS, and into the broker. */
+export class PublishPath {
+  readonly #connection: MqttConnection
+  readonly #publisher: Publisher
+  readonly #draft = new MessageDraft()
+  readonly #slots: BytesCache<TopicSlot>
+  readonly #aliases: Map<number, TopicSlot> = new Map()
+  #header: Buffer = Buffer.alloc(64)
+
+  constructor(connection: MqttConnection, publisher: Publisher) {
+    this.#connection = connection
+    this.#publisher = publisher
+    this.#slots = new BytesCache(connection.limits.topicsCachedMax)
+    this.#draft.form = NATIVE_FORM.MQTT
+  }
+
+  /** Permissions changed: everything is looked up again. */
+  forget(): void {
+    this.#slots.clear()
+    for (const slot of this.#aliases.values()) slot.version = -1
+  }
+
+  publish(view: PublishView): void {
+    const { packetId, qos } = view
+    const { acks, limits, packetIds, version } = this.#connection
+    const slot = this.#slotOf(view)
+    if (qos > 0) {
+      if (qos === 2 && packetIds.has(WAY.IN, packetId)) {
+        acks.add(PACKET.PUBREC, packetId, 0)
+        return
+      }
+      const underWay = acks.publishCount + packetIds.count(WAY.IN)
+      if (version === 5 && underWay >= limits.receiveMaximum) {
+        const text = `more than ${limits.receiveMaximum} publishes that are not acknowledged`
+        throw new ProtocolFault(text, REASON.RECEIVE_MAXIMUM_EXCEEDED)
+      }
+    }
+    const reasonCode = slot === null ? REASON.TOPIC_NAME_INVALID : this.#publish(slot, view)
+    this.#answer(view, reasonCode)
+  }
+
+  #answer({ qos, packetId }: PublishView, reasonCode: number): void {
+    if (qos === 0) return
+    const { acks, version, log, name } = this.#connection
+    if (reasonCode >= 0x80 && version !== 5) {
+      // Older versions have no word for a refusal. As in mosquitto, what is not allowed is
+      // acknowledged and dropped; what a full queue refuses stays the client's.
+      log.warn({ connection: name, reasonCode }, 'a publish was refused')
+      if (reasonCode === REASON.QUOTA_EXCEEDED) return
+      acks.add(qos === 1 ? PACKET.PUBACK : PACKET.PUBREC, packetId, 0)
+      return
+    }
+    const told = version === 5 ? reasonCode : 0
+    acks.add(qos === 1 ? PACKET.PUBACK : PACKET.PUBREC, packetId, told)
+  }
+
+  /** A reason code as PUBACK has it. */
+  #publish(slot: TopicSlot, view: PublishView): number {
+    const refusal = this.#publisher.ensure(slot)
+    if (refusal !== 0) return refusal
+    const { broker, packetIds } = this.#connection
+    const draft = this.#draft
+    const { qos, packetId } = view
+    this.#fill(view)
+    const isAtomic = qos === 2 && packetIds.isDurable
+    if (isAtomic) broker.beginAtomic()
+    this.#connection.isPublishing = true
+    const result = this.#publisher.publish(slot, draft, view.retain)
+    this.#connection.isPublishing = false
+    if (result === PUBLISH.REJECTED) {
+      if (isAtomic) broker.endAtomic()
+      return REASON.QUOTA_EXCEEDED
+    }
+    if (qos === 2) packetIds.add(WAY.IN, packetId)
+    if (isAtomic) broker.endAtomic()
+    return result === PUBLISH.UNROUTED ? REASON.NO_MATCHING_SUBSCRIBERS : REASON.SUCCESS
+  }
+
+  #fill(view: PublishView): void {
+    const draft = this.#draft
+    const { qos, retain, expirySeconds } = view
+    const properties = storedProperties(view)
+    const parts = { qos, retain, publisher: this.#connection.publisherName }
+    const size = headerSize(parts, properties)
+    if (this.#header.length < size || this.#header.length > HEADER_BYTES_KEPT) {
+      this.#header = Buffer.allocUnsafe(Math.max(size, 64))
+    }
+    const end = writeHeader(this.#header, parts, properties)
+    draft.setHeader(this.#header, 0, end)
+    draft.setBody(view.bytes, view.payloadStart, view.payloadEnd)
+    draft.persistent = qos > 0
+    draft.ttlMs = expirySeconds < 0 ? -1 : expirySeconds * 1000
+  }
+
+  /** null for a topic that cannot be one here. */
+  #slotOf(view: PublishView): TopicSlot | null {
+    const { bytes, topicStart, topicEnd, topicAlias } = view
+    const { limits } = this.#connection
+    if (topicAlias > limits.topicAliasMaximum) {
+      const text = `the topic alias ${topicAlias}, ${limits.topicAliasMaximum} is the highest`
+      throw new ProtocolFault(text, REASON.TOPIC_ALIAS_INVALID)
+    }
+    if (topicEnd === topicStart) {
+      const slot = this.#aliases.get(topicAlias)
+      if (slot === undefined) throw new ProtocolFault(`the topic alias ${topicAlias} means nothing`)
+      return slot
+    }
+    let slot = this.#slots.get(bytes, topicStart, topicEnd)
+    if (slot === undefined) {
+      const made = this.#newSlot(view.topic())
+      if (made === null) return null
+      slot = made
+      this.#slots.set(bytes, topicStart, topicEnd, slot)
+    }
+    if (topicAlias > 0) this.#aliases.set(topicAlias, slot)
+    return slot
+  }
+
+  #newSlot(topic: string): TopicSlot | null {
+    if (topic.split('/').length > this.#connection.limits.levelsMax) return null
+    return TopicSlot.of(topic)
+  }
+}

@@ -1,0 +1,263 @@
+import { requirePermission, requireTopicPermission, type UserStore } from '../../auth/index.ts'
+import type { Destination, Inbox, Session, VirtualHost } from '../../broker/index.ts'
+import { REASON, type Subscription } from '../../codec/mqtt/index.ts'
+import { BrokerError } from '../../model/errors.ts'
+import { NO_HEADERS } from '../../model/header-value.ts'
+import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
+import type { MqttLimits } from './limits.ts'
+import type { Outbox, Outlet } from './outbox.ts'
+import { sendRetained } from './retained.ts'
+import {
+  type HeldSubscription,
+  SingleMatching,
+  type StoredSubscription,
+  type Subscriptions,
+} from './subscriptions.ts'
+
+/** What the subscriptions of one connection need. */
+export interface SubscriberParts {
+  readonly vhost: VirtualHost
+  readonly users: UserStore
+  readonly user: string
+  readonly session: Session
+  readonly subscriptions: Subscriptions
+  readonly outbox: Outbox
+  readonly inbox: Inbox
+  readonly limits: MqttLimits
+}
+
+/** What a session keeps of its own, as JSON. */
+export interface SessionState {
+  readonly subscriptions: readonly StoredSubscription[]
+}
+
+/** The name of the queue that holds what waits for a session. */
+export function sessionQueueName(clientId: string): string {
+  return `mqtt.${clientId}`
+}
+
+/** The name of the queue that holds the packet ids of a durable session. */
+export function packetIdQueueName(clientId: string): string {
+  return `mqtt.${clientId}.qos2`
+}
+
+/** A queue of this protocol's own: of a session, of a group. */
+export async function declareOwnQueue(
+  vhost: VirtualHost,
+  name: string,
+  { durable, autoDelete }: { readonly durable: boolean; readonly autoDelete: boolean },
+): Promise<Destination> {
+  return vhost.declareQueue({
+    name,
+    profile: 'queue',
+    durable,
+    autoDelete,
+    exclusiveOwner: null,
+    arguments: NO_HEADERS,
+    settings: {},
+    countsAttempts: false,
+    prioritiesMax: 0,
+    singleActive: false,
+  })
+}
+
+/**
+ * Subscribes and unsubscribes one connected session.
+ *
+ * QoS 0 comes through an inbox and is never stored; QoS 1 and 2 through the session's queue, which
+ * is bound to the topic exchange; a group's members share the queue of the group.
+ */
+export class Subscriber {
+  readonly #parts: SubscriberParts
+  /** Of groups and named destinations, by filter. */
+  readonly #outlets: Map<string, Outlet> = new Map()
+  #queueOutlet: Outlet | null = null
+  /** Subscriptions that what is retained is to be sent for. */
+  #retained: HeldSubscription[] = []
+
+  constructor(parts: SubscriberParts) {
+    this.#parts = parts
+  }
+
+  get #queueName(): string {
+    return sessionQueueName(this.#parts.session.name)
+  }
+
+  /** Takes up what the session was subscribed to when its last connection ended. */
+  async resume(): Promise<void> {
+    const { session, vhost } = this.#parts
+    const { subscriptions } = session.state as SessionState
+    if (session.spec.durable) await this.#openQueue()
+    for (const stored of subscriptions) {
+      const parsed = parseFilter(stored.filter, this.#parts.limits.levelsMax)
+      if (parsed === null) continue
+      const held = { ...stored, parsed }
+      try {
+        if (parsed.kind === 'topic') {
+          this.#parts.subscriptions.set(held)
+          if (held.qos === 0) this.#bindInbox(parsed.pattern)
+        } else await this.#openOutlet(held)
+      } catch (error) {
+        vhost.log.warn({ err: error, filter: stored.filter }, 'a subscription cannot be taken up')
+      }
+    }
+  }
+
+  /** The reason code for SUBACK; what was subscribed is stored when it resolves. */
+  async subscribe(asked: Subscription, identifier: number): Promise<number> {
+    const { limits, subscriptions } = this.#parts
+    const { filter, qos, noLocal, retainAsPublished } = asked
+    const parsed = parseFilter(filter, limits.levelsMax)
+    if (parsed === null) return REASON.TOPIC_FILTER_INVALID
+    const held = { filter, qos, noLocal, retainAsPublished, identifier, parsed }
+    const isNew = subscriptions.get(filter) === undefined && !this.#outlets.has(filter)
+    const count = subscriptions.size + this.#outlets.size
+    if (isNew && count >= limits.subscriptionsMax) return REASON.QUOTA_EXCEEDED
+    try {
+      this.#requireRead(held)
+      if (parsed.kind === 'topic') await this.#subscribeTopic(held)
+      else await this.#openOutlet(held)
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      const { vhost, user } = this.#parts
+      vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
+      return error.code === 'ACCESS_REFUSED' ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR
+    }
+    await this.#save(held)
+    if (wantsRetained(asked.retainHandling, isNew)) this.#retained.push(held)
+    return qos
+  }
+
+  /** After SUBACK: sends what is retained for the subscriptions it is about. */
+  async sendRetained(): Promise<void> {
+    const asked = this.#retained
+    this.#retained = []
+    for (const held of asked) await sendRetained(this.#parts, held, this.#queueName)
+  }
+
+  async unsubscribe(filter: string): Promise<number> {
+    const { limits, subscriptions, outbox, inbox, vhost } = this.#parts
+    const parsed = parseFilter(filter, limits.levelsMax)
+    if (parsed === null) return REASON.TOPIC_FILTER_INVALID
+    const outlet = this.#outlets.get(filter)
+    const held = subscriptions.get(filter)
+    if (outlet === undefined && held === undefined) return REASON.NO_SUBSCRIPTION_EXISTED
+    await this.#save(null, filter)
+    if (outlet !== undefined) {
+      this.#outlets.delete(filter)
+      outbox.remove(outlet)
+    } else if (parsed.kind === 'topic' && held !== undefined) {
+      subscriptions.delete(filter)
+      if (held.qos === 0) inbox.unbind(vhost.exchange(TOPIC_EXCHANGE)!, parsed.pattern)
+      else await this.#bindQueue(parsed.pattern, false)
+    }
+    return REASON.SUCCESS
+  }
+
+  async #subscribeTopic(held: HeldSubscription): Promise<void> {
+    const { subscriptions, inbox, vhost } = this.#parts
+    const { parsed } = held
+    if (parsed.kind !== 'topic') return
+    const before = subscriptions.get(held.filter)
+    if (held.qos === 0) {
+      this.#bindInbox(parsed.pattern)
+      subscriptions.set(held)
+      if (before !== undefined && before.qos > 0) await this.#bindQueue(parsed.pattern, false)
+      return
+    }
+    await this.#openQueue()
+    subscriptions.set(held)
+    await this.#bindQueue(parsed.pattern, true)
+    if (before?.qos === 0) inbox.unbind(vhost.exchange(TOPIC_EXCHANGE)!, parsed.pattern)
+  }
+
+  #bindInbox(pattern: string): void {
+    const { inbox, vhost } = this.#parts
+    inbox.bind(vhost.exchange(TOPIC_EXCHANGE)!, pattern)
+  }
+
+  async #bindQueue(pattern: string, isBind: boolean): Promise<void> {
+    const { vhost } = this.#parts
+    const binding = {
+      source: TOPIC_EXCHANGE,
+      target: this.#queueName,
+      targetKind: 'destination' as const,
+      key: pattern,
+      arguments: NO_HEADERS,
+    }
+    if (isBind) await vhost.bind(binding)
+    else await vhost.unbind(binding)
+  }
+
+  async #openQueue(): Promise<void> {
+    if (this.#queueOutlet !== null && !this.#queueOutlet.isGone) return
+    const { vhost, session, outbox, subscriptions } = this.#parts
+    const queue = await declareOwnQueue(vhost, this.#queueName, {
+      durable: session.spec.durable,
+      autoDelete: false,
+    })
+    this.#queueOutlet = outbox.add(queue, subscriptions, session.name)
+  }
+
+  /** Replaces the one there is: its matching belongs to one subscription. */
+  async #openOutlet(held: HeldSubscription): Promise<void> {
+    const { outbox, limits, session } = this.#parts
+    const destination = await this.#destinationOf(held)
+    const before = this.#outlets.get(held.filter)
+    const matching = new SingleMatching(held, limits.topicsCachedMax)
+    this.#outlets.set(held.filter, outbox.add(destination, matching, session.name))
+    if (before !== undefined) outbox.remove(before)
+  }
+
+  async #destinationOf({ filter, parsed }: HeldSubscription): Promise<Destination> {
+    const { vhost, session } = this.#parts
+    if (parsed.kind === 'destination') {
+      const destination = vhost.destination(parsed.name)
+      if (destination !== undefined) return destination
+      throw new BrokerError('NOT_FOUND', `no queue '${parsed.name}' in vhost '${vhost.name}'`)
+    }
+    const { durable } = session.spec
+    // A group that only connected clients are in goes with the last of them.
+    const queue =
+      vhost.destination(filter) ??
+      (await declareOwnQueue(vhost, filter, { durable, autoDelete: !durable }))
+    if (parsed.kind === 'shared') {
+      await vhost.bind({
+        source: TOPIC_EXCHANGE,
+        target: queue.name,
+        targetKind: 'destination',
+        key: parsed.pattern,
+        arguments: NO_HEADERS,
+      })
+    }
+    return queue
+  }
+
+  #requireRead({ parsed }: HeldSubscription): void {
+    const { users, user, vhost } = this.#parts
+    const who = { user, vhost: vhost.name, kind: 'read' } as const
+    if (parsed.kind === 'destination') {
+      requirePermission(users, { ...who, resource: 'queue', name: parsed.name })
+      return
+    }
+    requirePermission(users, { ...who, resource: 'exchange', name: TOPIC_EXCHANGE })
+    const topic = { ...who, exchange: TOPIC_EXCHANGE, routingKey: parsed.pattern }
+    requireTopicPermission(users, topic)
+  }
+
+  async #save(added: HeldSubscription | null, removed = added?.filter): Promise<void> {
+    const { session, vhost } = this.#parts
+    const { subscriptions } = session.state as SessionState
+    const kept = subscriptions.filter(({ filter }) => filter !== removed)
+    if (added !== null) {
+      const { parsed: _parsed, ...stored } = added
+      kept.push(stored)
+    }
+    session.state = { subscriptions: kept } satisfies SessionState
+    await vhost.sessions.save(session)
+  }
+}
+
+function wantsRetained(handling: 0 | 1 | 2, isNew: boolean): boolean {
+  return handling === 0 || (handling === 1 && isNew)
+}
