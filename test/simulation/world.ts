@@ -444,6 +444,8 @@ const NOTHING_SEEN = { offset: 0, redelivered: false, attempts: 0 }
 async function orHalt(disk: FaultyDisk, work: Promise<void>): Promise<void> {
   const halt = new Promise<void>((resolve) => {
     disk.onHalt = resolve
+    // It tells of that once, and that may have been before anybody asked.
+    if (disk.hasHalted) resolve()
   })
   await Promise.race([work, halt])
 }
