@@ -10,7 +10,10 @@ export interface Permissions {
   readonly read: string
 }
 
-/** Regular expressions for routing keys; `{username}` and `{vhost}` stand for themselves. */
+/**
+ * Regular expressions for routing keys, in which `{username}` or `%u`, `{vhost}` and `{client_id}`
+ * or `%c` stand for what they are of whoever asks.
+ */
 export interface TopicPermissions {
   readonly write: string
   readonly read: string
@@ -47,6 +50,38 @@ class NameCheck {
   }
 }
 
+const CLIENT_ID = /\{client_id\}|%c/g
+const CLIENTS_CACHED_MAX = 1024
+
+/** A pattern for routing keys that may name the client that asks. */
+class TopicCheck {
+  readonly #pattern: string
+  readonly #checks = new Map<string | undefined, NameCheck>()
+  readonly #namesClient: boolean
+
+  /** Throws for a pattern that is none. */
+  constructor(pattern: string) {
+    this.#pattern = pattern
+    this.#namesClient = pattern.search(CLIENT_ID) >= 0
+    this.#check('client')
+  }
+
+  /** A pattern that names the client fits nothing where there is no client id. */
+  fits(routingKey: string, clientId: string | undefined): boolean {
+    if (!this.#namesClient) return this.#check(undefined).fits(routingKey)
+    return clientId !== undefined && this.#check(clientId).fits(routingKey)
+  }
+
+  #check(clientId: string | undefined): NameCheck {
+    const known = this.#checks.get(clientId)
+    if (known !== undefined) return known
+    if (this.#checks.size >= CLIENTS_CACHED_MAX) this.#checks.clear()
+    const check = new NameCheck(this.#pattern.replaceAll(CLIENT_ID, () => escaped(clientId ?? '')))
+    this.#checks.set(clientId, check)
+    return check
+  }
+}
+
 interface Grant {
   readonly permissions: Permissions
   readonly checks: Readonly<Record<PermissionKind, NameCheck>>
@@ -54,7 +89,7 @@ interface Grant {
 
 interface TopicGrant {
   readonly permissions: TopicPermissions
-  readonly checks: Readonly<Record<'write' | 'read', NameCheck>>
+  readonly checks: Readonly<Record<'write' | 'read', TopicCheck>>
 }
 
 /** Who may do what in which virtual host, with the answers given so far. */
@@ -77,9 +112,11 @@ export class PermissionTable {
 
   /** As `set`. */
   setTopic({ user, vhost, exchange, write, read }: UserTopicPermissions): void {
-    const filled = (pattern: string): NameCheck =>
-      new NameCheck(
-        pattern.replaceAll('{username}', escaped(user)).replaceAll('{vhost}', escaped(vhost)),
+    const filled = (pattern: string): TopicCheck =>
+      new TopicCheck(
+        pattern
+          .replaceAll(/\{username\}|%u/g, () => escaped(user))
+          .replaceAll('{vhost}', () => escaped(vhost)),
       )
     const grant = {
       permissions: { write, read },
@@ -114,9 +151,9 @@ export class PermissionTable {
 
   /** True where nothing is said about the exchange. */
   topicAllowed(question: TopicQuestion): boolean {
-    const { user, vhost, exchange, routingKey, kind } = question
+    const { user, vhost, exchange, routingKey, kind, clientId } = question
     const grant = this.#topicGrants.get(user)?.get(vhost)?.get(exchange)
-    return grant === undefined || grant.checks[kind].fits(routingKey)
+    return grant === undefined || grant.checks[kind].fits(routingKey, clientId)
   }
 
   *list(): Generator<UserPermissions> {
@@ -142,6 +179,8 @@ export interface TopicQuestion {
   readonly exchange: string
   readonly routingKey: string
   readonly kind: 'write' | 'read'
+  /** As it stands in a routing key; absent where clients have none. */
+  readonly clientId?: string
 }
 
 function innerMap<V>(outer: Map<string, Map<string, V>>, key: string): Map<string, V> {

@@ -128,6 +128,22 @@ test('topic permissions narrow what they name and nothing else', async () => {
   assert.deepEqual(users.listTopicPermissions(), [])
 })
 
+test('topic permissions may name the client that asks', async () => {
+  const users = await open(new MemoryKv())
+  await users.add('u', 'p', [])
+  const place = { vhost: '/', exchange: 'amq.topic' }
+  await users.setTopicPermissions('u', place, { write: '^%u\\.%c$', read: '^{client_id}\\.' })
+  const may = (routingKey: string, kind: 'write' | 'read', clientId?: string): boolean => {
+    const question = { user: 'u', ...place, routingKey, kind }
+    return users.topicAllowed(clientId === undefined ? question : { ...question, clientId })
+  }
+  assert.equal(may('u.dev+1', 'write', 'dev+1'), true)
+  assert.equal(may('u.devv1', 'write', 'dev+1'), false, 'a client id is no expression')
+  assert.equal(may('u.dev2', 'write', 'dev+1'), false)
+  assert.equal(may('u.', 'write'), false, 'who has no client id has no such topic')
+  assert.equal(may('dev2.x', 'read', 'dev2'), true)
+})
+
 test('a virtual host that goes takes its permissions with it', async () => {
   const kv = new MemoryKv()
   const users = await open(kv)

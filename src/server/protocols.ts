@@ -10,6 +10,7 @@ import { createMqtt } from '../protocols/mqtt/index.ts'
 import type { Log } from './log.ts'
 import type { ListenerName } from './protocol-ports.ts'
 import type { ServerConfig } from './server-config.ts'
+import { packageVersion } from './version.ts'
 
 /** What every protocol is built from. */
 export interface ProtocolParts {
@@ -56,6 +57,7 @@ function mqtt(parts: ProtocolParts): ServedProtocol {
   const { messageSize } = parts.config.limits
   return createMqtt({
     ...parts,
+    version: packageVersion(),
     limits: messageSize === undefined ? {} : { packetSizeMax: messageSize + PACKET_HEAD_BYTES },
   })
 }

@@ -56,6 +56,7 @@ import { PublishPath } from './publish-path.ts'
 import { Publisher } from './publisher.ts'
 import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
 import { Subscriptions } from './subscriptions.ts'
+import type { SysTopics } from './sys-topics.ts'
 import type { Wills } from './wills.ts'
 
 /** What all connections share. */
@@ -70,6 +71,7 @@ export interface ConnectionShared {
   readonly limits: MqttLimits
   readonly slabs: SlabPool
   readonly wills: Wills
+  readonly sysTopics: SysTopics
   closed(connection: MqttConnection): void
 }
 
@@ -115,6 +117,9 @@ export class MqttConnection
   userName: string | null = null
   receivedBytes = 0
   publishedCount = 0
+  /** Of what it was connected for; while it is, `outbox` counts. */
+  deliveredCount = 0
+  droppedCount = 0
   readonly #shared: ConnectionShared
   readonly #transport: Transport
   readonly #parser: PacketParser
@@ -166,6 +171,18 @@ export class MqttConnection
     if (this.#state === 'running')
       return this.#gate.isClosedFor(PAUSE.ALARM) ? 'blocked' : 'running'
     return this.#state
+  }
+
+  get subscriptionCount(): number {
+    return this.#opened?.subscriptions.size ?? 0
+  }
+
+  get sentCount(): number {
+    return this.deliveredCount + (this.#opened?.outbox.deliveredCount ?? 0)
+  }
+
+  get unsentCount(): number {
+    return this.droppedCount + (this.#opened?.outbox.droppedCount ?? 0)
   }
 
   get outletCount(): number {
@@ -311,6 +328,7 @@ export class MqttConnection
         throw new ProtocolFault('a session expiry in DISCONNECT, where CONNECT had none')
       }
       session.expiryMs = expiryMsOf(seconds, this.limits)
+      this.#saveSession(session)
     }
     this.#parser.stop()
     this.#leave(reasonCode === 0)
@@ -373,8 +391,12 @@ export class MqttConnection
     const subscriber = new Subscriber({
       ...{ vhost, users, user: user.name, session },
       ...{ subscriptions, outbox, inbox, limits },
+      sysTopics: this.#shared.sysTopics,
     })
-    const publishPath = new PublishPath(this, new Publisher(vhost, users, user.name))
+    const publishPath = new PublishPath(
+      this,
+      new Publisher(vhost, users, { user: user.name, clientId }),
+    )
     this.#opened = { vhost, session, subscriptions, outbox, inbox, subscriber, publishPath }
     if (session.spec.durable) {
       const name = packetIdQueueName(clientId)
@@ -400,8 +422,13 @@ export class MqttConnection
     const mustCap = keepAliveSecondsMax < 65_535 && isCapped
     const seconds = mustCap ? keepAliveSecondsMax : packet.keepAliveSeconds
     if (seconds > 0) {
-      this.#keepAlive = new KeepAlive(this.#shared.clock, seconds, () => {
+      const { clock } = this.#shared
+      this.#keepAlive = new KeepAlive(clock, seconds, () => {
+        // Whoever we do not read cannot be blamed for silence.
+        if (!this.#gate.isOpen) return false
+
         this.#end(REASON.KEEP_ALIVE_TIMEOUT, `nothing came for ${seconds * 1.5} s`, false)
+        return true
       })
     }
     const properties = connackProperties(packet, {
@@ -415,6 +442,13 @@ export class MqttConnection
     outbox.open()
     const fields = { ...this.#fields(), user: this.userName, vhost: this.vhostName }
     this.log.info({ ...fields, version, resumed: isResumed }, 'client connected')
+  }
+
+  #saveSession(session: Session): void {
+    const { vhost } = this.#opened!
+    vhost.sessions.save(session).catch((error: unknown) => {
+      this.log.error({ ...this.#fields(), err: error }, 'the expiry of a session is not stored')
+    })
   }
 
   #takeProperties(properties: Properties): void {
@@ -436,6 +470,8 @@ export class MqttConnection
       if (this.#isGone()) return
       reasonCodes.push(this.version === 5 || code < 0x80 ? code : 0x80)
     }
+    await subscriber.save()
+    if (this.#isGone()) return
     this.publisherName = held.hasNoLocal() ? this.clientId : null
     this.#send(encodeSuback({ version: this.version, packetId, reasonCodes }))
     subscriber.sendRetained().catch((error: unknown) => {
@@ -450,6 +486,8 @@ export class MqttConnection
       reasonCodes.push(await subscriber.unsubscribe(filter))
       if (this.#isGone()) return
     }
+    await subscriber.save()
+    if (this.#isGone()) return
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
     this.#send(encodeUnsuback({ version: this.version, packetId, reasonCodes }))
   }
@@ -532,13 +570,19 @@ export class MqttConnection
     if (opened === null) return
     this.#opened = null
     const { vhost, session, inbox, outbox } = opened
+    this.#shared.sysTopics.unsubscribe(inbox)
     inbox.close()
+    this.deliveredCount += outbox.deliveredCount
+    this.droppedCount += outbox.droppedCount
     outbox.close(session.expiryMs > 0)
     this.packetIds.close()
     const will = this.#will
     this.#will = null
     if (will !== null && !isClean && session.owner === this) {
-      this.#shared.wills.add(session, { will, vhost, user: this.userName! })
+      this.#shared.wills.add(session, {
+        ...{ will, vhost, user: this.userName! },
+        clientId: session.name,
+      })
     }
     vhost.sessions.release(session, this)
     this.broker.connectionClosed(this)

@@ -7,11 +7,12 @@ const GRACE = 1.5
 export class KeepAlive {
   readonly #clock: Clock
   readonly #limitMs: number
-  readonly #silent: () => void
+  readonly #silent: () => boolean
   #lastMs: number
   #timer: Timer
 
-  constructor(clock: Clock, seconds: number, silent: () => void) {
+  /** `silent` says whether that is the end; otherwise the time starts anew. */
+  constructor(clock: Clock, seconds: number, silent: () => boolean) {
     this.#clock = clock
     this.#limitMs = seconds * 1000 * GRACE
     this.#silent = silent
@@ -30,7 +31,8 @@ export class KeepAlive {
 
   #tick(): void {
     const leftMs = this.#lastMs + this.#limitMs - this.#clock.monotonicMs()
-    if (leftMs > 0) this.#timer = this.#clock.setTimer(leftMs, () => this.#tick())
-    else this.#silent()
+    if (leftMs <= 0 && this.#silent()) return
+    const nextMs = leftMs > 0 ? leftMs : this.#limitMs
+    this.#timer = this.#clock.setTimer(nextMs, () => this.#tick())
   }
 }

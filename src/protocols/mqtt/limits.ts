@@ -18,6 +18,8 @@ export interface MqttLimits {
   readonly levelsMax: number
   /** Output a client does not read; beyond it QoS 0 is dropped and its requests wait. */
   readonly outputBytesMax: number
+  /** How often `$SYS` topics that changed are published, in seconds; 0: never. */
+  readonly sysIntervalSeconds: number
   /** From accept to CONNECT; then the socket is closed without a word. */
   readonly connectTimeoutMs: number
   /** Topics whose route or match one connection remembers; others are looked up each time. */
@@ -37,6 +39,7 @@ export const DEFAULT_LIMITS: MqttLimits = {
   subscriptionsMax: 65_536,
   levelsMax: 200,
   outputBytesMax: 4 * 1024 * 1024,
+  sysIntervalSeconds: 10,
   connectTimeoutMs: 10_000,
   topicsCachedMax: 2048,
 }

@@ -18,7 +18,8 @@ import {
 import { type ConnectionShared, MqttConnection } from './connection.ts'
 import { DEFAULT_LIMITS, type MqttLimits } from './limits.ts'
 import { MQTT_FORM } from './mapping.ts'
-import type { SessionState } from './subscriber.ts'
+import { leaveGroup, type SessionState } from './subscriber.ts'
+import { type MqttTotals, type SysSource, SysTopics } from './sys-topics.ts'
 import { Wills } from './wills.ts'
 
 export interface MqttOptions {
@@ -29,6 +30,8 @@ export interface MqttOptions {
   readonly clock: Clock
   readonly random: RandomSource
   readonly log: BrokerLog
+  /** Of the broker, for `$SYS` topics. */
+  readonly version: string
   readonly limits?: Partial<MqttLimits>
 }
 
@@ -71,7 +74,7 @@ export function createMqtt(options: MqttOptions): Mqtt {
   return new Protocol(options)
 }
 
-class Protocol implements Mqtt, ConnectionShared, SessionListener {
+class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   readonly name = 'mqtt'
   readonly broker: Broker
   readonly users: UserStore
@@ -83,6 +86,13 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener {
   readonly limits: MqttLimits
   readonly slabs: SlabPool = new SlabPool()
   readonly wills: Wills
+  readonly version: string
+  readonly sysTopics: SysTopics
+  readonly #past: PastTotals = {
+    ...{ publishesReceived: 0, publishesSent: 0, publishesDropped: 0 },
+    ...{ bytesReceived: 0, bytesSent: 0 },
+  }
+  #clientsMaximum = 0
   readonly #connections: Map<number, MqttConnection> = new Map()
 
   constructor(options: MqttOptions) {
@@ -94,7 +104,9 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener {
     this.random = options.random
     this.log = options.log
     this.limits = { ...DEFAULT_LIMITS, ...options.limits }
-    this.wills = new Wills(this)
+    this.wills = new Wills({ users: this.users, log: this.log, clock: this.broker.clock })
+    this.version = options.version
+    this.sysTopics = new SysTopics(this)
     this.broker.pressure.subscribe(this)
     this.broker.watchSessions(this)
     this.users.onChange((name) => this.#userChanged(name))
@@ -103,11 +115,28 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener {
   accept(transport: Transport): ConnectionHandler {
     const connection = new MqttConnection(transport, this)
     this.#connections.set(connection.id, connection)
+    this.#clientsMaximum = Math.max(this.#clientsMaximum, this.#connections.size)
     return connection
   }
 
   closed(connection: MqttConnection): void {
     this.#connections.delete(connection.id)
+    addTo(this.#past, connection)
+  }
+
+  get intervalSeconds(): number {
+    return this.limits.sysIntervalSeconds
+  }
+
+  totals(): MqttTotals {
+    const totals = { ...this.#past }
+    let subscriptions = 0
+    for (const connection of this.#connections.values()) {
+      addTo(totals, connection)
+      subscriptions += connection.subscriptionCount
+    }
+    const clientsConnected = this.#connections.size
+    return { ...totals, subscriptions, clientsConnected, clientsMaximum: this.#clientsMaximum }
   }
 
   connections(): MqttConnectionInfo[] {
@@ -128,18 +157,8 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener {
   sessionEnded(vhost: VirtualHost, session: Session): void {
     this.wills.sessionEnded(session)
     for (const { filter } of (session.state as SessionState).subscriptions) {
-      if (filter.startsWith('$share/')) this.#leaveGroup(vhost, session, filter)
+      if (filter.startsWith('$share/')) leaveGroup(vhost, filter)
     }
-  }
-
-  /** The queue of a group goes with the last session that is a member. */
-  #leaveGroup(vhost: VirtualHost, session: Session, filter: string): void {
-    for (const other of vhost.sessions.list()) {
-      const { subscriptions } = other.state as SessionState
-      if (other !== session && subscriptions.some((held) => held.filter === filter)) return
-    }
-    const queue = vhost.destination(filter)
-    if (queue !== undefined) vhost.deleteUnused(queue)
   }
 
   #userChanged(name: string): void {
@@ -147,6 +166,25 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener {
       if (connection.userName === name) connection.permissionsChanged()
     }
   }
+}
+
+type PastTotals = {
+  -readonly [
+    Key in
+      | 'publishesReceived'
+      | 'publishesSent'
+      | 'publishesDropped'
+      | 'bytesReceived'
+      | 'bytesSent'
+  ]: MqttTotals[Key]
+}
+
+function addTo(totals: PastTotals, connection: MqttConnection): void {
+  totals.publishesReceived += connection.publishedCount
+  totals.publishesSent += connection.sentCount
+  totals.publishesDropped += connection.unsentCount
+  totals.bytesReceived += connection.receivedBytes
+  totals.bytesSent += connection.output.writtenBytes
 }
 
 function infoOf(connection: MqttConnection): MqttConnectionInfo {

@@ -201,8 +201,10 @@ export class Outbox implements InboxSink {
   deliverDirect(message: StoredMessage): void {
     const peer = this.#peer
     const match = this.#topics.find(message)
+    if (match === null) return
+    const isForThisOne = (flagsOf(message) & HEADER.RETAINED_COPY) !== 0
     // What a subscription of higher QoS finds comes through the session's queue.
-    if (match === null || match.qos > 0) return
+    if (match.qos > 0 && !isForThisOne) return
     if (match.noLocal && peer.isPublishing) return
     if (peer.output.blocked && peer.output.pendingBytes > peer.outputBytesMax) {
       this.droppedCount++

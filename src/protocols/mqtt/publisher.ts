@@ -10,6 +10,7 @@ import { REASON } from '../../codec/mqtt/index.ts'
 import { encodeAddress } from '../../model/address.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { MessageDraft } from '../../model/message-draft.ts'
+import { keyTextOfTopic } from './topic-key.ts'
 import { type PublishTarget, publishTargetOf, TOPIC_EXCHANGE } from './filter.ts'
 
 /** What a topic means to a publisher; found again whenever the topology changes. */
@@ -49,11 +50,18 @@ export class Publisher {
   readonly #vhost: VirtualHost
   readonly #users: UserStore
   readonly #user: string
+  /** As a word of a routing key. */
+  readonly #clientId: string
 
-  constructor(vhost: VirtualHost, users: UserStore, user: string) {
+  constructor(
+    vhost: VirtualHost,
+    users: UserStore,
+    { user, clientId }: { readonly user: string; readonly clientId: string },
+  ) {
     this.#vhost = vhost
     this.#users = users
     this.#user = user
+    this.#clientId = keyTextOfTopic(clientId)
   }
 
   /** Finds what the slot means now; the reason code of a refusal, or 0. */
@@ -99,7 +107,12 @@ export class Publisher {
       const who = { user: this.#user, vhost: vhost.name, kind: 'write' } as const
       requirePermission(this.#users, { ...who, resource: 'exchange', name: exchangeName })
       if (exchangeName !== '') {
-        requireTopicPermission(this.#users, { ...who, exchange: exchangeName, routingKey: key })
+        requireTopicPermission(this.#users, {
+          ...who,
+          exchange: exchangeName,
+          routingKey: key,
+          clientId: this.#clientId,
+        })
       }
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error

@@ -7,6 +7,8 @@ import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
 import type { MqttLimits } from './limits.ts'
 import type { Outbox, Outlet } from './outbox.ts'
 import { sendRetained } from './retained.ts'
+import { SYS_LEVEL, type SysTopics } from './sys-topics.ts'
+import { keyTextOfTopic } from './topic-key.ts'
 import {
   type HeldSubscription,
   SingleMatching,
@@ -24,6 +26,7 @@ export interface SubscriberParts {
   readonly outbox: Outbox
   readonly inbox: Inbox
   readonly limits: MqttLimits
+  readonly sysTopics: SysTopics
 }
 
 /** What a session keeps of its own, as JSON. */
@@ -103,7 +106,13 @@ export class Subscriber {
     }
   }
 
-  /** The reason code for SUBACK; what was subscribed is stored when it resolves. */
+  /** Stores what was subscribed and unsubscribed. */
+  async save(): Promise<void> {
+    const { session, vhost } = this.#parts
+    await vhost.sessions.save(session)
+  }
+
+  /** The reason code for SUBACK; `save` is to follow. */
   async subscribe(asked: Subscription, identifier: number): Promise<number> {
     const { limits, subscriptions } = this.#parts
     const { filter, qos, noLocal, retainAsPublished } = asked
@@ -123,7 +132,7 @@ export class Subscriber {
       vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
       return error.code === 'ACCESS_REFUSED' ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR
     }
-    await this.#save(held)
+    this.#keep(held)
     if (wantsRetained(asked.retainHandling, isNew)) this.#retained.push(held)
     return qos
   }
@@ -132,7 +141,13 @@ export class Subscriber {
   async sendRetained(): Promise<void> {
     const asked = this.#retained
     this.#retained = []
-    for (const held of asked) await sendRetained(this.#parts, held, this.#queueName)
+    const { vhost, inbox, sysTopics } = this.#parts
+    for (const held of asked) {
+      const { parsed } = held
+      if (parsed.kind === 'topic' && parsed.levels[0] === SYS_LEVEL) {
+        sysTopics.subscribe(vhost, inbox, parsed.levels)
+      } else await sendRetained(this.#parts, held, this.#queueName)
+    }
   }
 
   async unsubscribe(filter: string): Promise<number> {
@@ -142,10 +157,11 @@ export class Subscriber {
     const outlet = this.#outlets.get(filter)
     const held = subscriptions.get(filter)
     if (outlet === undefined && held === undefined) return REASON.NO_SUBSCRIPTION_EXISTED
-    await this.#save(null, filter)
+    this.#keep(null, filter)
     if (outlet !== undefined) {
       this.#outlets.delete(filter)
       outbox.remove(outlet)
+      if (parsed.kind === 'shared') leaveGroup(vhost, filter)
     } else if (parsed.kind === 'topic' && held !== undefined) {
       subscriptions.delete(filter)
       if (held.qos === 0) inbox.unbind(vhost.exchange(TOPIC_EXCHANGE)!, parsed.pattern)
@@ -234,19 +250,20 @@ export class Subscriber {
   }
 
   #requireRead({ parsed }: HeldSubscription): void {
-    const { users, user, vhost } = this.#parts
+    const { users, user, vhost, session } = this.#parts
     const who = { user, vhost: vhost.name, kind: 'read' } as const
     if (parsed.kind === 'destination') {
       requirePermission(users, { ...who, resource: 'queue', name: parsed.name })
       return
     }
     requirePermission(users, { ...who, resource: 'exchange', name: TOPIC_EXCHANGE })
-    const topic = { ...who, exchange: TOPIC_EXCHANGE, routingKey: parsed.pattern }
+    const clientId = keyTextOfTopic(session.name)
+    const topic = { ...who, exchange: TOPIC_EXCHANGE, routingKey: parsed.pattern, clientId }
     requireTopicPermission(users, topic)
   }
 
-  async #save(added: HeldSubscription | null, removed = added?.filter): Promise<void> {
-    const { session, vhost } = this.#parts
+  #keep(added: HeldSubscription | null, removed = added?.filter): void {
+    const { session } = this.#parts
     const { subscriptions } = session.state as SessionState
     const kept = subscriptions.filter(({ filter }) => filter !== removed)
     if (added !== null) {
@@ -254,8 +271,17 @@ export class Subscriber {
       kept.push(stored)
     }
     session.state = { subscriptions: kept } satisfies SessionState
-    await vhost.sessions.save(session)
   }
+}
+
+/** The queue of a group goes with the last session that is a member. */
+export function leaveGroup(vhost: VirtualHost, filter: string): void {
+  for (const { state } of vhost.sessions.list()) {
+    const { subscriptions } = state as SessionState
+    if (subscriptions.some((held) => held.filter === filter)) return
+  }
+  const queue = vhost.destination(filter)
+  if (queue !== undefined) vhost.deleteUnused(queue)
 }
 
 function wantsRetained(handling: 0 | 1 | 2, isNew: boolean): boolean {

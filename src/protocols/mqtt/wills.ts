@@ -12,6 +12,7 @@ export interface DueWill {
   readonly will: Will
   readonly vhost: VirtualHost
   readonly user: string
+  readonly clientId: string
 }
 
 /** Wills that wait for their delay or for the end of their session, whichever comes first. */
@@ -64,9 +65,9 @@ export class Wills {
     return this.#clock.setTimer(delayMs, () => this.sessionEnded(session))
   }
 
-  #publish({ will, vhost, user }: DueWill): void {
+  #publish({ will, vhost, user, clientId }: DueWill): void {
     const slot = TopicSlot.of(will.topic)
-    const publisher = new Publisher(vhost, this.#users, user)
+    const publisher = new Publisher(vhost, this.#users, { user, clientId })
     if (slot === null || publisher.ensure(slot) !== 0) {
       this.#log.warn({ user, topic: will.topic }, 'a will was not published: it may not')
       return
