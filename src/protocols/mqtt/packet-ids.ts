@@ -14,6 +14,9 @@ import { NATIVE_FORM } from '../../model/native-form.ts'
 export const WAY: { readonly IN: 0; readonly OUT: 1 } = { IN: 0, OUT: 1 }
 export type Way = 0 | 1
 
+/** The way and the packet id, as the header of a message. */
+const ID_BYTES = 3
+
 /**
  * Packet ids of QoS 2 that stand between the two halves of their exchange: received and not
  * released (in), released and not completed (out).
@@ -97,8 +100,12 @@ export class PacketIds implements DeliverySink {
   }
 
   deliver(_consumer: Consumer, message: StoredMessage, offset: number): void {
-    const { data, headerStart } = message
-    this.#added((data[headerStart]! << 16) | data.readUInt16BE(headerStart + 1), offset)
+    const { data, headerStart, headerEnd, form } = message
+    const way = data[headerStart]!
+    const isOurs = form === NATIVE_FORM.MQTT && headerEnd - headerStart === ID_BYTES && way <= 1
+    if (isOurs) this.#added((way << 16) | data.readUInt16BE(headerStart + 1), offset)
+    // Somebody published to the queue by its name, which means nothing.
+    else this.#consumer?.destination.accept(offset)
     if (this.#expected > 0 && --this.#expected === 0) this.#loaded!()
   }
 
@@ -132,7 +139,7 @@ export class PacketIds implements DeliverySink {
     draft.form = NATIVE_FORM.MQTT
     draft.persistent = true
     draft.setAddress(address, 0, address.length)
-    draft.setHeader(Buffer.of(way, packetId >> 8, packetId & 0xff), 0, 3)
+    draft.setHeader(Buffer.of(way, packetId >> 8, packetId & 0xff), 0, ID_BYTES)
     return draft
   }
 }

@@ -133,3 +133,16 @@ test('the queue of a group goes with its last member', async (t) => {
   await two.publishAsync('x', 'y', { qos: 1 })
   assert.equal(there(), false)
 })
+
+test('a message that somebody puts among the packet ids of a session is ignored', async (t) => {
+  const { broker, connect } = await open(t)
+  const options = { clean: false, properties: { sessionExpiryInterval: 60 } }
+  const one = await connect('one', options)
+  const other = await connect('other')
+  await other.publishAsync('$queue/mqtt.one.qos2', 'x', { qos: 1 })
+  await one.endAsync()
+  await other.publishAsync('$queue/mqtt.one.qos2', 'y', { qos: 1 })
+  const again = await connect('one', options)
+  await again.publishAsync('a', 'b', { qos: 2 })
+  assert.equal(broker.destination('mqtt.one.qos2').ready, 0)
+})
