@@ -89,11 +89,18 @@ export function connackCode(reasonCode: number): number {
   }
 }
 
+/** What CONNACK may say of it (table 3-1). */
+const CONNACK_CODES: ReadonlySet<number> = new Set([
+  0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99,
+  0x9a, 0x9b, 0x9c, 0x9d, 0x9f,
+])
+
 /** For a CONNECT that could not be read, or whose version is unknown: in the form it may know. */
 export function refusalOf(reasonCode: number, text: string): Buffer {
   if (reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
     return encodeConnack({ version: 4, sessionPresent: false, reasonCode: 1 })
   }
   const properties = { reasonString: text }
-  return encodeConnack({ version: 5, sessionPresent: false, reasonCode, properties })
+  const code = CONNACK_CODES.has(reasonCode) ? reasonCode : REASON.UNSPECIFIED_ERROR
+  return encodeConnack({ version: 5, sessionPresent: false, reasonCode: code, properties })
 }

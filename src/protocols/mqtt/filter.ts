@@ -1,4 +1,4 @@
-import { keyOfTopic, patternOfFilter } from './topic-key.ts'
+import { KEY_BYTES_MAX, keyTextOfTopic, patternOfFilter } from './topic-key.ts'
 
 /** A topic filter, told apart by what it leads to. */
 export type ParsedFilter =
@@ -20,12 +20,15 @@ export function parseFilter(filter: string, levelsMax: number): ParsedFilter | n
   if (filter.startsWith(SHARE)) {
     const end = filter.indexOf('/', SHARE.length)
     const group = filter.slice(SHARE.length, end)
-    if (end < 0 || group === '' || /[+#]/.test(group)) return null
+    if (end < 0 || group === '' || /[+#]/.test(group) || !isKey(filter)) return null
     const topic = parseTopicFilter(filter.slice(end + 1), levelsMax)
     return topic === null ? null : { ...topic, kind: 'shared', group }
   }
   const destination = DESTINATION.exec(filter)
-  if (destination !== null) return { kind: 'destination', name: destination[1]! }
+  if (destination !== null) {
+    const name = destination[1]!
+    return isKey(name) ? { kind: 'destination', name } : null
+  }
   return parseTopicFilter(filter, levelsMax)
 }
 
@@ -41,7 +44,7 @@ function parseTopicFilter(
     if (level.includes('+') && level !== '+') return null
   }
   const pattern = patternOfFilter(filter)
-  return pattern === null ? null : { kind: 'topic', levels, pattern }
+  return isKey(pattern) ? { kind: 'topic', levels, pattern } : null
 }
 
 /** Section 4.7: `topic` in levels; wildcards in front do not find `$` topics. */
@@ -63,6 +66,8 @@ export interface PublishTarget {
   readonly delayMs: number
 }
 
+/** Ten years: more is a mistake in its unit. */
+const DELAY_MS_MAX = 3650 * 86_400_000
 const DELAYED = /^\$delayed\/(\d{1,10})\/(.+)$/s
 
 /**
@@ -74,14 +79,23 @@ export function publishTargetOf(topic: string): PublishTarget | null {
     const delayed = DELAYED.exec(topic)
     if (delayed !== null) {
       const target = publishTargetOf(delayed[2]!)
-      return target === null ? null : { ...target, delayMs: Number(delayed[1]) * 1000 }
+      const delayMs = Number(delayed[1]) * 1000
+      return target === null || delayMs > DELAY_MS_MAX ? null : { ...target, delayMs }
     }
     const destination = DESTINATION.exec(topic)
-    if (destination !== null) return { exchange: '', key: destination[1]!, delayMs: 0 }
+    if (destination !== null) {
+      const key = destination[1]!
+      return isKey(key) ? { exchange: '', key, delayMs: 0 } : null
+    }
   }
-  const key = keyOfTopic(topic)
-  return key === null ? null : { exchange: TOPIC_EXCHANGE, key, delayMs: 0 }
+  const key = keyTextOfTopic(topic)
+  return isKey(key) ? { exchange: TOPIC_EXCHANGE, key, delayMs: 0 } : null
 }
 
 /** Where topics are routed. */
 export const TOPIC_EXCHANGE = 'amq.topic'
+
+/** What AMQP 0-9-1 can say as a routing key or the name of a queue. */
+function isKey(text: string): boolean {
+  return text.length <= KEY_BYTES_MAX && Buffer.byteLength(text) <= KEY_BYTES_MAX
+}
