@@ -1,3 +1,4 @@
+import type { EngineError } from '../engine/contract.ts'
 import type { OffsetRange } from './extents.ts'
 import { RecordCursor } from './record-cursor.ts'
 import type { Shard, ShardMember } from './shard.ts'
@@ -13,10 +14,14 @@ export class Compactor {
 
   async evacuate(range: OffsetRange): Promise<void> {
     for (const [offset, members] of this.#livingIn(range)) {
-      await this.#bring(offset)
-      // It may have been settled while it was read.
-      const holders = members.filter((member) => this.#holds(member, offset))
-      if (holders.length === 0 || !this.#shard.seek(this.#cursor, offset)) continue
+      // It may have been settled while others were read, and where it stood first be free by now.
+      if (this.#holdersOf(offset, members).length === 0) continue
+      const error = await this.#bring(offset)
+      // Or while it was read itself.
+      const holders = this.#holdersOf(offset, members)
+      if (holders.length === 0) continue
+      if (error !== null) throw error
+      if (!this.#shard.seek(this.#cursor, offset)) continue
       const { data, timestampMs } = this.#cursor.entry!
       const start = this.#cursor.start
       const record = data.subarray(start, start + data.readUInt32BE(start))
@@ -48,17 +53,16 @@ export class Compactor {
     return living
   }
 
-  #holds(member: ShardMember, offset: number): boolean {
-    return this.#shard.members.get(member.id) === member && member.isLive(offset)
+  #holdersOf(offset: number, members: readonly ShardMember[]): ShardMember[] {
+    return members.filter((member) => {
+      return this.#shard.members.get(member.id) === member && member.isLive(offset)
+    })
   }
 
-  #bring(offset: number): Promise<void> {
-    if (this.#shard.seek(this.#cursor, offset)) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      this.#shard.load(this.#cursor, offset, (error) => {
-        if (error === null) resolve()
-        else reject(error)
-      })
+  #bring(offset: number): Promise<EngineError | null> {
+    if (this.#shard.seek(this.#cursor, offset)) return Promise.resolve(null)
+    return new Promise((resolve) => {
+      this.#shard.load(this.#cursor, offset, resolve)
     })
   }
 }

@@ -362,3 +362,33 @@ test('a message addressed to another key is a mistake of the caller', async () =
   assert.throws(() => vhost.retained.set('a.c', draft), /addressed to another key/)
   assert.equal(vhost.retained.count, 0)
 })
+
+test('what is replaced while it is being moved does not stop the moving', async () => {
+  const clock = new ManualClock()
+  const small = { segmentBytes: 2 * MIB, journalBytesMax: 4 * MIB, tailCacheBytesMax: 4096 }
+  const engine = await openEmbeddedEngine({
+    memory: true,
+    clock,
+    ...small,
+    readCacheBytesMax: 4096,
+  })
+  const limits = { extentBytes: 256 * 1024, deadBytesMax: MIB, replayBytesMax: MIB }
+  const rig = await openBroker({ engine, clock, limits })
+  const { vhost, broker, complaints } = rig
+  const random = new SeededRandom(1)
+  const body = Buffer.alloc(1000, 'x')
+  for (let n = 0; n < 500; n++) retain(vhost, `k.${n}`, body)
+  for (let round = 0; round < 300; round++) {
+    for (let n = 0; n < 50; n++) retain(vhost, `k.${random.integer(500)}`, body)
+    clock.advance(600)
+    // Few turns, so that moving goes on while the next ones are replaced.
+    await turns(2)
+  }
+  for (let tick = 0; tick < 20; tick++) {
+    clock.advance(600)
+    await turns(50)
+  }
+  assert.deepEqual(complaints, [])
+  assert.deepEqual(broker.checkSpace(), [])
+  assert.equal((await matching((await reopenBroker(rig)).vhost, '#')).length, 500)
+})
