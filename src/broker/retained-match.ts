@@ -43,8 +43,8 @@ export interface RetainedParts {
 
 /**
  * One look at all retained messages that a pattern matches, in no order, in turns of its own. Each
- * key that holds the same message from start to end is visited once; one that changes meanwhile
- * may be visited or not, so whoever wants every change subscribes first.
+ * key that holds the same message from start to end is visited once; one that changes meanwhile is
+ * not visited with what came later, so whoever wants every change subscribes first.
  */
 export class RetainedMatch implements TurnTask {
   turnQueued = false
@@ -53,6 +53,8 @@ export class RetainedMatch implements TurnTask {
   readonly #visit: RetainedVisitor
   readonly #done: RetainedDone
   readonly #reader: MessageReader
+  /** What is retained from here on came after it was asked for. */
+  readonly #until: number
   #walk: RetainedWalk | null
   #found: number[] = []
   /** More than can be kept was found: all are looked at. */
@@ -74,6 +76,7 @@ export class RetainedMatch implements TurnTask {
     this.#pattern = new RetainedPattern(pattern)
     this.#visit = given.visit
     this.#done = given.done
+    this.#until = parts.shard.nextOffset
     this.#walk = new RetainedWalk(parts.index, this.#pattern)
     this.#reader = new MessageReader(parts.shard, (error, offset) => this.#wasRead(error, offset))
     this.#wake()
@@ -168,7 +171,7 @@ export class RetainedMatch implements TurnTask {
   /** Looks at the next message; false: it goes on later, or never. */
   #look(): boolean {
     const offset = this.#found[this.#at]!
-    if (this.#parts.live.isLive(offset)) {
+    if (offset < this.#until && this.#parts.live.isLive(offset)) {
       if (!this.#reader.look(offset)) return false
       const { view } = this.#reader
       const key = routingKeyOf(view.data, view.addressStart)

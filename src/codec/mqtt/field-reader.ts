@@ -68,6 +68,13 @@ export class FieldReader {
     return start
   }
 
+  /** A string that names something. */
+  name(): string {
+    const start = this.span()
+    checkName(this.bytes, start, this.at)
+    return this.bytes.toString('utf8', start, this.at)
+  }
+
   utf8(): string {
     const start = this.utf8Span()
     return this.bytes.toString('utf8', start, this.at)
@@ -83,7 +90,7 @@ export class FieldReader {
 const NOTHING = Buffer.alloc(0)
 
 /** Section 1.5.4: well-formed, no surrogates, no U+0000. Returns whether all of it is ASCII. */
-export function checkUtf8(bytes: Buffer, start: number, end: number): boolean {
+function checkUtf8(bytes: Buffer, start: number, end: number): boolean {
   let all = 0
   for (let at = start; at < end; at += 1) {
     const octet = bytes[at]!
@@ -93,6 +100,22 @@ export function checkUtf8(bytes: Buffer, start: number, end: number): boolean {
   if (all < 0x80) return true
   if (!isUtf8(bytes.subarray(start, end))) throw malformed('a string that is not UTF-8')
   return false
+}
+
+/**
+ * Topics, filters and names: what section 1.5.4 lets a server refuse, control characters, is
+ * refused as mosquitto does. Returns whether all of it is ASCII.
+ */
+export function checkName(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) {
+    const octet = bytes[at]!
+    const isControl = octet < 0x20 || octet === 0x7f
+    // U+0080 to U+009F are C2 80 to C2 9F.
+    if (isControl || (octet === 0xc2 && at + 1 < end && bytes[at + 1]! < 0xa0)) {
+      throw malformed('a name that holds a control character')
+    }
+  }
+  return checkUtf8(bytes, start, end)
 }
 
 function tooShort(): Error {

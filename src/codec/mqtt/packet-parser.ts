@@ -64,9 +64,9 @@ export class PacketParser {
     this.packetSizeMax = packetSizeMax
   }
 
-  /** What CONNECT said; 0 before it. */
+  /** What CONNECT said, also one that was refused for what follows; 0 before it. */
   get version(): Version | 0 {
-    return this.#version
+    return this.#version === 0 ? this.#decoder.version : this.#version
   }
 
   /** Octets kept of a packet whose end has not come. */
@@ -154,6 +154,8 @@ export class PacketParser {
       throw protocolError(`a packet of type ${type}, CONNECT goes first and once`)
     }
     if (!isFromClient(type, this.#version)) throw protocolError(`a client sent type ${type}`)
+    // A CONNECT is looked at when its version is known.
+    if (type === PACKET.CONNECT) return
     if (this.#version !== 3 && (first & 15) !== (hasFlagTwo(type) ? 2 : 0)) {
       throw malformed(`flags ${first & 15} in a packet of type ${type}`)
     }
@@ -208,7 +210,7 @@ export class PacketParser {
     }
     this.#reader.open(bytes, start, end)
     if (type >= PACKET.PUBACK && type <= PACKET.PUBCOMP) this.#ack(type as AckType)
-    else this.#other(type)
+    else this.#other(type, first & 15)
   }
 
   /** Sections 3.4 to 3.7: packet id, then in 5 a reason code and properties, if any. */
@@ -225,12 +227,12 @@ export class PacketParser {
     this.#handler.onAck(type, packetId, reasonCode)
   }
 
-  #other(type: number): void {
+  #other(type: number, flags: number): void {
     const reader = this.#reader
     const version = this.#version as Version
     switch (type) {
       case PACKET.CONNECT: {
-        const packet = this.#decoder.connect(reader)
+        const packet = this.#decoder.connect(reader, flags)
         this.#version = packet.version
         this.#handler.onConnect(packet)
         return

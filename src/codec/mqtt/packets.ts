@@ -59,17 +59,22 @@ export interface ReasonPacket {
 /** Decodes what is not on the hot path. Each method takes the packet behind its fixed header. */
 export class PacketDecoder {
   readonly #scan = new PropertyScan()
+  /** Of the CONNECT, as soon as it was read; whatever else is wrong with it. */
+  version: Version | 0 = 0
 
   /** Section 3.1. */
-  connect(reader: FieldReader): ConnectPacket {
+  connect(reader: FieldReader, headFlags: number): ConnectPacket {
     const version = readVersion(reader)
+    this.version = version
+    // MQTT 3.1 leaves these bits unused (its section 3.1), later ones reserve them.
+    if (version !== 3 && headFlags !== 0) throw malformed(`flags ${headFlags} in a CONNECT`)
     const flags = reader.uint8()
     checkConnectFlags(flags, version)
     const keepAliveSeconds = reader.uint16()
     const properties = this.#properties(reader, version, PACKET.CONNECT)
-    const clientId = reader.utf8()
+    const clientId = reader.name()
     const will = (flags & 0x04) === 0 ? null : this.#will(reader, version, flags)
-    const username = (flags & 0x80) === 0 ? null : reader.utf8()
+    const username = (flags & 0x80) === 0 ? null : reader.name()
     const password = (flags & 0x40) === 0 ? null : reader.binary()
     checkAllRead(reader)
     const cleanStart = (flags & 0x02) !== 0
@@ -170,7 +175,7 @@ function checkConnectFlags(flags: number, version: Version): void {
 }
 
 function readFilter(reader: FieldReader): string {
-  const filter = reader.utf8()
+  const filter = reader.name()
   if (filter === '') throw malformed('an empty topic filter')
   return filter
 }

@@ -171,6 +171,7 @@ function readValue(reader: FieldReader, spec: PropertySpec): unknown {
 }
 
 function checkResponseTopic(reader: FieldReader, start: number): void {
+  if (start === reader.at) throw protocolError('an empty response topic')
   for (let at = start; at < reader.at; at += 1) {
     const octet = reader.bytes[at]!
     if (octet === 0x23 || octet === 0x2b) throw protocolError('a response topic with a wildcard')

@@ -1,4 +1,4 @@
-import { checkUtf8, FieldReader } from './field-reader.ts'
+import { checkName, FieldReader } from './field-reader.ts'
 import { malformed, protocolError } from './packet-error.ts'
 import { decodeProperties, PropertyScan } from './properties.ts'
 import { PACKET } from './spec.ts'
@@ -105,5 +105,5 @@ export function checkTopic(bytes: Buffer, start: number, end: number): boolean {
     const octet = bytes[at]!
     if (octet === PLUS || octet === HASH) throw malformed('a topic with a wildcard')
   }
-  return checkUtf8(bytes, start, end)
+  return checkName(bytes, start, end)
 }

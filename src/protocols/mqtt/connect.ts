@@ -21,7 +21,7 @@ export function claimOf(
     limits,
   }: { readonly clientId: string; readonly user: string; readonly limits: MqttLimits },
 ): Claim {
-  if (version < 5 && given === '' && !cleanStart) {
+  if (given === '' && (version === 3 || (version === 4 && !cleanStart))) {
     throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, 'a session without a client id')
   }
   if (properties.authenticationMethod !== undefined) {

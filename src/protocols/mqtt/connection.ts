@@ -436,7 +436,14 @@ export class MqttConnection
       assigned,
       serverKeepAlive: mustCap ? seconds : null,
     })
-    this.#send(encodeConnack({ version, sessionPresent: isResumed, reasonCode: 0, properties }))
+    // In MQTT 3.1 that octet is reserved (its section 3.2).
+    const sessionPresent = isResumed && version > 3
+    const connack = encodeConnack({ version, sessionPresent, reasonCode: 0, properties })
+    if (connack.length > this.packetSizeMax) {
+      this.#end(REASON.PACKET_TOO_LARGE, 'the client takes no packet as large as CONNACK', true)
+      return
+    }
+    this.#send(connack)
     const { outbox, subscriptions } = this.#opened!
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
     outbox.open()
@@ -556,7 +563,10 @@ export class MqttConnection
     if (this.#state === 'closed') return
     this.log.warn({ ...this.#fields(), reasonCode }, `closing connection: ${text}`)
     if (this.#state === 'running' && this.version === 5) {
-      this.#send(encodeDisconnect(reasonCode, { reasonString: text }))
+      const explained = encodeDisconnect(reasonCode, { reasonString: text })
+      const packet =
+        explained.length > this.packetSizeMax ? encodeDisconnect(reasonCode) : explained
+      if (packet.length <= this.packetSizeMax) this.#send(packet)
     } else if (this.#parser.version === 5 || isUnsupportedVersion(reasonCode)) {
       this.#send(refusalOf(reasonCode, text))
     }

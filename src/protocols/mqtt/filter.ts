@@ -1,3 +1,5 @@
+import { REASON } from '../../codec/mqtt/index.ts'
+import { ProtocolFault } from './faults.ts'
 import { KEY_BYTES_MAX, keyTextOfTopic, patternOfFilter } from './topic-key.ts'
 
 /** A topic filter, told apart by what it leads to. */
@@ -15,12 +17,16 @@ export type ParsedFilter =
 const SHARE = '$share/'
 const DESTINATION = /^\$(?:queue|stream)\/(.+)$/s
 
-/** null where it breaks section 4.7 or 4.8, or `levelsMax`. */
+/**
+ * null for one that is well formed and has no place here: too long, or of more than `levelsMax`
+ * levels. Throws `ProtocolFault` where it breaks section 4.7 or 4.8.
+ */
 export function parseFilter(filter: string, levelsMax: number): ParsedFilter | null {
   if (filter.startsWith(SHARE)) {
     const end = filter.indexOf('/', SHARE.length)
     const group = filter.slice(SHARE.length, end)
-    if (end < 0 || group === '' || /[+#]/.test(group) || !isKey(filter)) return null
+    if (end < 0 || group === '' || /[+#]/.test(group)) throw malformedFilter(filter)
+    if (!isKey(filter)) return null
     const topic = parseTopicFilter(filter.slice(end + 1), levelsMax)
     return topic === null ? null : { ...topic, kind: 'shared', group }
   }
@@ -36,15 +42,15 @@ function parseTopicFilter(
   filter: string,
   levelsMax: number,
 ): Extract<ParsedFilter, { kind: 'topic' }> | null {
-  if (filter === '') return null
+  if (filter === '') throw malformedFilter(filter)
   const levels = filter.split('/')
-  if (levels.length > levelsMax) return null
   for (const [index, level] of levels.entries()) {
-    if (level.includes('#') && (level !== '#' || index !== levels.length - 1)) return null
-    if (level.includes('+') && level !== '+') return null
+    const isLast = index === levels.length - 1
+    const hasWildcard = level.includes('+') || level.includes('#')
+    if (hasWildcard && level !== '+' && !(level === '#' && isLast)) throw malformedFilter(filter)
   }
   const pattern = patternOfFilter(filter)
-  return isKey(pattern) ? { kind: 'topic', levels, pattern } : null
+  return isKey(pattern) && levels.length <= levelsMax ? { kind: 'topic', levels, pattern } : null
 }
 
 /** Section 4.7: `topic` in levels; wildcards in front do not find `$` topics. */
@@ -94,6 +100,10 @@ export function publishTargetOf(topic: string): PublishTarget | null {
 
 /** Where topics are routed. */
 export const TOPIC_EXCHANGE = 'amq.topic'
+
+function malformedFilter(filter: string): ProtocolFault {
+  return new ProtocolFault(`the topic filter '${filter}' is none`, REASON.MALFORMED_PACKET)
+}
 
 /** What AMQP 0-9-1 can say as a routing key or the name of a queue. */
 function isKey(text: string): boolean {

@@ -266,12 +266,16 @@ export class Outbox implements InboxSink {
   /** PUBACK, PUBREC or PUBCOMP of the client. */
   acknowledged(type: 4 | 5 | 7, packetId: number, reasonCode: number): void {
     if (type === PACKET.PUBCOMP) {
+      if (this.#flights.has(packetId)) throw new ProtocolFault('a PUBCOMP without a PUBREL')
       if (this.#peer.packetIds.remove(WAY.OUT, packetId)) this.refresh()
       return
     }
     const flight = this.#flights.get(packetId)
     if (flight === undefined) {
-      if (type === PACKET.PUBREC) this.#releaseUnknown(packetId)
+      if (type === PACKET.PUBACK && this.#peer.packetIds.has(WAY.OUT, packetId)) {
+        throw new ProtocolFault('a PUBACK for QoS 2')
+      }
+      if (type === PACKET.PUBREC && reasonCode < 0x80) this.#releaseUnknown(packetId)
       return
     }
     if (flight.qos !== (type === PACKET.PUBACK ? 1 : 2)) {

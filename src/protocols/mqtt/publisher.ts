@@ -45,6 +45,9 @@ export class TopicSlot {
   }
 }
 
+/** What no client may publish to: they mean something else. */
+const OWN_TOPICS = /^\$(?:SYS|share)\//
+
 /** Publishes for one user: permission, route, retained set. */
 export class Publisher {
   readonly #vhost: VirtualHost
@@ -100,7 +103,7 @@ export class Publisher {
     const { exchangeName, key } = slot
     const vhost = this.#vhost
     slot.version = vhost.topologyVersion
-    slot.refusal = slot.topic.startsWith('$SYS/') ? REASON.NOT_AUTHORIZED : 0
+    slot.refusal = OWN_TOPICS.test(slot.topic) ? REASON.NOT_AUTHORIZED : 0
     const exchange = vhost.exchange(exchangeName)
     if (slot.refusal !== 0 || exchange === undefined) return
     try {
