@@ -11,7 +11,7 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 
-import { closeTarget, openTarget } from '../support/target.ts'
+import { closeTarget, openTarget, type Target } from '../support/target.ts'
 import { CHECKS } from './checks.ts'
 
 const DRIVER_WITHIN_MS = 120_000
@@ -33,11 +33,17 @@ interface Result {
   readonly error?: string
 }
 
+/** What one client is asked to do, and by which protocol. */
+interface Asked {
+  readonly protocol: 'amqp' | 'mqtt'
+  readonly checks: readonly string[]
+}
+
 /** Registers the tests of one client. */
 export function driverTests(
   client: string,
   find: () => Driver,
-  checks: readonly string[] = CHECKS,
+  { protocol, checks }: Asked = { protocol: 'amqp', checks: CHECKS },
 ): void {
   after(closeTarget)
   test(client, { timeout: DRIVER_WITHIN_MS + 30_000 }, async (context) => {
@@ -46,7 +52,12 @@ export function driverTests(
       context.skip(`${client} is absent: ${driver.absent} (test/interop/setup.sh fetches it)`)
       return
     }
-    const { url } = await openTarget()
+    const target = await openTarget()
+    const url = protocol === 'amqp' ? target.url : mqttUrl(target)
+    if (url === null) {
+      context.skip('the broker that the environment names is asked for AMQP only')
+      return
+    }
     const outcome = await run(driver, url)
     const results = parse(outcome.stdout)
     const seen = new Set(results.map(({ check }) => check))
@@ -60,6 +71,11 @@ export function driverTests(
     assert.deepEqual(missing, [], `checks that the driver did not run; ${about}`)
     assert.equal(outcome.end, 'exit code 0', about)
   })
+}
+
+/** null for a broker that is not ours. */
+function mqttUrl({ process: broker }: Target): string | null {
+  return broker === null ? null : `mqtt://127.0.0.1:${broker.mqttPort}`
 }
 
 interface Outcome {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fetches the third-party AMQP clients that npm does not bring, for `npm run test:interop`.
+# Fetches the third-party AMQP and MQTT clients that npm does not bring, for `npm run test:interop`.
 #
 #   test/interop/setup.sh            everything below
 #   test/interop/setup.sh NAME...    only those of: tools python java go
@@ -21,22 +21,23 @@ absent() {
   missing=1
 }
 
-# rabbitmq-c's command-line tools.
+# The command-line tools of rabbitmq-c and of mosquitto.
 setup_tools() {
-  have amqp-publish && return
-  have apt-get || { absent amqp-tools 'no apt-get here'; return; }
+  have amqp-publish && have mosquitto_pub && return
+  have apt-get || { absent 'amqp-tools or mosquitto-clients' 'no apt-get here'; return; }
   apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive \
-    apt-get install -qy --no-install-recommends amqp-tools >&2 || absent amqp-tools 'apt-get failed'
+    apt-get install -qy --no-install-recommends amqp-tools mosquitto-clients >&2 ||
+    absent 'amqp-tools or mosquitto-clients' 'apt-get failed'
 }
 
 setup_python() {
-  have python3 || { absent pika 'no python3 here'; return; }
+  have python3 || { absent 'pika and paho-mqtt' 'no python3 here'; return; }
   local venv=$cache/python
   cmp -s "$here/python/requirements.txt" "$venv/requirements.txt" && return
   rm -rf "$venv"
   python3 -m venv "$venv" >&2 &&
     "$venv/bin/pip" install -q --disable-pip-version-check -r "$here/python/requirements.txt" >&2 &&
-    cp "$here/python/requirements.txt" "$venv/requirements.txt" || absent pika 'pip failed'
+    cp "$here/python/requirements.txt" "$venv/requirements.txt" || absent 'pika and paho-mqtt' 'pip failed'
 }
 
 setup_java() {
