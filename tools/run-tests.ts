@@ -11,6 +11,9 @@ import path from 'node:path'
 import { KINDS } from './test-kinds.ts'
 import type { Kind } from './test-kinds.ts'
 
+/** Of one failed test so much is said again in the summary. */
+const FAILURE_LINES = 30
+
 interface Outcome {
   readonly name: string
   readonly passed: boolean
@@ -67,6 +70,10 @@ function judge(name: string, { tap, exit, fileCount, seconds }: Run): Outcome {
   for (const line of hollow) lines.push(`no test in ${line.replace(/^ok \d+ - /, '')}`)
   for (const line of tap.match(/^ *ok \d+ - .*# SKIP.*$/gm) ?? []) {
     lines.push(`skipped: ${line.replace(/^ *ok \d+ - /, '').replace(' # SKIP', ':')}`)
+  }
+  // Again at the end, where whoever reads only that finds them.
+  for (const [failure] of tap.matchAll(/^ *not ok \d+ - [^]*?^ *\.\.\.$/gm)) {
+    lines.push(...failure.split('\n').slice(0, FAILURE_LINES))
   }
   if (exit === null) lines.push('ended after its time: a test leaves something open')
   return { name, passed: exit === 0 && count('tests') > 0 && hollow.length === 0, lines }

@@ -70,6 +70,11 @@ export class FaultyDisk implements Disk {
   }
 
   async removeFolder(path: string): Promise<void> {
+    // Once the folder's own name is gone nothing in it can be reached: not even a file that was
+    // removed there before, or made there, and never synced.
+    this.#pendingNames = this.#pendingNames.map((change) => {
+      return change.path.startsWith(`${path}/`) ? { ...change, folder: folderOf(path) } : change
+    })
     for (const name of [...this.#files.keys()]) {
       if (!name.startsWith(`${path}/`)) continue
       await this.#rename({ folder: folderOf(path), path: name, content: null })

@@ -104,3 +104,17 @@ test('a write behind a full faulty disk is torn, and a power cut keeps what was 
   }
   assert.ok(seen.size > 1)
 })
+
+test('nothing of a removed folder comes back once its own name is synced away', async () => {
+  const disk = new FaultyDisk()
+  const kept = await disk.open('logs/1/a', 'create')
+  await syncFile(kept)
+  await disk.syncFolder('logs/1')
+  await disk.remove('logs/1/a')
+  await disk.open('logs/1/b', 'create')
+  await disk.removeFolder('logs/1')
+  await disk.syncFolder('logs')
+  for (let seed = 0; seed < 20; seed++) {
+    assert.deepEqual(disk.powerCut(new SeededRandom(seed)).paths(), [])
+  }
+})
