@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SeededRandom } from '../../src/lib/random.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { openTarget, type Target } from '../support/target.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { BrokerWatch } from './broker-watch.ts'
 import { ControlConnection } from './control-connection.ts'
+import { heldBytes, openInspector } from './held-memory.ts'
 import { caseSeed, ONLY_CASE, replayHint, scaled } from './fuzz-settings.ts'
 import { Draw } from './sessions.ts'
 
@@ -24,18 +24,21 @@ export class FuzzArena implements AsyncDisposable {
   readonly control: ControlConnection
   /** null when the target is not a process of ours. */
   readonly watch: BrokerWatch | null
+  /** Where the inspector of that process listens; null like it. */
+  readonly #inspector: string | null
 
-  private constructor(target: Target, control: ControlConnection, watch: BrokerWatch | null) {
+  private constructor(target: Target, control: ControlConnection, inspector: string | null) {
     this.target = target
     this.control = control
-    this.watch = watch
+    this.watch = target.process === null ? null : new BrokerWatch(target.process)
+    this.#inspector = inspector
   }
 
   static async open(label: string): Promise<FuzzArena> {
     const target = await openArenaTarget()
     const control = await ControlConnection.open(target, label)
-    const watch = target.process === null ? null : new BrokerWatch(target.process)
-    return new FuzzArena(target, control, watch)
+    const inspector = target.process === null ? null : await openInspector(target.process)
+    return new FuzzArena(target, control, inspector)
   }
 
   /** Runs the cases a few at a time and looks after the broker meanwhile. */
@@ -87,25 +90,23 @@ export class FuzzArena implements AsyncDisposable {
     client.destroy()
   }
 
+  /** What the broker holds without what the cases left, in bytes; 0 for one that is not ours. */
+  async heldBytes(): Promise<number> {
+    if (this.watch === null || this.#inspector === null) return 0
+    await this.deleteLeftovers()
+    await this.watch.untilConnections(1, 15_000)
+    return heldBytes(this.#inspector)
+  }
+
   /**
-   * Fails unless the control connection is the only one left and memory is back within
-   * `growthBytesMax` of `beforeBytes`.
+   * Fails unless the control connection is the only one left and the broker holds at most
+   * `growthBytesMax` more than `beforeBytes`.
    */
   async checkNothingLeft(beforeBytes: number, growthBytesMax: number): Promise<void> {
-    const { watch } = this
-    if (watch === null) return
-    await this.deleteLeftovers()
-    await watch.untilConnections(1, 15_000)
-    let grown = 0
-    for (let attempt = 0; attempt < 20; attempt++) {
-      grown = watch.residentBytes() - beforeBytes
-      if (grown <= growthBytesMax) return
-      // Garbage is collected when there is work to do.
-      await this.control.progress()
-      await sleep(250)
-    }
+    const grown = (await this.heldBytes()) - beforeBytes
+    if (grown <= growthBytesMax) return
     const mib = (bytes: number): string => `${(bytes / 1048576).toFixed(0)} MiB`
-    throw new Error(`memory grew by ${mib(grown)}, allowed are ${mib(growthBytesMax)}`)
+    throw new Error(`the broker holds ${mib(grown)} more, allowed are ${mib(growthBytesMax)}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,6 +123,7 @@ async function openArenaTarget(): Promise<Target> {
   if (process.env['WAYSTATION_TEST_TARGET']) return openTarget()
   const broker = new BrokerProcess({
     args: ['--log-level', 'error', '--log-format', 'json'],
+    nodeFlags: ['--inspect-port=0'],
   })
   await broker.start()
   const url = `amqp://guest:guest@127.0.0.1:${broker.port}`

@@ -20,8 +20,8 @@ import type { Draw } from './sessions.ts'
 import { Tally } from './tally.ts'
 
 const MIB = 1024 * 1024
-/** What V8 and the caches may keep when all is over; a leak in thousands of cases is above it. */
-const GROWTH_BYTES_MAX = 96 * MIB
+/** What the caches may keep when all is over; a leak in thousands of cases is above it. */
+const GROWTH_BYTES_MAX = 32 * MIB
 /** A broker that takes nothing for so long has stopped reading. */
 const STALLED_MS = 2_000
 const ENDS_WITHIN_MS = 15_000
@@ -74,7 +74,7 @@ test('a session with a fault in it ends in a reason code or a clean close', asyn
     for (const code of codesOf(await run(packets, draw))) tally.add(code)
   }
   await arena.run({ count: 300, run: one })
-  const beforeBytes = arena.watch?.residentBytes() ?? 0
+  const beforeBytes = await arena.heldBytes()
   await arena.run({ count: 1_500, run: one })
   context.diagnostic(tally.text)
   await arena.checkNothingLeft(beforeBytes, GROWTH_BYTES_MAX)

@@ -9,8 +9,8 @@ import { bytesOf, describePieces } from './pieces.ts'
 import { randomSession } from './sessions.ts'
 import { Tally } from './tally.ts'
 
-/** What V8 and the caches may keep when all is over; a leak in thousands of cases is above it. */
-const GROWTH_BYTES_MAX = 96 * 1024 * 1024
+/** What the caches may keep when all is over; a leak in thousands of cases is above it. */
+const GROWTH_BYTES_MAX = 32 * 1024 * 1024
 
 /** What a thousand cases must have met, or they tested less than they say. */
 const EXPECTED = ['403', '404', '406', '501', '502', '503', '504', '505', '530', '540']
@@ -32,7 +32,7 @@ test('a session with a fault in it ends in an AMQP error or a clean close', asyn
   }
   // The first cases warm caches and code up; growth counts from there.
   await arena.run({ count: 200, run })
-  const beforeBytes = arena.watch?.residentBytes() ?? 0
+  const beforeBytes = await arena.heldBytes()
   await arena.run({ count: 800, run })
   context.diagnostic(tally.text)
   await arena.checkNothingLeft(beforeBytes, GROWTH_BYTES_MAX)

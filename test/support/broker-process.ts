@@ -20,6 +20,8 @@ export interface BrokerProcessOptions {
   readonly dataDir?: string
   /** Added behind `start --data DIR` and a free port for each protocol. */
   readonly args?: readonly string[]
+  /** Given to Node itself. */
+  readonly nodeFlags?: readonly string[]
 }
 
 /** One broker process at a time on one data directory; it may be stopped, killed and started again. */
@@ -27,6 +29,7 @@ export class BrokerProcess implements AsyncDisposable {
   readonly dataDir: string
   readonly #ownsDataDir: boolean
   readonly #args: readonly string[]
+  readonly #nodeFlags: readonly string[]
   #child: ChildProcess | null = null
   #output = ''
   #port = 0
@@ -35,6 +38,7 @@ export class BrokerProcess implements AsyncDisposable {
     this.#ownsDataDir = options.dataDir === undefined
     this.dataDir = options.dataDir ?? mkdtempSync(path.join(tmpdir(), 'waystation-broker-'))
     this.#args = options.args ?? []
+    this.#nodeFlags = options.nodeFlags ?? []
   }
 
   /** The port of AMQP; a new one after each start. */
@@ -59,8 +63,10 @@ export class BrokerProcess implements AsyncDisposable {
   /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
   async start(): Promise<void> {
     const listen = ['amqp', 'http', 'mqtt'].flatMap((name) => ['--listen', `${name}=127.0.0.1:0`])
-    const args = ['start', '--data', this.dataDir, ...listen, ...this.#args]
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const command = [MAIN, 'start', '--data', this.dataDir, ...listen, ...this.#args]
+    const child = spawn(process.execPath, [...this.#nodeFlags, ...command], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.#child = child
     this.#output = ''
     const collect = (chunk: Buffer): void => {
