@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ScramClient } from '../../test/support/scram-client.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { SeededRandom } from '../lib/random.ts'
 import type { BrokerError } from '../model/errors.ts'
 import { Authenticator } from './authenticator.ts'
 import type { Credentials, Peer } from './credentials.ts'
+import type { SaslOutcome } from './sasl-exchange.ts'
+import { SCRAM_NAMES } from './scram-verifier.ts'
 import type { AuthKv } from './user-records.ts'
 import { UserStore } from './user-store.ts'
 
@@ -22,7 +25,11 @@ const FORGETFUL_KV: AuthKv = {
 async function setup(): Promise<{ auth: Authenticator; users: UserStore; clock: ManualClock }> {
   const clock = new ManualClock()
   const scrypt = { log2Rounds: 4, blockSize: 8, parallelism: 1 }
-  const users = await UserStore.open(FORGETFUL_KV, { random: new SeededRandom(1), scrypt })
+  const users = await UserStore.open(FORGETFUL_KV, {
+    random: new SeededRandom(1),
+    scrypt,
+    scramIterations: 4096,
+  })
   await users.add('u', 'right', ['management'])
   return { auth: new Authenticator(users, { clock }), users, clock }
 }
@@ -114,4 +121,86 @@ test('what would wait too long is refused unseen', async () => {
   clock.advance(60_000)
   const reasons = await Promise.all(attempts)
   assert.ok(reasons.filter((reason) => reason.includes('invalid credentials')).length <= 3)
+})
+
+async function scram(
+  auth: Authenticator,
+  { name = 'SCRAM-SHA-256', username = 'u', password = 'right', peer = LOCAL },
+): Promise<SaslOutcome> {
+  const exchange = auth.exchange(name, peer)!
+  const client = new ScramClient(name, { username, password })
+  const challenge = await exchange.step(client.first())
+  assert.ok(challenge.kind === 'challenge')
+  const outcome = await exchange.step(client.final(challenge.data))
+  if (outcome.kind === 'done') assert.ok(client.trusts(outcome.data))
+  return outcome
+}
+
+function causeOf(outcome: SaslOutcome): string {
+  assert.ok(outcome.kind === 'failed' && !outcome.isMalformed)
+  assert.match(outcome.error.message, /^Login was refused using authentication mechanism SCRAM/)
+  return (outcome.error.cause as Error).message
+}
+
+test('an exchange of messages makes a user, by every mechanism', async () => {
+  const { auth, users } = await setup()
+  assert.deepEqual(auth.mechanisms(LOCAL), [...SCRAM_NAMES, 'PLAIN'])
+  const user = { name: 'u', tags: ['management'] }
+  for (const name of SCRAM_NAMES) {
+    const outcome = await scram(auth, { name })
+    assert.deepEqual(outcome.kind === 'done' && outcome.user, user)
+  }
+  const plainOutcome = await auth.exchange('PLAIN', LOCAL)!.step(Buffer.from('\0u\0right'))
+  assert.deepEqual(plainOutcome, { kind: 'done', user, data: Buffer.alloc(0) })
+  const guest = { username: 'guest', password: 'guest' }
+  assert.equal((await scram(auth, guest)).kind, 'done')
+  assert.match(causeOf(await scram(auth, { ...guest, peer: REMOTE })), /only connect via localhost/)
+
+  await users.add('robot', null, [])
+  const certified = { ...REMOTE, certificateName: 'robot' }
+  assert.ok(auth.mechanisms(certified).includes('EXTERNAL'))
+  const external = await auth.exchange('EXTERNAL', certified)!.step(Buffer.alloc(0))
+  assert.equal(external.kind === 'done' && external.user.name, 'robot')
+  for (const name of ['EXTERNAL', 'AMQPLAIN', 'SCRAM-SHA-1', 'scram-sha-256', '']) {
+    assert.equal(auth.exchange(name, LOCAL), null, name)
+  }
+})
+
+test('an exchange that fails says why to the log only', async () => {
+  const { auth, users } = await setup()
+  assert.match(causeOf(await scram(auth, { password: 'x' })), /user 'u' - invalid/)
+  assert.match(causeOf(await scram(auth, { username: 'nobody' })), /user 'nobody' - invalid/)
+  const outcome = await auth.exchange('SCRAM-SHA-256', LOCAL)!.step(Buffer.from('hello'))
+  assert.ok(outcome.kind === 'failed' && outcome.isMalformed)
+  assert.equal(outcome.error.code, 'ACCESS_REFUSED')
+
+  const exchange = auth.exchange('SCRAM-SHA-256', LOCAL)!
+  const client = new ScramClient('SCRAM-SHA-256', { username: 'u', password: 'right' })
+  const challenge = await exchange.step(client.first())
+  assert.ok(challenge.kind === 'challenge')
+  await users.remove('u')
+  assert.match(causeOf(await exchange.step(client.final(challenge.data))), /changed meanwhile/)
+})
+
+test('proofs are slowed down like passwords, and count together', async () => {
+  const { auth, clock } = await setup()
+  for (let count = 0; count < 5; count++) {
+    const failed =
+      count % 2 === 0
+        ? scram(auth, { password: `guess-${count}`, peer: REMOTE }).then(causeOf)
+        : refusalOf(auth.login(plain('u', `guess-${count}`), REMOTE))
+    // The first message is answered at once; only the proof waits.
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(10_000)
+    await failed
+  }
+  let answered = false
+  const login = scram(auth, { peer: REMOTE }).finally(() => {
+    answered = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(answered, false)
+  assert.equal((await scram(auth, {})).kind, 'done', 'elsewhere it goes on')
+  clock.advance(1000)
+  assert.equal((await login).kind, 'done')
 })

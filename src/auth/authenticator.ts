@@ -1,14 +1,21 @@
 import type { Clock } from '../lib/clock.ts'
+import { type RandomSource, systemRandom } from '../lib/random.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { Credentials, Peer } from './credentials.ts'
 import { LOGINS_DELAYED_MAX, USER_NAME_LENGTH_MAX } from './limits.ts'
 import { LoginThrottle } from './login-throttle.ts'
+import { SaslExchange } from './sasl-exchange.ts'
+import { createSaslMechanism } from './sasl.ts'
+import { SCRAM_NAMES } from './scram-verifier.ts'
+import { Scram } from './scram.ts'
 import type { User, UserStore } from './user-store.ts'
 
 export interface AuthenticatorOptions {
   readonly clock: Clock
   /** Users who may log in from this machine only. Default: guest. */
   readonly loopbackUsers?: readonly string[]
+  /** For nonces. */
+  readonly random?: RandomSource
 }
 
 const LOOPBACK_USERS: readonly string[] = ['guest']
@@ -19,13 +26,32 @@ export class Authenticator {
   readonly #clock: Clock
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #throttle: LoginThrottle
+  readonly #random: RandomSource
   #delayedCount = 0
 
   constructor(users: UserStore, options: AuthenticatorOptions) {
     this.#users = users
     this.#clock = options.clock
     this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
+    this.#random = options.random ?? systemRandom
     this.#throttle = new LoginThrottle(options.clock)
+  }
+
+  /** What `exchange` can do for this peer, strongest first. */
+  mechanisms(peer: Peer): readonly string[] {
+    const names: string[] = [...SCRAM_NAMES, 'PLAIN']
+    return peer.certificateName ? [...names, 'EXTERNAL'] : names
+  }
+
+  /** One object a login; null for a mechanism that is unknown or not open to this peer. */
+  exchange(name: string, peer: Peer): SaslExchange | null {
+    if (!this.mechanisms(peer).includes(name)) return null
+    const scram = SCRAM_NAMES.find((scramName) => scramName === name)
+    const mechanism =
+      scram === undefined
+        ? createSaslMechanism(name, peer)
+        : new Scram(scram, this.#users, this.#random.id())
+    return mechanism === null ? null : new SaslExchange(this, mechanism, peer)
   }
 
   /**
@@ -64,12 +90,15 @@ export class Authenticator {
   }
 
   async #reasonAgainst(credentials: Credentials, peer: Peer): Promise<string | null> {
-    const { username, password } = credentials
-    if (password === null) {
+    const { username } = credentials
+    if ('reasonAgainst' in credentials) {
+      const reason = credentials.reasonAgainst()
+      if (reason !== null) return reason
+    } else if (credentials.password === null) {
       const name = peer.certificateName ?? null
       if (name === null || name !== username) return 'the peer has no certificate for that name'
       if (this.#users.get(username) === null) return `no user '${username}'`
-    } else if (!(await this.#users.verifyPassword(username, password))) {
+    } else if (!(await this.#users.verifyPassword(username, credentials.password))) {
       return `user '${username}' - invalid credentials`
     }
     if (!peer.loopback && this.#loopbackUsers.has(username)) {

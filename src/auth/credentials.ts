@@ -13,7 +13,15 @@ export interface CertificateCredentials {
   readonly password: null
 }
 
-export type Credentials = PasswordCredentials | CertificateCredentials
+/** What the peer has shown without saying it. */
+export interface ProofCredentials {
+  readonly mechanism: string
+  readonly username: string
+  /** Why it is no proof, for the log; null: it is one. */
+  readonly reasonAgainst: () => string | null
+}
+
+export type Credentials = PasswordCredentials | CertificateCredentials | ProofCredentials
 
 /** What the socket says. */
 export interface Peer {

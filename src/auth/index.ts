@@ -2,6 +2,8 @@ export { requirePermission, requireTopicPermission, requireVhost } from './acces
 export { Authenticator } from './authenticator.ts'
 export type { Credentials, Peer } from './credentials.ts'
 export type { PermissionKind, Permissions } from './permission-table.ts'
+export type { SaslExchange } from './sasl-exchange.ts'
+export type { SaslOutcome } from './sasl-exchange.ts'
 export { createSaslMechanism, saslMechanisms } from './sasl.ts'
 export type { SaslMechanism, SaslStep } from './sasl.ts'
 export { UserStore } from './user-store.ts'

@@ -15,6 +15,20 @@ export const KNOWN_PASSWORD_COST: ScryptCost = { log2Rounds: 10, blockSize: 8, p
 /** A stored hash may ask for no more than this: 1 GiB. */
 export const LOG2_ROUNDS_MAX = 20
 
+/** RFC 7677, and what Kafka's clients refuse to go below. */
+export const SCRAM_ITERATIONS_MIN = 4096
+
+/** The most that Kafka has: who steals the store should have to work, and browsers can still. */
+export const SCRAM_ITERATIONS = 16_384
+
+/** A stored verifier may ask a client for no more: a second or so. */
+export const SCRAM_ITERATIONS_MAX = 1_000_000
+
+export const SCRAM_SALT_BYTES = 16
+
+/** A name of the longest kind, every character escaped, and two nonces. */
+export const SCRAM_MESSAGE_BYTES_MAX = 4096
+
 /** Hashing shares Node's four worker threads with the disk; half of them stay free for it. */
 export const HASHINGS_AT_ONCE_MAX = 2
 

@@ -5,10 +5,12 @@ import {
   HASHINGS_AT_ONCE_MAX,
   HASHINGS_WAITING_MAX,
   PASSWORD_COST,
+  SCRAM_SALT_BYTES,
   type ScryptCost,
   VERIFICATIONS_CACHED_MAX,
 } from './limits.ts'
 import { hashPassword, matchesHash } from './password-hash.ts'
+import { deriveScramVerifier, type ScramName, type ScramVerifier } from './scram-verifier.ts'
 
 /**
  * Checks passwords against stored hashes without paying for scrypt at each connection.
@@ -36,6 +38,12 @@ export class PasswordVerifier {
   /** Rejects with `UNAVAILABLE` when too many wait. */
   hash(password: string, cost: ScryptCost = this.#cost): Promise<string> {
     return this.#inTurn(() => hashPassword(password, cost, this.#random))
+  }
+
+  /** What SCRAM needs of it. Rejects with `UNAVAILABLE` when too many wait. */
+  scram(mechanism: ScramName, password: string, iterations: number): Promise<ScramVerifier> {
+    const salt = this.#random.bytes(SCRAM_SALT_BYTES)
+    return this.#inTurn(() => deriveScramVerifier(mechanism, password, { salt, iterations }))
   }
 
   /** Rejects with `UNAVAILABLE` when too many wait. */

@@ -8,7 +8,12 @@ import type { Credentials, Peer } from './credentials.ts'
  */
 export type SaslStep =
   | { readonly kind: 'challenge'; readonly data: Buffer }
-  | { readonly kind: 'login'; readonly credentials: Credentials }
+  | {
+      readonly kind: 'login'
+      readonly credentials: Credentials
+      /** What the peer is told when the login is good, where the mechanism has something. */
+      readonly success?: Buffer
+    }
   | { readonly kind: 'malformed'; readonly reason: string }
 
 export interface SaslMechanism {

@@ -1,5 +1,6 @@
 /** How users and permissions stand in the key-value store: one JSON value each. */
 import type { UserPermissions, UserTopicPermissions } from './permission-table.ts'
+import { SCRAM_NAMES, type ScramName } from './scram-verifier.ts'
 
 /** The part of an engine's `Kv` that users need; this folder knows no engine. */
 export interface AuthKv {
@@ -20,6 +21,8 @@ export interface StoredUser {
   readonly name: string
   /** null: the user cannot log in with a password. */
   readonly passwordHash: string | null
+  /** By mechanism, made of the same password; absent where it was set before there was SCRAM. */
+  readonly scram?: Readonly<Record<ScramName, string>>
   readonly tags: readonly string[]
 }
 
@@ -29,8 +32,11 @@ export interface StoredAuth {
   readonly users: readonly StoredUser[]
   readonly permissions: readonly UserPermissions[]
   readonly topicPermissions: readonly UserTopicPermissions[]
+  /** Of the salts that users are asked with who do not exist; null: none was made yet. */
+  readonly fakeSaltSecret: Buffer | null
 }
 
+const FAKE_SALT_SECRET_KEY = 'auth/fake-salt-secret'
 const INITIALISED_KEY = 'auth/initialised'
 const USER_PREFIX = 'auth/user/'
 const PERMISSION_PREFIX = 'auth/permission/'
@@ -42,7 +48,12 @@ export async function loadAuth(kv: AuthKv): Promise<StoredAuth> {
     users: await loadAll(kv, USER_PREFIX, isStoredUser),
     permissions: await loadAll(kv, PERMISSION_PREFIX, isPermissions),
     topicPermissions: await loadAll(kv, TOPIC_PERMISSION_PREFIX, isTopicPermissions),
+    fakeSaltSecret: (await kv.get(FAKE_SALT_SECRET_KEY))?.value ?? null,
   }
+}
+
+export function fakeSaltSecretOp(secret: Buffer): AuthKvOp {
+  return { key: FAKE_SALT_SECRET_KEY, value: secret }
 }
 
 export function initialisedOp(): AuthKvOp {
@@ -100,7 +111,8 @@ function parsed(key: string, value: Buffer): Fields {
 }
 
 function isStoredUser(value: Fields): value is Fields & StoredUser {
-  const { name, passwordHash, tags } = value
+  const { name, passwordHash, scram, tags } = value
+  if (scram !== undefined && !areTexts(Object(scram) as Fields, SCRAM_NAMES)) return false
   if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string')) return false
   return typeof name === 'string' && (passwordHash === null || typeof passwordHash === 'string')
 }

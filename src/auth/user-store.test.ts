@@ -37,8 +37,12 @@ class MemoryKv implements AuthKv {
   }
 }
 
-function open(kv: AuthKv): Promise<UserStore> {
-  return UserStore.open(kv, { random: new SeededRandom(5), scrypt: CHEAP })
+function open(kv: AuthKv, seed = 5): Promise<UserStore> {
+  return UserStore.open(kv, {
+    random: new SeededRandom(seed),
+    scrypt: CHEAP,
+    scramIterations: 4096,
+  })
 }
 
 test('the first start makes guest an administrator of /, and no later one does', async () => {
@@ -50,7 +54,8 @@ test('the first start makes guest an administrator of /, and no later one does',
   assert.equal(users.mayEnter('guest', 'other'), false)
   await users.remove('guest')
   assert.deepEqual((await open(kv)).list(), [])
-  assert.deepEqual([...kv.values.keys()], ['auth/initialised'], 'permissions go with their user')
+  const keys = ['auth/initialised', 'auth/fake-salt-secret']
+  assert.deepEqual([...kv.values.keys()], keys, 'permissions go with their user')
 })
 
 test('users, passwords and permissions are there after a restart', async () => {
@@ -76,6 +81,57 @@ test('users, passwords and permissions are there after a restart', async () => {
     { user: name, vhost: '/a b', exchange: 'amq.topic', write: '^w', read: '^r' },
   ])
   assert.ok(![...kv.values.values()].some((value) => value.includes('second')), 'only its hash')
+})
+
+const SCRAM = 'SCRAM-SHA-256'
+
+test('SCRAM knows a user from the moment a password is set, the first user too', async () => {
+  const kv = new MemoryKv()
+  const users = await open(kv)
+  assert.equal(users.scramSecret(SCRAM, 'guest').reasonAgainst, null)
+  assert.equal(users.scramSecret('SCRAM-SHA-512', 'guest').reasonAgainst, null)
+  await users.add('u', 'one', [])
+  const first = users.scramSecret(SCRAM, 'u')
+  assert.equal(first.reasonAgainst, null)
+  await users.setTags('u', ['monitoring'])
+  assert.deepEqual(users.scramSecret(SCRAM, 'u'), first, 'tags are no password')
+  assert.ok(users.isScramSecretOf('u', first))
+  await users.setPassword('u', 'two')
+  const second = users.scramSecret(SCRAM, 'u')
+  assert.notDeepEqual(second.verifier.salt, first.verifier.salt)
+  assert.ok(!users.isScramSecretOf('u', first) && users.isScramSecretOf('u', second))
+  assert.deepEqual((await open(kv)).scramSecret(SCRAM, 'u'), second, 'stored')
+  await users.setPassword('u', null)
+  assert.match(users.scramSecret(SCRAM, 'u').reasonAgainst!, /invalid credentials/)
+})
+
+test('whoever is not there is asked with the same salt as long as the store lives', async () => {
+  const kv = new MemoryKv()
+  const users = await open(kv)
+  const fake = users.scramSecret(SCRAM, 'nobody')
+  assert.match(fake.reasonAgainst!, /user 'nobody' - invalid credentials/)
+  assert.deepEqual((await open(kv)).scramSecret(SCRAM, 'nobody'), fake)
+  assert.notDeepEqual((await open(new MemoryKv(), 6)).scramSecret(SCRAM, 'nobody'), fake)
+  await users.add('somebody', 'p', [])
+  const real = users.scramSecret(SCRAM, 'somebody').verifier
+  assert.equal(real.salt.length, fake.verifier.salt.length)
+  assert.equal(real.iterations, fake.verifier.iterations)
+})
+
+test('a user from before SCRAM is like nobody to strangers, and the log says what to do', async () => {
+  const kv = new MemoryKv()
+  await (await open(kv)).add('old', 'p', [])
+  const stored = JSON.parse(kv.values.get('auth/user/old')!.toString()) as object
+  const older = { ...stored, scram: undefined }
+  kv.values.set('auth/user/old', Buffer.from(JSON.stringify(older)))
+  kv.values.delete('auth/fake-salt-secret')
+  const users = await open(kv, 9)
+  assert.equal(await users.verifyPassword('old', 'p'), true)
+  const secret = users.scramSecret(SCRAM, 'old')
+  assert.match(secret.reasonAgainst!, /password of user 'old' .* must be set again/)
+  assert.deepEqual((await open(kv, 10)).scramSecret(SCRAM, 'old'), secret, 'made once')
+  await users.setPassword('old', 'p')
+  assert.equal(users.scramSecret(SCRAM, 'old').reasonAgainst, null)
 })
 
 test('a permission is a regular expression for names, as in RabbitMQ', async () => {
@@ -249,6 +305,7 @@ test('a store that was tampered with is refused by the name of the key', async (
   for (const [key, value] of [
     ['auth/user/u', '{"name":"u","tags":[]}'],
     ['auth/user/u', 'null'],
+    ['auth/user/u', '{"name":"u","passwordHash":null,"tags":[],"scram":{"SCRAM-SHA-256":"x"}}'],
     ['auth/user/u', 'not json'],
     ['auth/permission/%2F/u', '{"user":"u","vhost":"/","configure":""}'],
     ['auth/topic-permission/%2F/u/x', '[]'],

@@ -3,6 +3,8 @@ import { BrokerError } from '../model/errors.ts'
 import {
   KNOWN_PASSWORD_COST,
   PASSWORD_BYTES_MAX,
+  SCRAM_ITERATIONS,
+  SCRAM_ITERATIONS_MIN,
   type ScryptCost,
   USER_NAME_LENGTH_MAX,
 } from './limits.ts'
@@ -17,8 +19,16 @@ import type {
   UserTopicPermissions,
 } from './permission-table.ts'
 import {
+  fakeScramVerifier,
+  formatScramVerifier,
+  parseScramVerifier,
+  type ScramName,
+} from './scram-verifier.ts'
+import type { ScramSecret, ScramSecrets } from './scram.ts'
+import {
   clearPermissionsOp,
   clearTopicPermissionsOp,
+  fakeSaltSecretOp,
   initialisedOp,
   loadAuth,
   permissionsOp,
@@ -40,12 +50,15 @@ export interface UserStoreOptions {
   readonly random: RandomSource
   /** What hashing a password costs; tests take less. */
   readonly scrypt?: ScryptCost
+  /** How often SCRAM hashes a password; tests take less. */
+  readonly scramIterations?: number
 }
 
 /** The user that RabbitMQ's clients try when told nothing; only good for loopback. */
 const FIRST_USER = 'guest'
 const FIRST_PASSWORD = 'guest'
 const FIRST_VHOST = '/'
+const SECRET_BYTES = 32
 const EVERYTHING: Permissions = { configure: '.*', write: '.*', read: '.*' }
 
 /**
@@ -54,9 +67,11 @@ const EVERYTHING: Permissions = { configure: '.*', write: '.*', read: '.*' }
  * Changes go one after the other. Checks are synchronous and cached, passwords are verified on
  * worker threads.
  */
-export class UserStore {
+export class UserStore implements ScramSecrets {
   readonly #kv: AuthKv
   readonly #verifier: PasswordVerifier
+  readonly #scramIterations: number
+  #fakeSaltSecret: Buffer
   readonly #users = new Map<string, StoredUser>()
   readonly #permissions = new PermissionTable()
   readonly #listeners = new Set<(userName: string) => void>()
@@ -66,6 +81,8 @@ export class UserStore {
   private constructor(kv: AuthKv, options: UserStoreOptions) {
     this.#kv = kv
     this.#verifier = new PasswordVerifier(options.random, options.scrypt)
+    this.#scramIterations = options.scramIterations ?? SCRAM_ITERATIONS
+    this.#fakeSaltSecret = options.random.bytes(SECRET_BYTES)
   }
 
   /** Creates user guest with password guest in a store that never had users. */
@@ -76,6 +93,8 @@ export class UserStore {
     for (const permissions of stored.permissions) store.#permissions.set(permissions)
     for (const permissions of stored.topicPermissions) store.#permissions.setTopic(permissions)
     if (!stored.initialised) await store.#initialise()
+    else if (stored.fakeSaltSecret !== null) store.#fakeSaltSecret = stored.fakeSaltSecret
+    else await kv.commit([fakeSaltSecretOp(store.#fakeSaltSecret)])
     return store
   }
 
@@ -95,20 +114,20 @@ export class UserStore {
   /** Without a password the user can log in by certificate only. Refuses a name that is taken. */
   async add(name: string, password: string | null, tags: readonly string[]): Promise<void> {
     checkUserName(name)
-    const passwordHash = password === null ? null : await this.#hash(password)
+    const secrets = await this.#secretsOf(password)
     await this.#change(name, () => {
       if (this.#users.has(name)) {
         throw new BrokerError('PRECONDITION_FAILED', `user '${name}' already exists`)
       }
-      const user = { name, passwordHash, tags: checkedTags(tags) }
+      const user = { name, ...secrets, tags: checkedTags(tags) }
       return { ops: [{ ...userOp(user), expect: 0 }], apply: () => this.#users.set(name, user) }
     })
   }
 
   async setPassword(name: string, password: string | null): Promise<void> {
     this.#require(name)
-    const passwordHash = password === null ? null : await this.#hash(password)
-    await this.#replace(name, (user) => ({ ...user, passwordHash }))
+    const secrets = await this.#secretsOf(password)
+    await this.#replace(name, ({ tags }) => ({ name, ...secrets, tags }))
   }
 
   async setTags(name: string, tags: readonly string[]): Promise<void> {
@@ -227,6 +246,28 @@ export class UserStore {
     return right && this.#users.get(name)?.passwordHash === hash
   }
 
+  scramSecret(mechanism: ScramName, username: string): ScramSecret {
+    const user = this.#users.get(username)
+    const stored = user?.scram?.[mechanism]
+    if (stored !== undefined) {
+      return { verifier: parseScramVerifier(mechanism, stored), reasonAgainst: null }
+    }
+    const known = { secret: this.#fakeSaltSecret, iterations: this.#scramIterations }
+    const hasPassword = (user?.passwordHash ?? null) !== null
+    return {
+      verifier: fakeScramVerifier(mechanism, username, known),
+      reasonAgainst: hasPassword
+        ? `the password of user '${username}' was set before ${mechanism} was known here: ` +
+          'it must be set again'
+        : `user '${username}' - invalid credentials`,
+    }
+  }
+
+  isScramSecretOf(username: string, { verifier }: ScramSecret): boolean {
+    const stored = this.#users.get(username)?.scram?.[verifier.mechanism]
+    return stored === formatScramVerifier(verifier)
+  }
+
   /** Whether the user has any permission in the virtual host. */
   mayEnter(user: string, vhost: string): boolean {
     return this.#permissions.mayEnter(user, vhost)
@@ -251,9 +292,11 @@ export class UserStore {
 
   async #initialise(): Promise<void> {
     const passwordHash = await this.#verifier.hash(FIRST_PASSWORD, KNOWN_PASSWORD_COST)
-    const user: StoredUser = { name: FIRST_USER, passwordHash, tags: ['administrator'] }
+    const scram = await this.#scramOf(FIRST_PASSWORD, SCRAM_ITERATIONS_MIN)
+    const user: StoredUser = { name: FIRST_USER, passwordHash, scram, tags: ['administrator'] }
     const permissions: UserPermissions = { user: FIRST_USER, vhost: FIRST_VHOST, ...EVERYTHING }
-    await this.#kv.commit([initialisedOp(), userOp(user), permissionsOp(permissions)])
+    const secretOp = fakeSaltSecretOp(this.#fakeSaltSecret)
+    await this.#kv.commit([initialisedOp(), secretOp, userOp(user), permissionsOp(permissions)])
     this.#users.set(user.name, user)
     this.#permissions.set(permissions)
   }
@@ -282,6 +325,24 @@ export class UserStore {
     for (const listener of this.#listeners) listener(userName)
   }
 
+  /** What is stored of a password, for each way to log in with it. */
+  async #secretsOf(password: string | null): Promise<Secrets> {
+    if (password === null) return { passwordHash: null }
+    const passwordHash = await this.#hash(password)
+    return { passwordHash, scram: await this.#scramOf(password, this.#scramIterations) }
+  }
+
+  async #scramOf(password: string, iterations: number): Promise<Record<ScramName, string>> {
+    const [sha256, sha512] = await Promise.all([
+      this.#verifier.scram('SCRAM-SHA-256', password, iterations),
+      this.#verifier.scram('SCRAM-SHA-512', password, iterations),
+    ])
+    return {
+      'SCRAM-SHA-256': formatScramVerifier(sha256),
+      'SCRAM-SHA-512': formatScramVerifier(sha512),
+    }
+  }
+
   async #hash(password: string): Promise<string> {
     const size = Buffer.byteLength(password)
     if (size === 0 || size > PASSWORD_BYTES_MAX) {
@@ -299,6 +360,8 @@ export class UserStore {
     return user
   }
 }
+
+type Secrets = Pick<StoredUser, 'passwordHash' | 'scram'>
 
 function checkUserName(name: string): void {
   if (name === '' || name.length > USER_NAME_LENGTH_MAX || !name.isWellFormed()) {
