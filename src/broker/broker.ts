@@ -15,6 +15,7 @@ import { Redrives } from './redrives.ts'
 import type { SessionListener } from './sessions.ts'
 import { Shards } from './shards.ts'
 import { checkSpace } from './space-check.ts'
+import type { StateTable } from './state-table.ts'
 import { TimerIndex } from './timer-index.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
 
@@ -47,6 +48,8 @@ export class Broker {
   readonly clock: Clock
   readonly random: RandomSource
   readonly redrives: Redrives = new Redrives()
+  /** Small values that are stored with whatever else a turn brings. */
+  readonly state: StateTable
   readonly #options: BrokerOptions
   readonly #shards: Shards
   readonly #metadata: Metadata
@@ -60,6 +63,7 @@ export class Broker {
   private constructor(options: BrokerOptions, shards: Shards) {
     this.#options = options
     this.#shards = shards
+    this.state = shards.state
     this.pressure = shards.cycle.pressure
     this.turn = options.turn
     this.clock = options.clock

@@ -28,6 +28,13 @@ export interface BrokerLimits {
    * million: their index takes about 1 GB of memory.
    */
   readonly retainedCountMax: number
+  /**
+   * The longest value of the state table; a longer one is refused. Default 4 MiB: the producers of
+   * one partition, tens of thousands of them, are the largest there is.
+   */
+  readonly stateValueBytesMax: number
+  /** With less dead bytes the state table is not written again. Default 1 MiB, read in no time. */
+  readonly stateDeadBytesMin: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -39,4 +46,6 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   deadBytesMax: 64 * MIB,
   snapshotPieceBytes: MIB,
   retainedCountMax: 10_000_000,
+  stateValueBytesMax: 4 * MIB,
+  stateDeadBytesMin: MIB,
 }

@@ -3,18 +3,23 @@ import type { Turn } from '../lib/turn.ts'
 import { CommitCycle } from './commit-cycle.ts'
 import type { BrokerLimits } from './limits.ts'
 import { Shard } from './shard.ts'
+import { StateTable } from './state-table.ts'
 
 /** Numbers of transient destinations start here; durable ones are far below. */
 const TRANSIENT_ID_FIRST = 0x8000_0000
 
 const STREAM_LOG_PREFIX = 'stream.'
 
-/** The logs of the broker: one for durable queues, one for transient ones, one for each stream. */
+/**
+ * The logs of the broker: one for durable queues, one for transient ones, one for small states,
+ * one for each stream.
+ */
 export class Shards {
   readonly cycle: CommitCycle
   readonly durable: Shard
   readonly transient: Shard
   readonly snapshotLog: Log
+  readonly state: StateTable
   readonly limits: BrokerLimits
   readonly #engine: Engine
   readonly #epoch: number
@@ -23,19 +28,21 @@ export class Shards {
   private constructor(
     engine: Engine,
     epoch: number,
-    turn: Turn,
     options: {
       readonly limits: BrokerLimits
+      readonly cycle: CommitCycle
       readonly durable: Log
       readonly transient: Log
       readonly snapshots: Log
+      readonly state: StateTable
     },
   ) {
-    const { limits, durable, transient, snapshots } = options
+    const { limits, cycle, durable, transient, snapshots, state } = options
     this.limits = limits
     this.#engine = engine
     this.#epoch = epoch
-    this.cycle = new CommitCycle(engine, turn)
+    this.cycle = cycle
+    this.state = state
     this.durable = new Shard(durable, this.cycle, { durable: true, limits })
     this.transient = new Shard(transient, this.cycle, { durable: false, limits })
     this.snapshotLog = snapshots
@@ -43,12 +50,15 @@ export class Shards {
 
   static async open(engine: Engine, turn: Turn, limits: BrokerLimits): Promise<Shards> {
     const { epoch } = await engine.leases.acquire('broker')
-    const [durable, snapshots, transient] = await Promise.all([
+    const [durable, snapshots, transient, stateLog] = await Promise.all([
       engine.openLog('queues', { epoch }),
       engine.openLog('queues.snapshots', { epoch }),
       engine.openLog('transient', { epoch, volatile: true }),
+      engine.openLog('state', { epoch }),
     ])
-    return new Shards(engine, epoch, turn, { limits, durable, snapshots, transient })
+    const cycle = new CommitCycle(engine, turn)
+    const state = await StateTable.load(stateLog, cycle, limits)
+    return new Shards(engine, epoch, { limits, cycle, durable, snapshots, transient, state })
   }
 
   takeTransientId(): number {
