@@ -103,10 +103,19 @@ test('a wrong proof, an unknown user and a changed password end the same, the lo
   assert.match(run('user', 'pencil', false)!, /changed meanwhile/)
 })
 
+test('a peer that starts with nothing is asked once', async () => {
+  const mechanism = scram(await pencil())
+  assert.deepEqual(say(mechanism, ''), { kind: 'challenge', data: Buffer.alloc(0) })
+  assert.equal(say(mechanism, VECTOR.clientFirst).kind, 'challenge')
+  assert.equal(reasonOf(say(mechanism, VECTOR.clientFinal)), null)
+  const silent = scram(await pencil())
+  say(silent, '')
+  assert.equal(say(silent, '').kind, 'malformed')
+})
+
 test('what is no first message is malformed', async () => {
   const verifier = await pencil()
   const bad = [
-    '',
     'n,,',
     'n,,n=user',
     'n,,r=abc,n=user',

@@ -49,6 +49,7 @@ export class Scram implements SaslMechanism {
   readonly #secrets: ScramSecrets
   readonly #serverNonce: string
   #challenge: Challenge | null = null
+  #asked = false
   #isOver = false
 
   constructor(name: ScramName, secrets: ScramSecrets, serverNonce: string) {
@@ -66,6 +67,11 @@ export class Scram implements SaslMechanism {
   }
 
   #next(text: string): SaslStep {
+    // A protocol without an initial response starts with an empty one, and is asked.
+    if (text === '' && !this.#asked && this.#challenge === null) {
+      this.#asked = true
+      return { kind: 'challenge', data: NO_BYTES }
+    }
     return this.#challenge === null ? this.#first(text) : this.#final(text, this.#challenge)
   }
 
@@ -128,6 +134,7 @@ export class Scram implements SaslMechanism {
   }
 }
 
+const NO_BYTES: Buffer = Buffer.alloc(0)
 const NO_MESSAGE: string = `no text in UTF-8 of at most ${SCRAM_MESSAGE_BYTES_MAX} bytes`
 
 /** `=2C` is a comma and `=3D` an equals sign; null when another `=` is in it. */

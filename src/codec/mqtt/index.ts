@@ -11,6 +11,7 @@ export type {
   Will,
 } from './packets.ts'
 export {
+  encodeAuth,
   encodeConnack,
   encodeDisconnect,
   encodeSuback,

@@ -99,6 +99,11 @@ export function encodeDisconnect(reasonCode: number, properties: Properties = {}
   return encodeReason(PACKET.DISCONNECT, reasonCode, properties)
 }
 
+/** Section 3.15; version 5 only. */
+export function encodeAuth(reasonCode: number, properties: Properties): Buffer {
+  return encodeReason(PACKET.AUTH, reasonCode, properties)
+}
+
 export const PINGRESP: Buffer = Buffer.of(PACKET.PINGRESP << 4, 0)
 
 function encodeReason(type: number, reasonCode: number, properties: Properties): Buffer {

@@ -24,10 +24,6 @@ export function claimOf(
   if (given === '' && (version === 3 || (version === 4 && !cleanStart))) {
     throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, 'a session without a client id')
   }
-  if (properties.authenticationMethod !== undefined) {
-    const text = `unknown authentication method '${properties.authenticationMethod}'`
-    throw new ConnectRefusal(REASON.BAD_AUTHENTICATION_METHOD, text)
-  }
   const asked = properties.sessionExpiryInterval ?? 0
   const seconds = version === 5 ? asked : cleanStart ? 0 : NEVER_SECONDS
   const expiryMs = expiryMsOf(seconds, limits)

@@ -1,4 +1,4 @@
-import type { Authenticator, UserStore } from '../../auth/index.ts'
+import type { Authenticator, SaslOutcome, UserStore } from '../../auth/index.ts'
 import type {
   Broker,
   BrokerLog,
@@ -10,6 +10,7 @@ import type {
 import {
   type AckType,
   type ConnectPacket,
+  encodeAuth,
   encodeConnack,
   encodeDisconnect,
   encodeSuback,
@@ -37,6 +38,7 @@ import type { NativeForm } from '../../model/native-form.ts'
 import {
   type ConnectionHandler,
   HeldInput,
+  loginPeerOf,
   OutputBuffer,
   PAUSE,
   type PeerInfo,
@@ -45,11 +47,12 @@ import {
   type Transport,
 } from '../../net/index.ts'
 import { Acks, type AckSender } from './acks.ts'
+import { Authentication } from './authentication.ts'
 import { claimOf, connackCode, connackProperties, expiryMsOf, refusalOf } from './connect.ts'
 import { ConnectRefusal, ProtocolFault } from './faults.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
-import { login } from './login.ts'
+import { enter, login, type Login } from './login.ts'
 import { Outbox, type OutboxPeer } from './outbox.ts'
 import { PacketIds, WAY } from './packet-ids.ts'
 import { PublishPath } from './publish-path.ts'
@@ -132,6 +135,10 @@ export class MqttConnection
   #keepAlive: KeepAlive | null = null
   #opened: Opened | null = null
   #will: Will | null = null
+  /** Of a client that named a method in CONNECT. */
+  #authentication: Authentication | null = null
+  /** The CONNECT that is not answered yet. */
+  #connect: ConnectPacket | null = null
   #wantsReasons = true
   #clientName = ''
 
@@ -149,7 +156,7 @@ export class MqttConnection
     this.#gate = new ReadGate(transport)
     this.connectedAtMs = shared.clock.now()
     this.#timer = shared.clock.setTimer(shared.limits.connectTimeoutMs, () => {
-      this.log.warn(this.#fields(), 'no CONNECT came in time')
+      this.log.warn(this.#fields(), 'no CONNECT, or no login, came in time')
       this.#transport.destroy()
     })
   }
@@ -291,17 +298,27 @@ export class MqttConnection
     this.version = packet.version
     this.#state = 'opening'
     this.#wantsReasons = packet.properties.requestProblemInformation !== 0
-    this.#await(this.#open(packet))
+    this.#takeProperties(packet.properties)
+    this.#connect = packet
+    const { authenticationMethod: method, authenticationData: data } = packet.properties
+    if (method === undefined) {
+      this.#await(login(this.#shared, packet, this.peer).then((found) => this.#open(found)))
+      return
+    }
+    const peer = loginPeerOf(this.peer)
+    this.#authentication = new Authentication(this.#shared.authenticator, peer, method)
+    this.#await(this.#authenticate(data))
   }
 
   onPublish(publish: PublishView): void {
     this.publishedCount++
-    this.#opened!.publishPath.publish(publish)
+    this.#running().publishPath.publish(publish)
   }
 
   onAck(type: AckType, packetId: number, reasonCode: number): void {
+    const { outbox } = this.#running()
     if (type !== PACKET.PUBREL) {
-      this.#opened!.outbox.acknowledged(type as 4 | 5 | 7, packetId, reasonCode)
+      outbox.acknowledged(type as 4 | 5 | 7, packetId, reasonCode)
       return
     }
     const isKnown = this.packetIds.remove(WAY.IN, packetId)
@@ -309,21 +326,22 @@ export class MqttConnection
   }
 
   onSubscribe(packet: SubscribePacket): void {
-    this.#await(this.#subscribe(packet))
+    this.#await(this.#subscribe(packet, this.#running()))
   }
 
   onUnsubscribe(packet: UnsubscribePacket): void {
-    this.#await(this.#unsubscribe(packet))
+    this.#await(this.#unsubscribe(packet, this.#running()))
   }
 
   onPing(): void {
+    this.#running()
     this.#send(PINGRESP)
   }
 
   onDisconnect({ reasonCode, properties }: ReasonPacket): void {
-    const { session } = this.#opened!
+    const session = this.#opened?.session ?? null
     const seconds = properties.sessionExpiryInterval
-    if (seconds !== undefined) {
+    if (seconds !== undefined && session !== null) {
       if (seconds > 0 && session.expiryMs === 0) {
         throw new ProtocolFault('a session expiry in DISCONNECT, where CONNECT had none')
       }
@@ -335,8 +353,12 @@ export class MqttConnection
     this.#close()
   }
 
-  onAuth(): void {
-    throw new ProtocolFault('AUTH without an authentication method in CONNECT')
+  onAuth(packet: ReasonPacket): void {
+    if (this.#authentication === null) {
+      throw new ProtocolFault('AUTH without an authentication method in CONNECT')
+    }
+    this.#authentication.accept(packet, this.#state === 'running')
+    this.#await(this.#authenticate(packet.properties.authenticationData))
   }
 
   // --- others' doing ---
@@ -366,12 +388,46 @@ export class MqttConnection
 
   // --- inside ---
 
-  async #open(packet: ConnectPacket): Promise<void> {
+  /** One step of section 4.12, at the start or later. */
+  async #authenticate(data: Buffer | undefined): Promise<void> {
+    const authentication = this.#authentication!
+    const outcome = await authentication.step(data)
+    if (this.#isGone()) return
+    if (outcome.kind === 'challenge') {
+      this.#sendAuth(REASON.CONTINUE_AUTHENTICATION, outcome.data)
+    } else if (this.#connect === null) {
+      this.#reauthenticated(outcome)
+    } else if (outcome.kind === 'done') {
+      const found = enter(this.#shared, this.#connect, outcome.user)
+      await this.#open(found, authentication.properties(outcome.data))
+    } else {
+      const { message, cause } = outcome.error
+      throw new ConnectRefusal(REASON.NOT_AUTHORIZED, message, { cause })
+    }
+  }
+
+  #reauthenticated(outcome: Exclude<SaslOutcome, { kind: 'challenge' }>): void {
+    if (outcome.kind === 'failed') {
+      this.log.warn({ ...this.#fields(), err: outcome.error.cause }, 'a re-authentication failed')
+      this.#end(REASON.NOT_AUTHORIZED, outcome.error.message, false)
+    } else if (outcome.user.name !== this.userName) {
+      const text = `a re-authentication of user '${this.userName}' as another one`
+      this.#end(REASON.NOT_AUTHORIZED, text, false)
+    } else this.#sendAuth(REASON.SUCCESS, outcome.data)
+  }
+
+  #sendAuth(reasonCode: number, data: Buffer): void {
+    const packet = encodeAuth(reasonCode, this.#authentication!.properties(data))
+    if (packet.length <= this.packetSizeMax) this.#send(packet)
+    else this.#end(REASON.PACKET_TOO_LARGE, 'the client takes no packet as large as AUTH', false)
+  }
+
+  async #open({ user, vhost }: Login, authenticated: Properties = {}): Promise<void> {
+    const packet = this.#connect!
     const { random, users } = this.#shared
     const assigned = packet.clientId === '' ? `auto-${random.id()}` : null
     const clientId = assigned ?? packet.clientId
     this.#clientName = clientId
-    const { user, vhost } = await login(this.#shared, packet, this.peer)
     const claim = claimOf(packet, { clientId, user: user.name, limits: this.limits })
     if (this.#isGone()) return
     const { session, isResumed } = await vhost.sessions.claim(this, claim)
@@ -382,7 +438,6 @@ export class MqttConnection
     if (isResumed) this.#shared.wills.cancel(session)
     this.userName = user.name
     this.clientId = Buffer.from(clientId)
-    this.#takeProperties(packet.properties)
     this.#will = packet.will
     const subscriptions = new Subscriptions(this.limits.topicsCachedMax)
     const outbox = new Outbox(this, subscriptions)
@@ -405,14 +460,20 @@ export class MqttConnection
     }
     if (!this.#isGone()) await subscriber.resume()
     if (this.#isGone()) return
-    this.#connected(packet, { assigned, isResumed })
+    this.#connected(packet, { assigned, isResumed, authenticated })
   }
 
   #connected(
     packet: ConnectPacket,
-    { assigned, isResumed }: { readonly assigned: string | null; readonly isResumed: boolean },
+    told: {
+      readonly assigned: string | null
+      readonly isResumed: boolean
+      readonly authenticated: Properties
+    },
   ): void {
     const { limits, version } = this
+    const { assigned, isResumed, authenticated } = told
+    this.#connect = null
     this.#timer?.cancel()
     this.#timer = null
     this.#state = 'running'
@@ -431,11 +492,11 @@ export class MqttConnection
         return true
       })
     }
-    const properties = connackProperties(packet, {
-      limits,
-      assigned,
-      serverKeepAlive: mustCap ? seconds : null,
-    })
+    const serverKeepAlive = mustCap ? seconds : null
+    const properties = {
+      ...connackProperties(packet, { limits, assigned, serverKeepAlive }),
+      ...authenticated,
+    }
     // In MQTT 3.1 that octet is reserved (its section 3.2).
     const sessionPresent = isResumed && version > 3
     const connack = encodeConnack({ version, sessionPresent, reasonCode: 0, properties })
@@ -465,8 +526,10 @@ export class MqttConnection
     this.topicAliasMax = topicAliasMaximum ?? 0
   }
 
-  async #subscribe({ packetId, subscriptions, properties }: SubscribePacket): Promise<void> {
-    const { subscriber, subscriptions: held } = this.#opened!
+  async #subscribe(
+    { packetId, subscriptions, properties }: SubscribePacket,
+    { subscriber, subscriptions: held }: Opened,
+  ): Promise<void> {
     const identifier = properties.subscriptionIdentifiers?.[0] ?? 0
     const reasonCodes: number[] = []
     for (const subscription of subscriptions) {
@@ -486,8 +549,10 @@ export class MqttConnection
     })
   }
 
-  async #unsubscribe({ packetId, filters }: UnsubscribePacket): Promise<void> {
-    const { subscriber, subscriptions } = this.#opened!
+  async #unsubscribe(
+    { packetId, filters }: UnsubscribePacket,
+    { subscriber, subscriptions }: Opened,
+  ): Promise<void> {
     const reasonCodes: number[] = []
     for (const filter of filters) {
       reasonCodes.push(await subscriber.unsubscribe(filter))
@@ -497,6 +562,12 @@ export class MqttConnection
     if (this.#isGone()) return
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
     this.#send(encodeUnsuback({ version: this.version, packetId, reasonCodes }))
+  }
+
+  /** Throws `ProtocolFault` while CONNECT is not answered: AUTH and DISCONNECT go before. */
+  #running(): Opened {
+    if (this.#opened === null) throw new ProtocolFault('only AUTH and DISCONNECT go before CONNACK')
+    return this.#opened
   }
 
   /** Parses nothing more until that is done. */
@@ -539,21 +610,25 @@ export class MqttConnection
       return
     }
     if (error instanceof ConnectRefusal) {
-      this.#refuse(error.reasonCode, error.message)
+      this.#refuse(error)
       return
     }
     this.log.error({ ...this.#fields(), err: error }, 'a request failed here')
     if (this.#state === 'running') this.#end(REASON.UNSPECIFIED_ERROR, 'an internal error', false)
-    else this.#refuse(REASON.SERVER_UNAVAILABLE, 'an internal error')
+    else this.#refuse(new ConnectRefusal(REASON.SERVER_UNAVAILABLE, 'an internal error'))
   }
 
-  /** CONNACK with a reason, and the end. */
-  #refuse(reasonCode: number, text: string): void {
-    this.log.warn({ ...this.#fields(), reasonCode }, `connection refused: ${text}`)
+  /** CONNACK with a reason, and the end. The cause is for the log. */
+  #refuse({ reasonCode, message, cause }: ConnectRefusal): void {
+    const why = cause instanceof Error ? cause.message : message
+    this.log.warn({ ...this.#fields(), reasonCode }, `connection refused: ${why}`)
     const { version } = this
-    const properties = version === 5 && this.#wantsReasons ? { reasonString: text } : {}
     const code = version === 5 ? reasonCode : connackCode(reasonCode)
-    this.#send(encodeConnack({ version, sessionPresent: false, reasonCode: code, properties }))
+    const connack = { version, sessionPresent: false, reasonCode: code }
+    const plain = encodeConnack(connack)
+    const explained = encodeConnack({ ...connack, properties: { reasonString: message } })
+    const isShort = !this.#wantsReasons || explained.length > this.packetSizeMax
+    this.#send(isShort ? plain : explained)
     this.#leave(true)
     this.#close()
   }

@@ -11,13 +11,13 @@ export class ProtocolFault extends Error {
   }
 }
 
-/** A CONNECT that is answered with a reason and the end of the connection. */
+/** A CONNECT that is answered with a reason and the end of the connection; the cause is for the log. */
 export class ConnectRefusal extends Error {
   override readonly name = 'ConnectRefusal'
   readonly reasonCode: number
 
-  constructor(reasonCode: number, message: string) {
-    super(message)
+  constructor(reasonCode: number, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.reasonCode = reasonCode
   }
 }

@@ -30,22 +30,40 @@ export interface Login {
  * virtual host, as with RabbitMQ. Rejects with `ConnectRefusal`.
  */
 export async function login(
-  { authenticator, users, broker }: LoginParts,
+  parts: LoginParts,
   packet: ConnectPacket,
   peer: PeerInfo,
 ): Promise<Login> {
   const loginPeer = loginPeerOf(peer)
-  const { vhostName, credentials } = askedOf(packet, loginPeer.certificateName)
+  const { vhostName, username } = namesOf(packet)
+  const credentials = credentialsOf(packet, username, loginPeer.certificateName)
   let user: User
   try {
-    user = await authenticator.login(credentials, loginPeer)
+    user = await parts.authenticator.login(credentials, loginPeer)
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
-    const cause = error.cause instanceof Error ? error.cause.message : error.message
+    const { message, cause } = error
     const isNamed = packet.username !== null
     const code = isNamed ? REASON.BAD_USER_NAME_OR_PASSWORD : REASON.NOT_AUTHORIZED
-    throw new ConnectRefusal(code, `login refused: ${cause}`)
+    throw new ConnectRefusal(code, message, { cause })
   }
+  return entered(parts, user, vhostName)
+}
+
+/**
+ * Where a user goes who is known by a method of MQTT 5. A user name in CONNECT is not needed then;
+ * it may choose the virtual host (`VHOST:`), and must be of the same user. Throws `ConnectRefusal`.
+ */
+export function enter(parts: LoginParts, packet: ConnectPacket, user: User): Login {
+  const { vhostName, username } = namesOf(packet)
+  if (username !== '' && username !== user.name) {
+    const text = `CONNECT names user '${username}', the authentication '${user.name}'`
+    throw new ConnectRefusal(REASON.NOT_AUTHORIZED, text)
+  }
+  return entered(parts, user, vhostName)
+}
+
+function entered({ users, broker }: LoginParts, user: User, vhostName: string): Login {
   const vhost = broker.vhost(vhostName)
   try {
     requireVhost(users, user.name, vhostName)
@@ -58,24 +76,23 @@ export async function login(
   return { user, vhost }
 }
 
-function askedOf(
-  { username, password }: ConnectPacket,
+function namesOf({ username }: ConnectPacket): {
+  readonly vhostName: string
+  readonly username: string
+} {
+  const name = username ?? ''
+  const at = name.lastIndexOf(':')
+  return { vhostName: at < 0 ? DEFAULT_VHOST : name.slice(0, at), username: name.slice(at + 1) }
+}
+
+function credentialsOf(
+  packet: ConnectPacket,
+  username: string,
   certificateName: string | null,
-): { readonly vhostName: string; readonly credentials: Credentials } {
-  if (username === null || username === '') {
-    const credentials: Credentials =
-      certificateName === null
-        ? ANONYMOUS
-        : { mechanism: 'EXTERNAL', username: certificateName, password: null }
-    return { vhostName: DEFAULT_VHOST, credentials }
+): Credentials {
+  if (packet.username !== null && packet.username !== '') {
+    return { mechanism: 'PLAIN', username, password: packet.password?.toString('utf8') ?? '' }
   }
-  const at = username.lastIndexOf(':')
-  return {
-    vhostName: at < 0 ? DEFAULT_VHOST : username.slice(0, at),
-    credentials: {
-      mechanism: 'PLAIN',
-      username: username.slice(at + 1),
-      password: password?.toString('utf8') ?? '',
-    },
-  }
+  if (certificateName === null) return ANONYMOUS
+  return { mechanism: 'EXTERNAL', username: certificateName, password: null }
 }
