@@ -1,5 +1,6 @@
 const KIB = 1024
 const MIB = 1024 * 1024
+const DAY_MS = 86_400_000
 
 /** The broker's sizes, with their defaults and the reason for each. Tests make them small. */
 export interface BrokerLimits {
@@ -35,6 +36,19 @@ export interface BrokerLimits {
   readonly stateValueBytesMax: number
   /** With less dead bytes the state table is not written again. Default 1 MiB, read in no time. */
   readonly stateDeadBytesMin: number
+  /**
+   * Positions of all subscriptions of one virtual host; a further one is refused. Default 1
+   * million, which take some 300 MB of memory: a thousand readers of a thousand partitions.
+   */
+  readonly positionCountMax: number
+  /** How long an unused subscription keeps its positions. Default 7 days, as Kafka does. */
+  readonly positionRetentionMs: number
+  /** How often positions are looked at for those whose time is over. Default 10 minutes. */
+  readonly positionCheckMs: number
+  /** The longest text a reader may leave with a position. Default 4096 bytes, as in Kafka. */
+  readonly positionMetadataBytesMax: number
+  /** Default 32767 bytes, the longest name that Kafka's protocol can carry in every version. */
+  readonly subscriptionNameBytesMax: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -48,4 +62,9 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   retainedCountMax: 10_000_000,
   stateValueBytesMax: 4 * MIB,
   stateDeadBytesMin: MIB,
+  positionCountMax: 1_000_000,
+  positionRetentionMs: 7 * DAY_MS,
+  positionCheckMs: 600_000,
+  positionMetadataBytesMax: 4096,
+  subscriptionNameBytesMax: 32_767,
 }

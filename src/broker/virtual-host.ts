@@ -23,6 +23,7 @@ import { type SessionListener, Sessions } from './sessions.ts'
 import type { Shards } from './shards.ts'
 import { Stream } from './stream.ts'
 import type { TimerIndex } from './timer-index.ts'
+import { Subscriptions } from './topics/subscriptions.ts'
 
 const NO_ARGUMENTS: HeaderMap = new Map()
 
@@ -67,6 +68,7 @@ export class VirtualHost {
   readonly delays: DelayStore
   readonly sessions: Sessions
   readonly retained: RetainedSet
+  readonly subscriptions: Subscriptions
   declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
@@ -100,6 +102,9 @@ export class VirtualHost {
       shard: durable,
       countMax: limits.retainedCountMax,
     })
+    const { state, cycle } = options.shards
+    const parts = { state, cycle, timers: this.timers, limits, now: () => this.now() }
+    this.subscriptions = new Subscriptions(ids.delayId, parts)
     this.#router = new Router(this, durable, options.shards.transient)
     for (const [exchangeName, type] of PREDECLARED)
       this.#addExchange(predeclared(exchangeName, type))
@@ -113,6 +118,8 @@ export class VirtualHost {
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
     for (const { id, spec } of stored.destinations) await this.#addDestination(id, spec)
+    const ids = new Set(stored.destinations.map(({ id }) => id))
+    this.subscriptions.restore((id) => ids.has(id))
     this.sessions.restore(stored.sessions)
     for (const spec of stored.bindings) {
       try {
@@ -378,6 +385,7 @@ export class VirtualHost {
     this.delays.dispose()
     this.sessions.dispose()
     this.retained.dispose()
+    this.subscriptions.dispose()
     await Promise.allSettled(this.#opening.values())
     const destinations = Array.from(this.#destinations.values())
     await Promise.all(destinations.map((destination) => this.#drop(destination)))
@@ -453,7 +461,11 @@ export class VirtualHost {
     destination.dispose()
     const kind = isStored(destination.spec) ? 'destination' : null
     await this.#options.metadata.delete(this.name, kind, destination.name, durable)
-    if (destination instanceof Stream) await this.#options.shards.deleteStreamLog(destination.log)
+    if (destination instanceof Stream) {
+      // Not before: should a crash come between, the topic is there and so are they.
+      this.subscriptions.topicDeleted(destination.id)
+      await this.#options.shards.deleteStreamLog(destination.log)
+    }
     for (const source of sources) this.#deleteUnusedExchange(source)
   }
 
