@@ -1,6 +1,5 @@
 /** Enhanced authentication of MQTT 5 (section 4.12), by MQTT.js and packet by packet. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { type IClientOptions, type MqttClient, connect } from 'mqtt'
 import { generate, type IAuthPacket, type IConnackPacket } from 'mqtt-packet'
@@ -50,7 +49,10 @@ async function connectJs(
   const client = connect(`mqtt://127.0.0.1:${broker.port('mqtt')}`, options)
   t.after(() => client.endAsync(true))
   client.handleAuth = handleAuth
-  await once(client, 'connect')
+  await new Promise<void>((resolve, reject) => {
+    client.once('connect', () => resolve())
+    client.once('error', reject)
+  })
   return { client, finals, scram }
 }
 
