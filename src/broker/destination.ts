@@ -26,6 +26,11 @@ export interface DestinationSpec {
    */
   readonly fairPriorities?: boolean
   readonly singleActive: boolean
+  /**
+   * A message that was given out and came back does not expire any more, as long as the broker
+   * runs; a restart forgets what was given out. Default false.
+   */
+  readonly keepsReturned?: boolean
 }
 
 /** Where a reader of a topic starts. */

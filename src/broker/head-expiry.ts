@@ -55,7 +55,8 @@ export class HeadExpiry implements TimerTarget {
 
   /** Expires the head of a level if its time has come; the reader's view must show it. */
   expires(level: QueueIndex, offset: number): boolean {
-    if (!this.mayExpire || this.#expiryOf() > this.#queue.vhost.now()) return false
+    if (!this.mayExpire || this.#isKept(level)) return false
+    if (this.#expiryOf() > this.#queue.vhost.now()) return false
     this.#expire(level, offset)
     return true
   }
@@ -70,6 +71,7 @@ export class HeadExpiry implements TimerTarget {
     for (const [at, level] of this.#contents.levels.entries()) {
       for (; level.readyCount > 0; left--) {
         const offset = level.next()
+        if (this.#isKept(level)) break
         if (this.#headOffsets[at] !== offset) {
           if (!this.#reader.look(offset)) return false
           this.#headOffsets[at] = offset
@@ -96,6 +98,11 @@ export class HeadExpiry implements TimerTarget {
   stop(): void {
     this.#queue.vhost.timers.cancel(this.#timer)
     this.#timer = 0
+  }
+
+  /** The head was out already, and so does not expire here. */
+  #isKept(level: QueueIndex): boolean {
+    return this.#queue.spec.keepsReturned === true && level.nextIsReturned
   }
 
   /** When the message in the view expires, in milliseconds since the epoch. */

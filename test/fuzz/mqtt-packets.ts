@@ -1,4 +1,5 @@
 /** MQTT packets by hand, right or wrong, apart from the broker's codec. */
+import { packetOf, text, uint16, varint } from '../support/mqtt-octets.ts'
 import type { Draw } from './sessions.ts'
 
 export interface Packet {
@@ -7,27 +8,7 @@ export interface Packet {
 }
 
 function packet(label: string, first: number, ...parts: readonly Uint8Array[]): Packet {
-  const body = Buffer.concat(parts)
-  return { label, bytes: Buffer.concat([Buffer.of(first), varint(body.length), body]) }
-}
-
-export function varint(value: number): Buffer {
-  const octets: number[] = []
-  let rest = value
-  do {
-    octets.push(rest < 0x80 ? rest : (rest & 0x7f) | 0x80)
-    rest >>>= 7
-  } while (rest > 0)
-  return Buffer.from(octets)
-}
-
-function text(value: string | Uint8Array): Buffer {
-  const bytes = Buffer.from(value as string)
-  return Buffer.concat([uint16(bytes.length), bytes])
-}
-
-export function uint16(value: number): Buffer {
-  return Buffer.of(value >> 8, value & 0xff)
+  return { label, bytes: packetOf(first, parts) }
 }
 
 export interface ConnectAs {

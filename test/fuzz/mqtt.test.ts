@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { uint16, varint } from '../support/mqtt-octets.ts'
 import { FuzzArena, type Cases } from './fuzz-arena.ts'
 import { ONLY_CASE } from './fuzz-settings.ts'
 import { memoryPeak } from './memory-peak.ts'
@@ -13,8 +14,6 @@ import {
   publish,
   randomMqttSession,
   subscribe,
-  uint16,
-  varint,
 } from './mqtt-packets.ts'
 import type { Draw } from './sessions.ts'
 import { Tally } from './tally.ts'

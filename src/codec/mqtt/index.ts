@@ -11,6 +11,7 @@ export type {
   Will,
 } from './packets.ts'
 export {
+  encodeAck,
   encodeAuth,
   encodeConnack,
   encodeDisconnect,

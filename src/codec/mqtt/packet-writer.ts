@@ -61,6 +61,19 @@ export function writeAckReason(
   return next + 1
 }
 
+/** The same with properties, for the few that explain themselves. */
+export function encodeAck(ack: {
+  readonly type: AckType
+  readonly packetId: number
+  readonly reasonCode: number
+  readonly properties: Properties
+}): Buffer {
+  const front = [idBytes(ack.packetId), Buffer.of(ack.reasonCode)]
+  const flags = ack.type === PACKET.PUBREL ? 2 : 0
+  const own = listed({ version: 5, properties: ack.properties }, ack.type)
+  return encodePacket(ack.type, [...front, ...own], flags)
+}
+
 /** Section 3.2; `reasonCode` is a return code before version 5. */
 export function encodeConnack(packet: {
   readonly version: Version
@@ -121,9 +134,9 @@ function listed(
   return [encodeVarint(octets.length), octets]
 }
 
-function encodePacket(type: number, parts: readonly Buffer[]): Buffer {
+function encodePacket(type: number, parts: readonly Buffer[], flags = 0): Buffer {
   const size = parts.reduce((sum, part) => sum + part.length, 0)
-  return Buffer.concat([Buffer.of(type << 4), encodeVarint(size), ...parts])
+  return Buffer.concat([Buffer.of((type << 4) | flags), encodeVarint(size), ...parts])
 }
 
 function idBytes(packetId: number): Buffer {

@@ -10,6 +10,7 @@ import type {
 import {
   type AckType,
   type ConnectPacket,
+  encodeAck,
   encodeAuth,
   encodeConnack,
   encodeDisconnect,
@@ -57,6 +58,7 @@ import { Outbox, type OutboxPeer } from './outbox.ts'
 import { PacketIds, WAY } from './packet-ids.ts'
 import { PublishPath } from './publish-path.ts'
 import { Publisher } from './publisher.ts'
+import { reasonStringOf } from './reasons.ts'
 import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { SysTopics } from './sys-topics.ts'
@@ -268,6 +270,8 @@ export class MqttConnection
     if (reasonCode === 0 || this.version !== 5) {
       const at = output.reserve(ACK_BYTES)
       output.at = writeAck(output.buffer, at, type, packetId)
+    } else if (reasonCode >= 0x80 && this.#explains(type, packetId, reasonCode)) {
+      return
     } else {
       const at = output.reserve(ACK_REASON_BYTES)
       output.at = writeAckReason(output.buffer, at, { type, packetId, reasonCode })
@@ -501,7 +505,10 @@ export class MqttConnection
     const sessionPresent = isResumed && version > 3
     const connack = encodeConnack({ version, sessionPresent, reasonCode: 0, properties })
     if (connack.length > this.packetSizeMax) {
-      this.#end(REASON.PACKET_TOO_LARGE, 'the client takes no packet as large as CONNACK', true)
+      // Section 3.14: nor may it be told by a DISCONNECT, which comes behind CONNACK only.
+      this.log.warn(this.#fields(), 'the client takes no packet as large as CONNACK')
+      this.#leave(true)
+      this.#close()
       return
     }
     this.#send(connack)
@@ -543,7 +550,7 @@ export class MqttConnection
     await subscriber.save()
     if (this.#isGone()) return
     this.publisherName = held.hasNoLocal() ? this.clientId : null
-    this.#send(encodeSuback({ version: this.version, packetId, reasonCodes }))
+    this.#sendReply(encodeSuback, packetId, reasonCodes)
     subscriber.sendRetained().catch((error: unknown) => {
       this.log.error({ ...this.#fields(), err: error }, 'retained messages could not be sent')
     })
@@ -561,7 +568,7 @@ export class MqttConnection
     await subscriber.save()
     if (this.#isGone()) return
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
-    this.#send(encodeUnsuback({ version: this.version, packetId, reasonCodes }))
+    this.#sendReply(encodeUnsuback, packetId, reasonCodes)
   }
 
   /** Throws `ProtocolFault` while CONNECT is not answered: AUTH and DISCONNECT go before. */
@@ -625,10 +632,10 @@ export class MqttConnection
     const { version } = this
     const code = version === 5 ? reasonCode : connackCode(reasonCode)
     const connack = { version, sessionPresent: false, reasonCode: code }
-    const plain = encodeConnack(connack)
-    const explained = encodeConnack({ ...connack, properties: { reasonString: message } })
-    const isShort = !this.#wantsReasons || explained.length > this.packetSizeMax
-    this.#send(isShort ? plain : explained)
+    const reasonString = version === 5 && this.#wantsReasons ? message : undefined
+    this.#sendFitting(encodeConnack({ ...connack, properties: { reasonString } }), () =>
+      encodeConnack(connack),
+    )
     this.#leave(true)
     this.#close()
   }
@@ -638,10 +645,9 @@ export class MqttConnection
     if (this.#state === 'closed') return
     this.log.warn({ ...this.#fields(), reasonCode }, `closing connection: ${text}`)
     if (this.#state === 'running' && this.version === 5) {
-      const explained = encodeDisconnect(reasonCode, { reasonString: text })
-      const packet =
-        explained.length > this.packetSizeMax ? encodeDisconnect(reasonCode) : explained
-      if (packet.length <= this.packetSizeMax) this.#send(packet)
+      this.#sendFitting(encodeDisconnect(reasonCode, { reasonString: text }), () =>
+        encodeDisconnect(reasonCode),
+      )
     } else if (this.#parser.version === 5 || isUnsupportedVersion(reasonCode)) {
       this.#send(refusalOf(reasonCode, text))
     }
@@ -701,6 +707,30 @@ export class MqttConnection
   #send(packet: Uint8Array): void {
     this.output.append(packet)
     this.requestOutput()
+  }
+
+  /** Adds why, if the client wants to know and takes a packet of that size; else false. */
+  #explains(type: AckType, packetId: number, reasonCode: number): boolean {
+    const reasonString = reasonStringOf([reasonCode])
+    if (!this.#wantsReasons || reasonString === undefined) return false
+    const packet = encodeAck({ type, packetId, reasonCode, properties: { reasonString } })
+    if (packet.length > this.packetSizeMax) return false
+    this.#send(packet)
+    return true
+  }
+
+  /** SUBACK or UNSUBACK, with the reason of its first refusal. */
+  #sendReply(encode: typeof encodeSuback, packetId: number, reasonCodes: readonly number[]): void {
+    const { version } = this
+    const bare = { version, packetId, reasonCodes }
+    const reasonString = this.#wantsReasons ? reasonStringOf(reasonCodes) : undefined
+    this.#sendFitting(encode({ ...bare, properties: { reasonString } }), () => encode(bare))
+  }
+
+  /** Without its reason string where the client does not take as much, or not at all. */
+  #sendFitting(explained: Buffer, bare: () => Buffer): void {
+    const packet = explained.length > this.packetSizeMax ? bare() : explained
+    if (packet.length <= this.packetSizeMax) this.#send(packet)
   }
 
   #fields(): { readonly connection: string; readonly id: number; readonly client: string } {

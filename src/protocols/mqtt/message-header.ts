@@ -5,7 +5,8 @@ import { NATIVE_FORM } from '../../model/native-form.ts'
 /**
  * The header of a stored MQTT message:
  *
- *     flags (1), [length (2), client id] when HAS_PUBLISHER, properties as in a PUBLISH of MQTT 5
+ *     flags (1), [length (2), client id] when HAS_PUBLISHER, [length (2), filter] when OF_GROUP,
+ *     properties as in a PUBLISH of MQTT 5
  *
  * Of the properties, topic alias and subscription identifiers are left out, and a message expiry
  * interval stands first, so that what is left of it can be written in its place.
@@ -17,6 +18,8 @@ export const HEADER = {
   HAS_PUBLISHER: 8,
   /** A copy of a retained message for a new subscription. */
   RETAINED_COPY: 16,
+  /** A copy for the session of a member of a group, whose filter is named. */
+  OF_GROUP: 32,
 } as const
 
 const EXPIRY_ID = 2
@@ -67,8 +70,30 @@ export function writeHeader(target: Buffer, parts: HeaderParts, properties: Buff
 
 /** Where the properties start in a header that starts at `start`. */
 export function propertiesStart(header: Buffer, start: number): number {
-  if ((header[start]! & HEADER.HAS_PUBLISHER) === 0) return start + 1
-  return start + 3 + header.readUInt16BE(start + 1)
+  const flags = header[start]!
+  let at = start + 1
+  if ((flags & (HEADER.HAS_PUBLISHER | HEADER.OF_GROUP)) === 0) return at
+  if ((flags & HEADER.HAS_PUBLISHER) !== 0) at += 2 + header.readUInt16BE(at)
+  if ((flags & HEADER.OF_GROUP) !== 0) at += 2 + header.readUInt16BE(at)
+  return at
+}
+
+/** The header of a copy that a group's member is to have; the header has no group yet. */
+export function withGroup(header: Buffer, filter: Buffer): Buffer {
+  const at = propertiesStart(header, 0)
+  const size = Buffer.of(filter.length >> 8, filter.length & 0xff)
+  const copy = Buffer.concat([header.subarray(0, at), size, filter, header.subarray(at)])
+  copy[0]! |= HEADER.OF_GROUP
+  return copy
+}
+
+/** The filter of the group that a copy came from; null for every other message. */
+export function groupOf(message: StoredMessage): string | null {
+  if ((flagsOf(message) & HEADER.OF_GROUP) === 0) return null
+  const { data, headerStart } = message
+  let at = headerStart + 1
+  if ((data[headerStart]! & HEADER.HAS_PUBLISHER) !== 0) at += 2 + data.readUInt16BE(at)
+  return data.toString('utf8', at + 2, at + 2 + data.readUInt16BE(at))
 }
 
 /** Flags of a message of ours; a message of another protocol has the QoS that suits it. */

@@ -15,10 +15,18 @@ import {
 import { NATIVE_FORM, type NativeForm } from '../../model/native-form.ts'
 import type { OutputBuffer } from '../../net/index.ts'
 import { ProtocolFault } from './faults.ts'
-import { flagsOf, HEADER, isPublishedBy, patchExpiry, propertiesStart } from './message-header.ts'
+import type { GroupCopies } from './group-copies.ts'
+import {
+  flagsOf,
+  groupOf,
+  HEADER,
+  isPublishedBy,
+  patchExpiry,
+  propertiesStart,
+} from './message-header.ts'
 import { foreignPropertiesOf } from './mapping.ts'
 import { type PacketIds, WAY } from './packet-ids.ts'
-import type { Match, Matching } from './subscriptions.ts'
+import { type Match, matchOfEnded, type Matching } from './subscriptions.ts'
 
 /** What the client said it can take, and how to reach it. */
 export interface OutboxPeer {
@@ -60,19 +68,29 @@ const EXPIRY_MS = 1000
 const PACKET_IDS = 65_535
 const TOPIC_ALIAS_ID = 0x23
 
+/** What an outlet takes from, and what its messages mean. */
+export interface OutletParts {
+  readonly destination: Destination
+  readonly matching: Matching
+  readonly copies?: GroupCopies
+}
+
 /** A queue that one client takes messages from: its session's, a group's, one it named. */
 export class Outlet implements DeliverySink {
   readonly destination: Destination
   readonly matching: Matching
+  /** Where messages of QoS 2 go that only this session may have from now on; null: nowhere. */
+  readonly copies: GroupCopies | null
   handle: Consumer | null = null
   /** The destination is deleted: there is nothing left to settle. */
   isGone = false
   readonly #outbox: Outbox
 
-  constructor(outbox: Outbox, destination: Destination, matching: Matching) {
+  constructor(outbox: Outbox, { destination, matching, copies }: OutletParts) {
     this.#outbox = outbox
     this.destination = destination
     this.matching = matching
+    this.copies = copies ?? null
   }
 
   deliver(consumer: Consumer, message: StoredMessage, offset: number, redelivered: boolean): void {
@@ -102,6 +120,8 @@ export class Outbox implements InboxSink {
   readonly #flights: Map<number, Flight> = new Map()
   /** Offsets that were put back unsent, because their packet id was taken. */
   readonly #unsent: Set<number> = new Set()
+  /** Messages of groups that were put into the session's queue and have not come out of it. */
+  #copiedCount = 0
   readonly #aliases: Map<string, number> = new Map()
   readonly #out: Draft
   /** Who waits for the client to read. */
@@ -142,8 +162,9 @@ export class Outbox implements InboxSink {
   }
 
   /** Takes from `destination`, once the outbox is open. */
-  add(destination: Destination, matching: Matching, tag: string): Outlet {
-    const outlet = new Outlet(this, destination, matching)
+  add(parts: OutletParts, tag: string): Outlet {
+    const { destination } = parts
+    const outlet = new Outlet(this, parts)
     outlet.handle = destination.consume({
       sink: outlet,
       tag,
@@ -179,8 +200,9 @@ export class Outbox implements InboxSink {
   /** Lets the queues go on or makes them wait, as the client's credit says. */
   refresh(): void {
     const canTake = this.#isOpen && !this.#peer.output.blocked && !this.#isFull
-    for (const { handle } of this.#outlets) {
-      if (canTake) handle?.resume()
+    const canCopy = canTake && !this.#isFullOfCopies
+    for (const { handle, copies } of this.#outlets) {
+      if (copies === null ? canTake : canCopy) handle?.resume()
       else handle?.pause()
     }
     if (this.#waiting.length > 0 && !this.#peer.output.blocked) this.#wakeWaiting()
@@ -193,19 +215,26 @@ export class Outbox implements InboxSink {
   }
 
   get #isFull(): boolean {
-    const { inFlightMax, packetIds } = this.#peer
-    return this.#flights.size + packetIds.count(WAY.OUT) >= inFlightMax
+    return this.#underWayCount >= this.#peer.inFlightMax
+  }
+
+  get #isFullOfCopies(): boolean {
+    return this.#underWayCount + this.#copiedCount >= this.#peer.inFlightMax
+  }
+
+  get #underWayCount(): number {
+    return this.#flights.size + this.#peer.packetIds.count(WAY.OUT)
   }
 
   /** HOT: an inbox hands a message over while it is published: QoS 0, now or never. */
   deliverDirect(message: StoredMessage): void {
     const peer = this.#peer
-    const match = this.#topics.find(message)
+    const found = this.#topics.find(message)
+    const match = found !== null && peer.isPublishing ? found.own : found
     if (match === null) return
     const isForThisOne = (flagsOf(message) & HEADER.RETAINED_COPY) !== 0
     // What a subscription of higher QoS finds comes through the session's queue.
     if (match.qos > 0 && !isForThisOne) return
-    if (match.noLocal && peer.isPublishing) return
     if (peer.output.blocked && peer.output.pendingBytes > peer.outputBytesMax) {
       this.droppedCount++
       return
@@ -236,8 +265,8 @@ export class Outbox implements InboxSink {
   ): void {
     const { destination } = outlet
     const peer = this.#peer
-    const match = outlet.matching.find(message)
-    if (match === null || (match.noLocal && isPublishedBy(message, peer.clientId))) {
+    const match = this.#matchIn(outlet, message, redelivered && !this.#unsent.has(offset))
+    if (match === null) {
       destination.accept(offset)
       return
     }
@@ -246,6 +275,8 @@ export class Outbox implements InboxSink {
     if (qos === 0) {
       this.#write(message, match, { qos, packetId: 0, dup: false })
       destination.accept(offset)
+    } else if (qos === 2 && outlet.copies !== null && this.#copy(outlet, message, offset)) {
+      if (this.#isFullOfCopies) this.refresh()
     } else {
       const packetId = (offset % PACKET_IDS) + 1
       if (this.#flights.has(packetId) || peer.packetIds.has(WAY.OUT, packetId)) {
@@ -261,6 +292,39 @@ export class Outbox implements InboxSink {
       if (this.#isFull) this.refresh()
     }
     if (peer.output.blocked) this.refresh()
+  }
+
+  /** What a message of a queue means; null: nothing (any more). */
+  #matchIn(outlet: Outlet, message: StoredMessage, wasSent: boolean): Match | null {
+    const match = this.#matchOfGroup(message) ?? outlet.matching.find(message)
+    // Section 3.10.4: what was begun is finished, though nobody is subscribed any more.
+    if (match === null) return wasSent ? matchOfEnded(message) : null
+    if (match.own === match || !isPublishedBy(message, this.#peer.clientId)) return match
+    // As QoS 0 it was handed over while it was published.
+    return match.own === null || match.own.qos === 0 ? null : match.own
+  }
+
+  #matchOfGroup(message: StoredMessage): Match | null {
+    const filter = groupOf(message)
+    if (filter === null) return null
+    if (this.#copiedCount > 0) this.#copiedCount--
+    for (const { copies, matching } of this.#outlets) {
+      if (copies?.filter === filter) return matching.find(message) ?? matchOfEnded(message)
+    }
+    return matchOfEnded(message)
+  }
+
+  /** Into the session's queue, whence it is sent; false when that takes no more. */
+  #copy({ copies, destination }: Outlet, message: StoredMessage, offset: number): boolean {
+    const peer = this.#peer
+    // It may be sent before `put` returns.
+    this.#copiedCount++
+    peer.beginAtomic()
+    const isTaken = copies!.put(message)
+    if (isTaken) destination.accept(offset)
+    else this.#copiedCount--
+    peer.endAtomic()
+    return isTaken
   }
 
   /** PUBACK, PUBREC or PUBCOMP of the client. */

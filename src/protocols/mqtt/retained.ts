@@ -27,7 +27,7 @@ export async function sendRetained(
       outbox.deliverRetained(message)
       return
     }
-    copyInto(draft, message, vhost.now())
+    copyInto(draft, message, { header: retainedHeader(message), nowMs: vhost.now() })
     const route = vhost.route(vhost.exchange('')!, queueName)
     vhost.publish(route, draft)
   }
@@ -53,11 +53,19 @@ export async function sendRetained(
   await promise
 }
 
-function copyInto(draft: MessageDraft, message: StoredMessage, nowMs: number): void {
+function retainedHeader(message: StoredMessage): Buffer {
+  const header = Buffer.from(message.data.subarray(message.headerStart, message.headerEnd))
+  if (message.form === NATIVE_FORM.MQTT && header.length > 0) header[0]! |= HEADER.RETAINED_COPY
+  return header
+}
+
+/** A copy of a stored message with another header, and what is left of its time. */
+export function copyInto(
+  draft: MessageDraft,
+  message: StoredMessage,
+  { header, nowMs }: { readonly header: Buffer; readonly nowMs: number },
+): void {
   const { data, expiresAtMs } = message
-  const isOwn = message.form === NATIVE_FORM.MQTT
-  const header = Buffer.from(data.subarray(message.headerStart, message.headerEnd))
-  if (isOwn && header.length > 0) header[0]! |= HEADER.RETAINED_COPY
   draft.form = message.form
   draft.persistent = message.persistent
   draft.priority = message.priority

@@ -4,6 +4,7 @@ import { REASON, type Subscription } from '../../codec/mqtt/index.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { NO_HEADERS } from '../../model/header-value.ts'
 import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
+import { GroupCopies } from './group-copies.ts'
 import type { MqttLimits } from './limits.ts'
 import type { Outbox, Outlet } from './outbox.ts'
 import { sendRetained } from './retained.ts'
@@ -48,7 +49,15 @@ export function packetIdQueueName(clientId: string): string {
 export async function declareOwnQueue(
   vhost: VirtualHost,
   name: string,
-  { durable, autoDelete }: { readonly durable: boolean; readonly autoDelete: boolean },
+  {
+    durable,
+    autoDelete,
+    keepsReturned = false,
+  }: {
+    readonly durable: boolean
+    readonly autoDelete: boolean
+    readonly keepsReturned?: boolean
+  },
 ): Promise<Destination> {
   return vhost.declareQueue({
     name,
@@ -61,6 +70,7 @@ export async function declareOwnQueue(
     countsAttempts: false,
     prioritiesMax: 0,
     singleActive: false,
+    keepsReturned,
   })
 }
 
@@ -211,17 +221,23 @@ export class Subscriber {
     const queue = await declareOwnQueue(vhost, this.#queueName, {
       durable: session.spec.durable,
       autoDelete: false,
+      // Section 4.3.3: what was sent does not expire before its exchange is over.
+      keepsReturned: true,
     })
-    this.#queueOutlet = outbox.add(queue, subscriptions, session.name)
+    this.#queueOutlet = outbox.add({ destination: queue, matching: subscriptions }, session.name)
   }
 
   /** Replaces the one there is: its matching belongs to one subscription. */
   async #openOutlet(held: HeldSubscription): Promise<void> {
-    const { outbox, limits, session } = this.#parts
+    const { outbox, limits, session, vhost } = this.#parts
+    const { filter, parsed } = held
     const destination = await this.#destinationOf(held)
-    const before = this.#outlets.get(held.filter)
-    const matching = new SingleMatching(held, limits.topicsCachedMax)
-    this.#outlets.set(held.filter, outbox.add(destination, matching, session.name))
+    const before = this.#outlets.get(filter)
+    const parts = { destination, matching: new SingleMatching(held, limits.topicsCachedMax) }
+    // A session that ends with its connection has nothing to come back to.
+    const isKept = parsed.kind === 'shared' && session.spec.durable
+    const copies = isKept ? { copies: new GroupCopies(vhost, this.#queueName, filter) } : {}
+    this.#outlets.set(filter, outbox.add({ ...parts, ...copies }, session.name))
     if (before !== undefined) outbox.remove(before)
   }
 

@@ -24,8 +24,11 @@ export interface Match {
   /** The highest of the subscriptions that match. */
   readonly qos: 0 | 1 | 2
   readonly retainAsPublished: boolean
-  /** No subscription that matches wants the subscriber's own messages. */
-  readonly noLocal: boolean
+  /**
+   * What a message of the subscriber's own means: less where some of the subscriptions do not want
+   * it, nothing where none does, else the same.
+   */
+  readonly own: Match | null
   /** Encoded subscription identifier properties. */
   readonly identifiers: Buffer
   /** The alias that stands for the topic on this connection; 0: none yet. */
@@ -73,8 +76,14 @@ export class Subscriptions implements Matching {
   }
 
   hasNoLocal(): boolean {
-    for (const { noLocal, qos } of this.#held.values()) if (noLocal && qos > 0) return true
-    return false
+    let isNamed = false
+    let isStored = false
+    for (const { noLocal, qos } of this.#held.values()) {
+      isNamed ||= noLocal
+      isStored ||= qos > 0
+    }
+    // What is not stored is recognized while it is published.
+    return isNamed && isStored
   }
 
   find(message: StoredMessage): Match | null {
@@ -120,6 +129,12 @@ export class SingleMatching implements Matching {
   }
 }
 
+/** What a message means that was sent for a subscription there is no more: it is to be finished. */
+export function matchOfEnded(message: StoredMessage): Match {
+  // No less than it was sent with: as QoS 1 it might be taken twice.
+  return { ...plainMatch(topicOf(message), []), qos: 2 }
+}
+
 /** The topic a subscriber sees: a destination's own name where it was published to that. */
 function topicOf({ data, addressStart }: StoredMessage): string {
   const key = routingKeyOf(data, addressStart)
@@ -127,20 +142,33 @@ function topicOf({ data, addressStart }: StoredMessage): string {
 }
 
 function matchOf(topic: string, found: readonly HeldSubscription[]): Match {
+  const whole = plainMatch(topic, found)
+  const others = found.filter(({ noLocal }) => !noLocal)
+  if (others.length < found.length) {
+    const own = others.length === 0 ? null : plainMatch(topic, others)
+    return { ...whole, own }
+  }
+  return whole
+}
+
+/** Each is for the subscriber's own messages, too. */
+function plainMatch(topic: string, found: readonly HeldSubscription[]): Match {
   const identifiers: Buffer[] = []
   let qos: 0 | 1 | 2 = 0
   for (const subscription of found) {
     if (subscription.qos > qos) qos = subscription.qos
     if (subscription.identifier > 0) identifiers.push(identifierProperty(subscription.identifier))
   }
-  return {
+  const match: { -readonly [Key in keyof Match]: Match[Key] } = {
     topic: Buffer.from(topic),
     qos,
     retainAsPublished: found.some(({ retainAsPublished }) => retainAsPublished),
-    noLocal: found.every(({ noLocal }) => noLocal),
+    own: null,
     identifiers: identifiers.length === 0 ? NOTHING : Buffer.concat(identifiers),
     alias: 0,
   }
+  match.own = match
+  return match
 }
 
 function identifierProperty(identifier: number): Buffer {

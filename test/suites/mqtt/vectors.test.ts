@@ -4,15 +4,14 @@
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
-import { connect as connectSocket, type Socket } from 'node:net'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { startTestBroker, type TestBroker } from '../../../src/testing/index.ts'
+import { packetOf, text, uint16, uint32, varint } from '../../support/mqtt-octets.ts'
+import { MqttSocket } from '../../support/mqtt-socket.ts'
 
 const FOLDER = path.join(import.meta.dirname, '../../../spec/mqtt/vectors')
-const ANSWERED_WITHIN_MS = 5_000
 
 interface Step {
   readonly type: 'send' | 'recv' | 'external_publish' | 'publish' | 'subscribe' | 'unsubscribe'
@@ -149,7 +148,7 @@ async function take(peer: Peer, step: Step): Promise<void> {
       const own = peer.version === 5 ? [Buffer.of(0)] : []
       const options = isSubscribe ? [Buffer.of(qos)] : []
       const parts = [uint16(1), ...own, text(topic), ...options]
-      peer.send(packet(isSubscribe ? 0x82 : 0xa2, parts))
+      peer.send(packetOf(isSubscribe ? 0x82 : 0xa2, parts))
       await peer.packet()
     }
   }
@@ -198,63 +197,28 @@ function samePublish(got: Buffer, expected: Buffer, peer: Peer): boolean {
   return same.equals(expected)
 }
 
-/** A client that knows nothing of MQTT but where a packet ends. */
+/** A client of one vector. */
 class Peer {
   readonly version: number
   /** Packet ids of the broker's publishes: the vector's and the real one. */
   readonly ids: Map<number, number> = new Map()
-  readonly #socket: Socket
-  #bytes: Buffer = Buffer.alloc(0)
-  #isOver = false
-  #wake: () => void = () => {}
+  readonly #socket: MqttSocket
 
   constructor(port: number, version: number) {
     this.version = version
-    this.#socket = connectSocket(port, '127.0.0.1')
-    this.#socket.on('data', (chunk) => {
-      this.#bytes = Buffer.concat([this.#bytes, chunk])
-      this.#wake()
-    })
-    this.#socket.on('error', () => {
-      // The broker closes while we write: `close` follows.
-    })
-    for (const event of ['end', 'close'] as const) {
-      this.#socket.on(event, () => {
-        this.#isOver = true
-        this.#wake()
-      })
-    }
+    this.#socket = new MqttSocket(port)
   }
 
   send(bytes: Buffer): void {
     this.#socket.write(this.#translated(bytes))
   }
 
-  /** The next packet; null at the end. */
   async packet(): Promise<Buffer | null> {
-    const deadline = performance.now() + ANSWERED_WITHIN_MS
-    for (;;) {
-      const size = sizeOf(this.#bytes)
-      if (size > 0 && this.#bytes.length >= size) {
-        const found = Buffer.from(this.#bytes.subarray(0, size))
-        this.#bytes = this.#bytes.subarray(size)
-        return found
-      }
-      if (this.#isOver) return null
-      const left = deadline - performance.now()
-      if (left <= 0) throw new Error('no answer, and not closed')
-      await Promise.race([
-        new Promise<void>((resolve) => {
-          this.#wake = resolve
-        }),
-        sleep(left),
-      ])
-    }
+    return this.#socket.packet()
   }
 
   async end(): Promise<void> {
-    this.#socket.destroy()
-    await sleep(0)
+    await this.#socket.destroy()
   }
 
   /** Acknowledges the publish that came, not the one the vector was written with. */
@@ -269,26 +233,10 @@ class Peer {
   }
 }
 
-/** Octets of the packet in front; 0 while its length is not there. */
-function sizeOf(bytes: Buffer): number {
-  let size = 0
-  for (let index = 1; index <= 4; index++) {
-    if (index >= bytes.length) return 0
-    size |= (bytes[index]! & 0x7f) << (7 * (index - 1))
-    if (bytes[index]! < 0x80) return index + 1 + size
-  }
-  return 0
-}
-
 function connectPacket(clientId: string, version: number): Buffer {
   const name = version === 3 ? 'MQIsdp' : 'MQTT'
   const own = version === 5 ? [Buffer.of(0)] : []
-  return packet(0x10, [text(name), Buffer.of(version, 2, 0, 10), ...own, text(clientId)])
-}
-
-function packet(first: number, parts: readonly Buffer[]): Buffer {
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.of(first), varint(body.length), body])
+  return packetOf(0x10, [text(name), Buffer.of(version, 2, 0, 10), ...own, text(clientId)])
 }
 
 function octetsOf(notation: string): Buffer {
@@ -308,30 +256,11 @@ function octetsOfPart(part: string): Buffer {
     case 's':
       return uint16(number)
     case 'L':
-      return Buffer.of(number >>> 24, (number >> 16) & 255, (number >> 8) & 255, number & 255)
+      return uint32(number)
     case 'r':
     case 'v':
       return varint(number)
     default:
       return Buffer.from(part, 'hex')
   }
-}
-
-function varint(value: number): Buffer {
-  const octets: number[] = []
-  let rest = value
-  do {
-    octets.push(rest < 0x80 ? rest : (rest % 0x80) | 0x80)
-    rest = Math.floor(rest / 0x80)
-  } while (rest > 0)
-  return Buffer.from(octets)
-}
-
-function text(value: string): Buffer {
-  const bytes = Buffer.from(value)
-  return Buffer.concat([uint16(bytes.length), bytes])
-}
-
-function uint16(value: number): Buffer {
-  return Buffer.of(value >> 8, value & 255)
 }
