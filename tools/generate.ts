@@ -28,7 +28,14 @@ if (after.size > 0) {
 }
 
 if (process.argv.includes('--check')) {
+  for (const [file, text] of before) {
+    if (after.has(file)) continue
+    console.error(`${file} is what no generator writes; run: npm run generate`)
+    process.exitCode = 1
+    writeFileSync(file, text)
+  }
   for (const [file, text] of generatedFiles()) {
+    if (!after.has(file)) continue
     const checkedIn = before.get(file)
     if (checkedIn === text) continue
     console.error(`${file} is not what its generator writes; run: npm run generate`)
