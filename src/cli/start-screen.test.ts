@@ -4,7 +4,7 @@ import { startBroker } from '../server/index.ts'
 import { readyLine, startScreen } from './start-screen.ts'
 
 test('one screen says what listens where, where data lives and who may log in', async () => {
-  await using broker = await startBroker({ listen: { amqp: 0, http: 0 } })
+  await using broker = await startBroker({ listen: { amqp: 0, http: 0, 'mqtt-ws': 0 } })
   const screen = await startScreen(broker)
   assert.match(screen, /^\nWaystation \d+\.\d+\.\d+\S* is ready\n\n/)
   assert.match(
@@ -12,6 +12,7 @@ test('one screen says what listens where, where data lives and who may log in', 
     new RegExp(`^ {2}AMQP 0-9-1 +amqp {2}127\\.0\\.0\\.1:${broker.port()}$`, 'm'),
   )
   assert.match(screen, new RegExp(`http {2}127\\.0\\.0\\.1:${broker.port('http')}$`, 'm'))
+  assert.match(screen, /^ {2}MQTT over WebSocket +mqtt-ws {2}127\.0\.0\.1:\d+\/mqtt$/m)
   assert.match(screen, /^ {2}data +in memory, gone when the broker stops$/m)
   assert.match(screen, /^ {2}user +guest, password guest, from this machine only$/m)
   assert.match(screen, /^ {2}stop +Ctrl\+C$/m)

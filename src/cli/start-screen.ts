@@ -8,8 +8,9 @@ import { packageVersion } from '../server/version.ts'
 /** What a person who has just started a broker wants to know, on one screen. */
 export async function startScreen(broker: RunningBroker): Promise<string> {
   const listening = broker.listeners.map(({ name, address }): Row => {
-    const title = PORTS.find((port) => port.name === name)?.title ?? name
-    return [title, `${name}  ${formatListenAddress(address)}`]
+    const port = PORTS.find((candidate) => candidate.name === name)
+    const path = port?.webSocket?.path ?? ''
+    return [port?.title ?? name, `${name}  ${formatListenAddress(address)}${path}`]
   })
   const isMemory = broker.data === MEMORY
   const user = (await broker.hasBuiltInPassword())

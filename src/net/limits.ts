@@ -20,3 +20,15 @@ export const FLUSH_BYTES = 262_144
 
 /** Free output buffers kept for the next connection that has something to say. */
 export const SLABS_POOLED_MAX = 32
+
+/** A client that has not asked for a WebSocket by then is closed. */
+export const HTTP_REQUEST_TIMEOUT_MS = 10_000
+
+/** How often a WebSocket is asked whether its peer is there: proxies close what is quiet longer. */
+export const WEB_SOCKET_PING_MS = 30_000
+
+/** A packet of the largest size goes into one message; it is held until it is whole. */
+export const WEB_SOCKET_MESSAGE_BYTES_MAX: number = 16 * 1024 * 1024 + 128 * 1024
+
+/** Frames of one WebSocket message; each costs an object until the message is whole. */
+export const MESSAGE_FRAGMENTS_MAX = 16_384

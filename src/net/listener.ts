@@ -1,12 +1,27 @@
+import { type Server as HttpServer, createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import { type Server, type Socket, createServer } from 'node:net'
-import { type TLSSocket, createServer as createTlsServer } from 'node:tls'
-import { BACKLOG_SIZE, CONNECTIONS_MAX_DEFAULT, TLS_HANDSHAKE_TIMEOUT_MS } from './limits.ts'
+import {
+  type TlsOptions as TlsServerOptions,
+  type TLSSocket,
+  createServer as createTlsServer,
+} from 'node:tls'
+import {
+  BACKLOG_SIZE,
+  CONNECTIONS_MAX_DEFAULT,
+  HTTP_REQUEST_TIMEOUT_MS,
+  TLS_HANDSHAKE_TIMEOUT_MS,
+  WEB_SOCKET_PING_MS,
+} from './limits.ts'
 import { ListenError, listenErrorOf } from './listen-error.ts'
+import type { OwnedTransport } from './owned-transport.ts'
 import { hasPeerCertificate } from './peer-info.ts'
 import { SocketTransport } from './socket-transport.ts'
 import { TlsReloader } from './tls-reloader.ts'
 import { type TlsOptions, loadTls } from './tls-options.ts'
 import type { NetLog, ProtocolHandler } from './transport.ts'
+import { WebSocketGate, type WebSocketOptions } from './web-socket-gate.ts'
+import { WebSocketTransport } from './web-socket-transport.ts'
 
 export interface ListenOptions {
   /** For logs and listings, such as `amqp` or `amqps`. */
@@ -17,6 +32,8 @@ export interface ListenOptions {
   readonly protocol: ProtocolHandler
   /** Absent: plain TCP. */
   readonly tls?: TlsOptions
+  /** Present: not the socket is the connection but a WebSocket on it. */
+  readonly webSocket?: WebSocketOptions
   /** Default 65536; one more is closed at once and logged. */
   readonly connectionsMax?: number
   readonly log: NetLog
@@ -47,7 +64,7 @@ export interface Listener {
 /** Opens a port. Rejects with `ListenError`. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const reloader = options.tls === undefined ? null : new TlsReloader(options.tls, options.log)
-  const server = options.tls === undefined ? plainServer() : await tlsServer(options, options.tls)
+  const server = await createServerFor(options)
   const listener = new SocketListener(options, server, reloader)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenErrorOf(error, options.host, options.port)))
@@ -57,26 +74,48 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   return listener
 }
 
-function plainServer(): Server {
-  return createServer({ noDelay: true, keepAlive: true })
+const SOCKET_OPTIONS = { noDelay: true, keepAlive: true } as const
+
+/** For the time before a connection is a WebSocket; nothing of it holds afterwards. */
+const HTTP_OPTIONS = {
+  ...SOCKET_OPTIONS,
+  headersTimeout: HTTP_REQUEST_TIMEOUT_MS,
+  requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: HTTP_REQUEST_TIMEOUT_MS / 2,
+} as const
+
+async function createServerFor(options: ListenOptions): Promise<Server> {
+  const isHttp = options.webSocket !== undefined
+  if (options.tls === undefined) {
+    return isHttp ? createHttpServer(HTTP_OPTIONS) : createServer(SOCKET_OPTIONS)
+  }
+  const tls = await tlsServerOptions(options.name, options.tls)
+  try {
+    return isHttp
+      ? createHttpsServer({ ...HTTP_OPTIONS, ...tls })
+      : createTlsServer({ ...SOCKET_OPTIONS, ...tls })
+  } catch (cause) {
+    throw badTls(options.name, cause)
+  }
 }
 
-async function tlsServer(options: ListenOptions, tls: TlsOptions): Promise<Server> {
+async function tlsServerOptions(name: string, tls: TlsOptions): Promise<TlsServerOptions> {
   const mode = tls.clientCertificate ?? 'none'
   try {
-    return createTlsServer({
+    return {
       ...(await loadTls(tls)),
-      noDelay: true,
-      keepAlive: true,
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       requestCert: mode !== 'none',
       rejectUnauthorized: mode === 'require',
-    })
+    }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    const text = `the TLS files of ${options.name} cannot be used: ${reason}`
-    throw new ListenError('BAD_TLS', text, { cause })
+    throw badTls(name, cause)
   }
+}
+
+function badTls(name: string, cause: unknown): ListenError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new ListenError('BAD_TLS', `the TLS files of ${name} cannot be used: ${reason}`, { cause })
 }
 
 class SocketListener implements Listener {
@@ -87,7 +126,9 @@ class SocketListener implements Listener {
   readonly #protocol: ProtocolHandler
   readonly #log: NetLog
   readonly #reloader: TlsReloader | null
-  readonly #transports = new Set<SocketTransport>()
+  readonly #transports = new Set<OwnedTransport>()
+  readonly #webSockets: WebSocketOptions | null
+  #probing: NodeJS.Timeout | null = null
   #onEmpty: (() => void) | null = null
   #port: number
   #closing: Promise<void> | null = null
@@ -106,8 +147,10 @@ class SocketListener implements Listener {
       const fields = { listener: this.name, peer: data?.remoteAddress, max: server.maxConnections }
       this.#log.warn(fields, 'connection refused: too many connections')
     })
+    this.#webSockets = options.webSocket ?? null
     if (this.tls) this.#watchTls()
-    else server.on('connection', (socket) => this.#accept(socket))
+    if (this.#webSockets !== null) this.#watchWebSockets(this.#webSockets)
+    else if (!this.tls) server.on('connection', (socket) => this.#accept(socket))
   }
 
   get port(): number {
@@ -142,9 +185,12 @@ class SocketListener implements Listener {
 
   async #close(graceMs: number): Promise<void> {
     this.#reloader?.stop()
+    if (this.#probing !== null) clearInterval(this.#probing)
     const stopped = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
+    // Whoever has not asked for a WebSocket yet is nobody's connection.
+    if (this.#webSockets !== null) (this.#server as HttpServer).closeAllConnections()
     for (const transport of this.#transports) transport.shutdown('the broker is stopping')
     if (this.#transports.size > 0) {
       const empty = new Promise<void>((resolve) => {
@@ -168,12 +214,23 @@ class SocketListener implements Listener {
         socket.destroy()
         return
       }
-      this.#accept(socket)
+      if (this.#webSockets === null) this.#accept(socket)
     })
     this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
       const fields = { listener: this.name, peer: socket.remoteAddress, reason: error.message }
       this.#log.info(fields, 'TLS handshake failed')
     })
+  }
+
+  #watchWebSockets(options: WebSocketOptions): void {
+    // `createServerFor` has made an HTTP server for these options.
+    new WebSocketGate(this.#server as HttpServer, options, (webSocket, socket) => {
+      if (this.#closing !== null) webSocket.terminate()
+      else this.#start(new WebSocketTransport(webSocket, socket, this.name))
+    })
+    this.#probing = setInterval(() => {
+      for (const transport of this.#transports) (transport as WebSocketTransport).probe()
+    }, options.pingMs ?? WEB_SOCKET_PING_MS).unref()
   }
 
   #accept(socket: Socket): void {
@@ -185,7 +242,10 @@ class SocketListener implements Listener {
     // Until the protocol has dealt with what came before the peer's end. Not a setting of the
     // server: a TLS handshake that the peer gives up would leave its socket open for ever.
     socket.allowHalfOpen = true
-    const transport = new SocketTransport(socket, this.name)
+    this.#start(new SocketTransport(socket, this.name))
+  }
+
+  #start(transport: OwnedTransport): void {
     this.#transports.add(transport)
     transport.start(this.#protocol, (closed) => {
       this.#transports.delete(closed)

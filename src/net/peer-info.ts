@@ -22,10 +22,16 @@ export function loginPeerOf(peer: PeerInfo): {
   const { remoteAddress, tls } = peer
   return {
     address: remoteAddress,
-    loopback: remoteAddress === '::1' || remoteAddress.startsWith('127.'),
+    loopback: isLoopbackHost(remoteAddress),
     // A name that nobody we trust signed for proves nothing.
     certificateName: tls !== null && tls.peerVerified ? tls.commonName : null,
   }
+}
+
+/** An address, or a name as it stands in a URL. */
+export function isLoopbackHost(host: string): boolean {
+  const plain = plainAddress(host.replace(/^\[(.*)\]$/, '$1'))
+  return plain === 'localhost' || plain === '::1' || /^127(\.\d+){3}$/.test(plain)
 }
 
 /** Whether the peer showed a certificate at all, signed by whomever. */

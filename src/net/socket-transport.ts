@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net'
 import { LINGER_MS } from './limits.ts'
+import { nextTransportId, type OwnedTransport } from './owned-transport.ts'
 import { peerInfoOf } from './peer-info.ts'
-import type { ConnectionHandler, PeerInfo, ProtocolHandler, Transport } from './transport.ts'
-
-let lastId = 0
+import type { ConnectionHandler, PeerInfo, ProtocolHandler } from './transport.ts'
 
 /** A `Transport` over one TCP or TLS socket. Owns the socket until `closed`. */
-export class SocketTransport implements Transport {
-  readonly id: number = ++lastId
+export class SocketTransport implements OwnedTransport {
+  readonly id: number = nextTransportId()
   readonly peer: PeerInfo
   readonly #socket: Socket
   #handler: ConnectionHandler | null = null
@@ -27,8 +26,7 @@ export class SocketTransport implements Transport {
     this.peer = peerInfoOf(socket, listener)
   }
 
-  /** Hands the socket to the protocol; `onClosed` is for the listener's books. */
-  start(protocol: ProtocolHandler, onClosed: (transport: SocketTransport) => void): void {
+  start(protocol: ProtocolHandler, onClosed: (transport: OwnedTransport) => void): void {
     const socket = this.#socket
     // First, so that an error inside `accept` finds somebody who listens.
     socket.on('error', (error) => {

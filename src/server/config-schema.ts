@@ -39,6 +39,17 @@ function integer(min: number, max: number): z.ZodType<number> {
     .describe(`a whole number from ${min} to ${max}`)
 }
 
+/** A list, or text with commas where there are no lists. */
+function texts(expected: string): z.ZodType<readonly string[]> {
+  return z
+    .union([z.string(), z.array(z.string())])
+    .transform((value) => {
+      const parts = typeof value === 'string' ? value.split(',') : value
+      return parts.map((part) => part.trim()).filter((part) => part !== '')
+    })
+    .describe(expected)
+}
+
 function address(port: PortSpec): z.ZodType<ListenAddress | null> {
   if (!port.available) {
     return scalar
@@ -114,6 +125,11 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       ).optional(),
     })
     .optional(),
+  webSocket: z
+    .strictObject({
+      origins: texts("a list of origins such as 'https://example.com', or '*'").optional(),
+    })
+    .optional(),
   heartbeat: durationMs(
     0,
     65_535_000,
@@ -145,6 +161,7 @@ export interface ConfigInput {
       }
     | undefined
   readonly limits?: LimitsInput | undefined
+  readonly webSocket?: { readonly origins?: readonly string[] | undefined } | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
   /** Milliseconds. */

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { readConfigFile, type ConfigFile } from './config-file.ts'
 import { allSettings, configSchema, keysBelow, type ConfigInput } from './config-schema.ts'
 import { nearest } from './nearest.ts'
+import { PORTS } from './protocol-ports.ts'
 import { StartupError } from './startup-error.ts'
 
 /** One setting from the command line, with the flag as the user wrote it. */
@@ -169,9 +170,11 @@ function isSecret(name: string): boolean {
 function crossFaults(input: ConfigInput, origin: (keys: readonly string[]) => string): string[] {
   const faults: string[] = []
   const { tls, listen, defaultUser } = input
-  if (listen?.['amqps'] && (tls?.certFile === undefined || tls.keyFile === undefined)) {
-    const at = origin(['listen', 'amqps'])
-    faults.push(`${at}: listen.amqps: expected tls.certFile and tls.keyFile to be set as well`)
+  for (const port of PORTS) {
+    const isOn = port.tls && (listen?.[port.name] ?? null) !== null
+    if (!isOn || (tls?.certFile !== undefined && tls.keyFile !== undefined)) continue
+    const at = `${origin(['listen', port.name])}: listen.${port.name}`
+    faults.push(`${at}: expected tls.certFile and tls.keyFile to be set as well`)
   }
   const verifies = tls?.clientCertificate !== undefined && tls.clientCertificate !== 'none'
   if (verifies && tls.caFile === undefined) {

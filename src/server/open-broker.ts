@@ -8,10 +8,11 @@ import { Turn } from '../lib/turn.ts'
 import type { Disk } from '../storage/disk.ts'
 import { listen, ListenError } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
+import type { LimitsInput } from './config-schema.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
 import type { Log } from './log.ts'
-import { PROTOCOLS, type ServedProtocol } from './protocols.ts'
+import { PACKET_HEAD_BYTES, PROTOCOLS, type ServedProtocol } from './protocols.ts'
 import { RunningBroker, type OpenListener } from './running-broker.ts'
 import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
@@ -118,10 +119,15 @@ async function openEngine(
   }
 }
 
+/** So that the largest packet fits into one WebSocket message, as clients send it. */
+function messageLimit({ messageSize }: LimitsInput): { readonly messageBytesMax?: number } {
+  return messageSize === undefined ? {} : { messageBytesMax: messageSize + PACKET_HEAD_BYTES }
+}
+
 async function openListener(
   { port, address, isExplicit }: ListenerConfig,
   protocol: ServedProtocol,
-  { tls, limits }: ServerConfig,
+  { tls, limits, webSocketOrigins: origins }: ServerConfig,
   log: Log,
 ): Promise<OpenListener | null> {
   if (port.tls && tls === null) {
@@ -136,6 +142,9 @@ async function openListener(
       log,
       ...(port.tls && tls !== null ? { tls } : {}),
       ...(limits.connections === undefined ? {} : { connectionsMax: limits.connections }),
+      ...(port.webSocket === null
+        ? {}
+        : { webSocket: { ...port.webSocket, origins, ...messageLimit(limits) } }),
     })
     return {
       port,

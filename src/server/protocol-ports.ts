@@ -10,8 +10,16 @@ export interface PortSpec {
   readonly givesWay: boolean
   /** False: the name is reserved for a protocol that this version does not speak yet. */
   readonly available: boolean
+  /** Null: the protocol speaks on the socket itself. */
+  readonly webSocket: WebSocketSpec | null
   /** What the start screen calls it. */
   readonly title: string
+}
+
+export interface WebSocketSpec {
+  readonly path: string
+  /** The first is the one to tell people of. */
+  readonly subprotocols: readonly string[]
 }
 
 export type ListenerName =
@@ -21,6 +29,7 @@ export type ListenerName =
   | 'mqtt'
   | 'mqtts'
   | 'mqtt-ws'
+  | 'mqtt-wss'
   | 'kafka'
   | 'stomp'
   | 'openwire'
@@ -29,6 +38,9 @@ export type ListenerName =
   | 'zeromq'
   | 'rpc'
 
+/** Section 6 of MQTT 5, and the name that clients of MQTT 3.1 had; mosquitto takes both. */
+const MQTT_WEB_SOCKET: WebSocketSpec = { path: '/mqtt', subprotocols: ['mqtt', 'mqttv3.1'] }
+
 /** Every listener there is, in the order they are shown. A new protocol is a line here. */
 export const PORTS: readonly PortSpec[] = [
   served('amqp', 5672, 'AMQP 0-9-1'),
@@ -36,7 +48,13 @@ export const PORTS: readonly PortSpec[] = [
   served('http', 15_672, 'HTTP administration'),
   { ...served('mqtt', 1883, 'MQTT'), givesWay: true },
   { ...served('mqtts', 8883, 'MQTT over TLS'), onByDefault: false, tls: true },
-  planned('mqtt-ws', 8083, 'MQTT over WebSocket'),
+  { ...served('mqtt-ws', 8083, 'MQTT over WebSocket'), givesWay: true, webSocket: MQTT_WEB_SOCKET },
+  {
+    ...served('mqtt-wss', 8084, 'MQTT over WebSocket and TLS'),
+    onByDefault: false,
+    tls: true,
+    webSocket: MQTT_WEB_SOCKET,
+  },
   planned('kafka', 9092, 'Kafka'),
   planned('stomp', 61_613, 'STOMP'),
   planned('openwire', 61_616, 'OpenWire'),
@@ -55,6 +73,7 @@ function served(name: ListenerName, standardPort: number, title: string): PortSp
     tls: false,
     givesWay: false,
     available: true,
+    webSocket: null,
   }
 }
 
@@ -67,5 +86,6 @@ function planned(name: ListenerName, standardPort: number, title: string): PortS
     tls: false,
     givesWay: false,
     available: false,
+    webSocket: null,
   }
 }

@@ -35,7 +35,7 @@ interface ProtocolWiring {
 /** Which protocol answers on which listeners. A new protocol is a line here. */
 export const PROTOCOLS: readonly ProtocolWiring[] = [
   { listeners: ['amqp', 'amqps'], create: amqp091 },
-  { listeners: ['mqtt', 'mqtts'], create: mqtt },
+  { listeners: ['mqtt', 'mqtts', 'mqtt-ws', 'mqtt-wss'], create: mqtt },
 ]
 
 function amqp091(parts: ProtocolParts): ServedProtocol {
@@ -63,4 +63,4 @@ function mqtt(parts: ProtocolParts): ServedProtocol {
 }
 
 /** Room for the topic and the properties of the largest message. */
-const PACKET_HEAD_BYTES = 128 * 1024
+export const PACKET_HEAD_BYTES: number = 128 * 1024

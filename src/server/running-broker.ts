@@ -45,10 +45,12 @@ export class RunningBroker implements AsyncDisposable {
     return this.#listener(name).address.port
   }
 
-  /** Such as `amqp://127.0.0.1:5672`, without a user; throws when the listener is off. */
+  /** Such as `amqp://127.0.0.1:5672` or `ws://127.0.0.1:8083/mqtt`, without a user; throws when the listener is off. */
   url(name: ListenerName = 'amqp'): string {
     const { port, address } = this.#listener(name)
-    return `${port.name}://${formatListenAddress(connectAddress(address))}`
+    const where = formatListenAddress(connectAddress(address))
+    if (port.webSocket === null) return `${port.name}://${where}`
+    return `${port.tls ? 'wss' : 'ws'}://${where}${port.webSocket.path}`
   }
 
   /** Reads the certificates again; rejects, and keeps the old ones, when they are bad. */

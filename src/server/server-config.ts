@@ -32,6 +32,8 @@ export interface ServerConfig {
   readonly defaultUser: DefaultUser | null
   /** Absent ones are at the default of the part they belong to. */
   readonly limits: LimitsInput
+  /** Origins of web pages that may connect besides those of this host; `*`: all. */
+  readonly webSocketOrigins: readonly string[]
   /** Seconds; null: the protocol's default. */
   readonly heartbeatSeconds: number | null
   /** How long clients have to say goodbye when the broker stops. */
@@ -58,6 +60,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     tls: resolveTls(input.tls),
     defaultUser: resolveDefaultUser(input.defaultUser),
     limits: input.limits ?? {},
+    webSocketOrigins: input.webSocket?.origins ?? [],
     heartbeatSeconds:
       input.heartbeat === undefined ? null : Math.max(Math.round(input.heartbeat / 1000), 0),
     stopTimeoutMs: input.stopTimeout ?? STOP_TIMEOUT_MS,
