@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { TimerIndex } from '../../../broker/timer-index.ts'
-import { ManualClock } from '../../../lib/clock.ts'
-import { SeededRandom } from '../../../lib/random.ts'
+import { GroupWorld } from '../../../../test/support/kafka-groups.ts'
+import type { ManualClock } from '../../../lib/clock.ts'
 import { ClassicGroup } from './classic-group.ts'
 import type { JoinRequest, JoinResult, SyncResult } from './classic-member.ts'
 import { DEFAULT_GROUP_LIMITS, type GroupLimits } from './limits.ts'
@@ -12,19 +11,16 @@ const SESSION_MS = 10_000
 const REBALANCE_MS = 60_000
 
 class Harness {
-  readonly clock = new ManualClock()
-  readonly timers = new TimerIndex(this.clock)
-  readonly budget = { heldBytes: 0 }
+  readonly world: GroupWorld
   readonly group: ClassicGroup
 
   constructor(limits: Partial<GroupLimits> = {}) {
-    this.group = new ClassicGroup('g', {
-      timers: this.timers,
-      clock: this.clock,
-      random: new SeededRandom(1),
-      limits: { ...DEFAULT_GROUP_LIMITS, ...limits },
-      budget: this.budget,
-    })
+    this.world = new GroupWorld(limits)
+    this.group = new ClassicGroup('g', this.world)
+  }
+
+  get clock(): ManualClock {
+    return this.world.clock
   }
 
   /** The answers to one join as they come. */
@@ -254,9 +250,10 @@ suite('classic group', () => {
     harness.group.leave([{ memberId: third!.memberId, instanceId: null }])
     assert.equal(harness.group.state, 'Empty')
     assert.equal(harness.group.generation, 3)
-    assert.equal(harness.budget.heldBytes, 0)
+    assert.equal(harness.world.budget.heldBytes, 0)
+    assert.equal(harness.world.memberCount, 0)
     harness.clock.advance(REBALANCE_MS * 2)
-    assert.equal(harness.timers.size, 0)
+    assert.equal(harness.world.timers.size, 0)
   })
 
   test('a static member that restarts keeps its assignment without a rebalance', () => {
@@ -316,7 +313,7 @@ suite('classic group', () => {
     const protocols = [{ name: 'range', metadata: Buffer.alloc(600) }]
     harness.join({ protocols })
     assert.equal(harness.join({ protocols })[0]!.error, 'GROUP_MAX_SIZE_REACHED')
-    assert.equal(harness.budget.heldBytes, 605)
+    assert.equal(harness.world.budget.heldBytes, 605)
   })
 
   test('an assignment that is too large fails for all, and they join again', () => {

@@ -25,6 +25,8 @@ export interface GroupParts {
   readonly random: RandomSource
   readonly limits: GroupLimits
   readonly budget: GroupBudget
+  /** The group has so many members now. */
+  readonly membersChanged: (groupId: string, count: number) => void
 }
 
 /** In Kafka's spelling, which its tools show. */
@@ -122,7 +124,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   constructor(id: string, parts: GroupParts) {
     this.id = id
     this.#parts = parts
-    this.#roster = new ClassicRoster(parts.budget)
+    this.#roster = new ClassicRoster(parts.budget, (count) => parts.membersChanged(id, count))
     this.#emptySinceMs = parts.clock.now()
   }
 

@@ -12,12 +12,16 @@ export interface GroupBudget {
   heldBytes: number
 }
 
+/** Who wants to know how many members a group has. */
+export type MemberCounter = (count: number) => void
+
 /**
  * Who is in a classic group: members in the order they joined, the leader, static names, and how
  * many know each protocol. Counts are kept, so that no question walks over all members.
  */
 export class ClassicRoster {
   readonly #budget: GroupBudget
+  readonly #countChanged: MemberCounter
   readonly #members: Map<string, ClassicMember> = new Map()
   readonly #staticIds: Map<string, string> = new Map()
   /** How many members know a protocol. */
@@ -27,8 +31,9 @@ export class ClassicRoster {
   leaderId = ''
   protocolType: string | null = null
 
-  constructor(budget: GroupBudget) {
+  constructor(budget: GroupBudget, countChanged: MemberCounter) {
     this.#budget = budget
+    this.#countChanged = countChanged
   }
 
   get size(): number {
@@ -78,6 +83,7 @@ export class ClassicRoster {
     this.#members.set(member.memberId, member)
     this.setProtocols(member, protocols)
     this.park(member, join)
+    this.#countChanged(this.#members.size)
   }
 
   /** Copies what the member says about itself. */
@@ -127,6 +133,7 @@ export class ClassicRoster {
     const { syncing } = member
     member.syncing = null
     syncing?.(failedSync('UNKNOWN_MEMBER_ID'))
+    this.#countChanged(this.#members.size)
   }
 
   /** The same static member under a new id; whoever waits under the old one is fenced. */

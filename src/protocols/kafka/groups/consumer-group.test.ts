@@ -1,59 +1,21 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import fc from 'fast-check'
-import { TimerIndex } from '../../../broker/timer-index.ts'
-import { ManualClock } from '../../../lib/clock.ts'
-import { SeededRandom } from '../../../lib/random.ts'
+import { FakeCatalog, GroupWorld, refusal } from '../../../../test/support/kafka-groups.ts'
 import { ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerAnswer } from './consumer-group.ts'
 import type { ConsumerHeartbeat } from './consumer-member.ts'
-import { GroupRefusal } from './group-refusal.ts'
-import { DEFAULT_GROUP_LIMITS, type GroupLimits } from './limits.ts'
-import type { CatalogTopic, TopicCatalog } from './topic-catalog.ts'
-
-class FakeCatalog implements TopicCatalog {
-  readonly #topics: Map<string, CatalogTopic> = new Map()
-  version = 0
-
-  set(name: string, partitionCount: number): void {
-    this.#topics.set(name, { id: `id-${name}`, name, partitionCount })
-    this.version += 1
-  }
-
-  delete(name: string): void {
-    this.#topics.delete(name)
-    this.version += 1
-  }
-
-  get(name: string): CatalogTopic | undefined {
-    return this.#topics.get(name)
-  }
-
-  byId(id: string): CatalogTopic | undefined {
-    return this.#topics.get(id.slice('id-'.length))
-  }
-
-  names(): Iterable<string> {
-    return this.#topics.keys()
-  }
-}
+import type { GroupLimits } from './limits.ts'
 
 class Harness {
-  readonly clock = new ManualClock()
-  readonly timers = new TimerIndex(this.clock)
-  readonly catalog = new FakeCatalog()
-  readonly budget = { heldBytes: 0 }
+  readonly world: GroupWorld
+  readonly catalog: FakeCatalog
   readonly group: ConsumerGroup
 
   constructor(topics: Record<string, number>, limits: Partial<GroupLimits> = {}) {
-    for (const [name, count] of Object.entries(topics)) this.catalog.set(name, count)
-    this.group = new ConsumerGroup('g', this.catalog, {
-      timers: this.timers,
-      clock: this.clock,
-      random: new SeededRandom(1),
-      limits: { ...DEFAULT_GROUP_LIMITS, ...limits },
-      budget: this.budget,
-    })
+    this.world = new GroupWorld(limits)
+    this.catalog = new FakeCatalog(topics)
+    this.group = new ConsumerGroup('g', this.catalog, this.world)
   }
 
   client(memberId: string, options: ClientOptions = {}): FakeClient {
@@ -152,16 +114,6 @@ class FakeClient {
   }
 }
 
-function refusal(call: () => unknown): string {
-  try {
-    call()
-  } catch (error) {
-    assert.ok(error instanceof GroupRefusal)
-    return error.code
-  }
-  return 'NONE'
-}
-
 suite('consumer group', () => {
   test('one member has all, and a second one waits until half of it is given back', () => {
     const harness = new Harness({ t: 4 })
@@ -201,19 +153,20 @@ suite('consumer group', () => {
     b.leave()
     for (let round = 0; round < 3; round++) for (const one of [a, c]) one.beat()
     assert.equal(a.owned.size + c.owned.size, 2)
-    harness.clock.advance(30_000)
+    harness.world.clock.advance(30_000)
     a.beat()
-    harness.clock.advance(15_000)
+    harness.world.clock.advance(15_000)
     a.beat()
     assert.equal(a.owned.size, 2)
     assert.equal(
       refusal(() => c.beat()),
       'UNKNOWN_MEMBER_ID',
     )
-    harness.clock.advance(45_000)
+    harness.world.clock.advance(45_000)
     assert.equal(harness.group.state, 'Empty')
-    assert.equal(harness.timers.size, 0)
-    assert.equal(harness.budget.heldBytes, 0)
+    assert.equal(harness.world.timers.size, 0)
+    assert.equal(harness.world.budget.heldBytes, 0)
+    assert.equal(harness.world.memberCount, 0)
   })
 
   test('a member that does not give back in its time is fenced', () => {
@@ -226,7 +179,7 @@ suite('consumer group', () => {
     for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 10_000) {
       a.beat({ owned: null })
       b.beat()
-      harness.clock.advance(10_000)
+      harness.world.clock.advance(10_000)
     }
     assert.equal(
       refusal(() => a.beat()),
@@ -419,7 +372,7 @@ suite('consumer group', () => {
           const client = clients[index]!
           if (action === 'grow')
             harness.catalog.set('t', harness.catalog.get('t')!.partitionCount + 1)
-          else if (action === 'wait') harness.clock.advance(20_000)
+          else if (action === 'wait') harness.world.clock.advance(20_000)
           else if (action === 'crash') client.reset()
           else if (refusal(() => (action === 'beat' ? client.beat() : leave(client))) !== 'NONE') {
             client.reset()

@@ -310,6 +310,7 @@ export class ConsumerGroup implements ConsumerExpiry {
     const member = new ConsumerMember(memberId, request.instanceId, this)
     this.#members.set(memberId, member)
     if (request.instanceId !== null) this.#staticIds.set(request.instanceId, memberId)
+    this.#parts.membersChanged(this.id, this.#members.size)
     return member
   }
 
@@ -433,6 +434,7 @@ export class ConsumerGroup implements ConsumerExpiry {
     this.#targets.delete(member.memberId)
     this.#members.delete(member.memberId)
     if (member.instanceId !== null) this.#staticIds.delete(member.instanceId)
+    this.#parts.membersChanged(this.id, this.#members.size)
   }
 
   #hold(bytes: number): void {

@@ -13,12 +13,13 @@ export interface Subscriber {
 interface SharedPattern {
   readonly pattern: TopicPattern
   memberCount: number
-  names: readonly string[]
+  /** Topics it matches. */
+  readonly names: Set<string>
 }
 
 /**
  * What the members of a group subscribe to, by name or by pattern, and which topics that is at the
- * moment. Patterns are matched again only when the topics of the virtual host have changed.
+ * moment. A pattern is matched with each name once, however often topics come and go.
  */
 export class GroupSubscriptions {
   readonly #catalog: TopicCatalog
@@ -27,6 +28,8 @@ export class GroupSubscriptions {
   /** Members by name they subscribe to. */
   readonly #names: Map<string, number> = new Map()
   #seenVersion = -1
+  /** All topics of the virtual host at the last look, while there are patterns. */
+  #seenNames: ReadonlySet<string> = new Set()
   /** Members subscribe to something that nobody did at the last `refresh`, or no longer do. */
   #hasChanged = true
   /** Partitions of each topic that is there, by id. */
@@ -73,7 +76,9 @@ export class GroupSubscriptions {
     }
     this.#hasChanged = true
     const compiled = new TopicPattern(pattern, this.#limits.patternLengthMax)
-    const names = matching(compiled, this.#catalog)
+    if (this.#patterns.size === 0) this.#seenNames = new Set(this.#catalog.names())
+    const names = new Set<string>()
+    for (const name of this.#seenNames) if (compiled.matches(name)) names.add(name)
     this.#patterns.set(pattern, { pattern: compiled, memberCount: 1, names })
   }
 
@@ -93,6 +98,7 @@ export class GroupSubscriptions {
     if (known.memberCount > 0) return
     this.#patterns.delete(pattern)
     this.#hasChanged = true
+    if (this.#patterns.size === 0) this.#seenNames = new Set()
   }
 
   isSubscribedTo(name: string): boolean {
@@ -106,9 +112,7 @@ export class GroupSubscriptions {
     if (!this.isOutdated && !this.#hasChanged) return false
     this.#hasChanged = false
     if (this.isOutdated) {
-      for (const shared of this.#patterns.values()) {
-        shared.names = matching(shared.pattern, this.#catalog)
-      }
+      if (this.#patterns.size > 0) this.#matchChanged()
       this.#seenVersion = this.#catalog.version
     }
     const counts = new Map<string, number>()
@@ -133,16 +137,25 @@ export class GroupSubscriptions {
     return ids
   }
 
+  #matchChanged(): void {
+    const names = new Set(this.#catalog.names())
+    const patterns = [...this.#patterns.values()]
+    for (const name of this.#seenNames) {
+      if (!names.has(name)) for (const shared of patterns) shared.names.delete(name)
+    }
+    for (const name of names) {
+      if (this.#seenNames.has(name)) continue
+      for (const { pattern, names: matched } of patterns) {
+        if (pattern.matches(name)) matched.add(name)
+      }
+    }
+    this.#seenNames = names
+  }
+
   #see(name: string, counts: Map<string, number>): void {
     const topic = this.#catalog.get(name)
     if (topic !== undefined) counts.set(topic.id, topic.partitionCount)
   }
-}
-
-function matching(pattern: TopicPattern, catalog: TopicCatalog): string[] {
-  const names: string[] = []
-  for (const name of catalog.names()) if (pattern.matches(name)) names.push(name)
-  return names
 }
 
 function isSame(left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): boolean {

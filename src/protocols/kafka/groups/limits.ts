@@ -13,6 +13,8 @@ export interface GroupLimits {
   readonly newMemberJoinTimeoutMs: number
   /** Members of one group, with those that were only given an id; one more is refused with 81. */
   readonly membersMax: number
+  /** Members of one share group; one more is refused with 81. */
+  readonly shareMembersMax: number
   /** What members of one group may have us keep; beyond it a join is refused with 81. */
   readonly groupBytesMax: number
   /** The same over all groups of a virtual host. */
@@ -43,6 +45,7 @@ export const DEFAULT_GROUP_LIMITS: GroupLimits = {
   newMemberJoinTimeoutMs: 300_000,
   // Kafka has no limit; a member costs about a kilobyte beside what it sends.
   membersMax: 10_000,
+  shareMembersMax: 200,
   // 100 members that subscribe to 1,000 topics by name send 3 MB.
   groupBytesMax: 64 * 1024 * 1024,
   bytesMax: 256 * 1024 * 1024,
