@@ -6,7 +6,7 @@ import {
   REASON,
 } from '../../codec/mqtt/index.ts'
 import { ConnectRefusal } from './faults.ts'
-import type { MqttLimits } from './limits.ts'
+import { CLIENT_ID_BYTES_MAX, type MqttLimits } from './limits.ts'
 import { packetIdQueueName, type SessionState, sessionQueueName } from './subscriber.ts'
 
 /** Stands for a session that never ends (section 3.1.2.11.2). */
@@ -23,6 +23,10 @@ export function claimOf(
 ): Claim {
   if (given === '' && (version === 3 || (version === 4 && !cleanStart))) {
     throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, 'a session without a client id')
+  }
+  if (Buffer.byteLength(clientId) > CLIENT_ID_BYTES_MAX) {
+    const text = `a client id of ${Buffer.byteLength(clientId)} octets, ${CLIENT_ID_BYTES_MAX} go`
+    throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, text)
   }
   const asked = properties.sessionExpiryInterval ?? 0
   const seconds = version === 5 ? asked : cleanStart ? 0 : NEVER_SECONDS
@@ -92,11 +96,11 @@ const CONNACK_CODES: ReadonlySet<number> = new Set([
 ])
 
 /** For a CONNECT that could not be read, or whose version is unknown: in the form it may know. */
-export function refusalOf(reasonCode: number, text: string): Buffer {
+export function refusalOf(reasonCode: number, reasonString?: string): Buffer {
   if (reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
     return encodeConnack({ version: 4, sessionPresent: false, reasonCode: 1 })
   }
-  const properties = { reasonString: text }
+  const properties = { reasonString }
   const code = CONNACK_CODES.has(reasonCode) ? reasonCode : REASON.UNSPECIFIED_ERROR
   return encodeConnack({ version: 5, sessionPresent: false, reasonCode: code, properties })
 }

@@ -649,7 +649,7 @@ export class MqttConnection
         encodeDisconnect(reasonCode),
       )
     } else if (this.#parser.version === 5 || isUnsupportedVersion(reasonCode)) {
-      this.#send(refusalOf(reasonCode, text))
+      this.#sendFitting(refusalOf(reasonCode, text), () => refusalOf(reasonCode))
     }
     this.#leave(isClean)
     this.#close()

@@ -46,3 +46,6 @@ export const DEFAULT_LIMITS: MqttLimits = {
 
 /** Before a client is known: a CONNECT with every field at its longest fits. */
 export const CONNECT_BYTES_MAX: number = 512 * 1024
+
+/** Octets of a client id: with what is put around it, it names queues, which have 255 at most. */
+export const CLIENT_ID_BYTES_MAX: number = 245

@@ -25,6 +25,8 @@ check(
     peer.connect({ clientId: world.name() })
     const connack = await peer.next('CONNACK')
     assert.deepEqual([connack.reason, connack.sessionPresent], [0, false])
+    // No method was named in CONNECT, so none comes back, nor an AUTH.
+    assert.deepEqual(valuesOf(connack, 'AuthenticationMethod'), [])
     assert.deepEqual(await world.all(peer), [])
   },
 )
@@ -321,6 +323,20 @@ check(
     for (const clientId of all) await (await world.open({ version, clientId })).vanish()
   },
 )
+
+check('a client id of more than 245 octets is refused', BOTH, async (world, version) => {
+  // With what stands around it, it names queues; mosquitto takes 65,535.
+  const longest = world.name().padEnd(245, 'x')
+  const peer = await world.open({ version, clientId: longest, clean: false, properties: NOT_OVER })
+  await peer.subscribe({ '$SYS/broker/version': 0, [longest]: 1 })
+  await world.all(peer)
+  await peer.published({ topic: world.name(), qos: 2 })
+  for (const clientId of ['x'.repeat(246), 'x'.repeat(65_535), 'é'.repeat(123)]) {
+    const refused = world.raw(version)
+    refused.connect({ clientId })
+    assert.equal(only(await refused.rest()).reason, version === 5 ? 0x85 : 2)
+  }
+})
 
 check('a client without an id gets one of its own', BOTH, async (world, version) => {
   const topic = world.name()

@@ -163,11 +163,41 @@ check('a refusal by PUBACK or PUBREC is the end of a message', FIVE, async (worl
   assert.deepEqual(await world.all(await world.open(as)), [])
 })
 
-check('a PUBREC for nothing that is under way is answered with its reason', FIVE, async (world) => {
+check(
+  'PUBREL and PUBCOMP for nothing that is under way say so, and why if it fits',
+  FIVE,
+  async (world) => {
+    const answers = async (peer: WirePeer): Promise<Seen[]> => {
+      peer.ack('PUBREC', 77)
+      const pubrel = await peer.next('PUBREL')
+      peer.ack('PUBREL', 78)
+      const pubcomp = await peer.next('PUBCOMP')
+      assert.deepEqual([pubrel.packetId, pubcomp.packetId], [77, 78])
+      assert.deepEqual([pubrel.reason, pubcomp.reason], [0x92, 0x92])
+      return [pubrel, pubcomp]
+    }
+    const whole = await answers(await world.open())
+    const limited = async (sizeMax: number): Promise<WirePeer> => {
+      return world.open({ properties: [['MaximumPacketSize', sizeMax]] })
+    }
+    const size = whole[0]!.bytes.length
+    for (const one of whole) assert.equal(valuesOf(one, 'ReasonString').length, 1)
+    for (const one of await answers(await limited(size))) assert.equal(one.bytes.length, size)
+    for (const one of await answers(await limited(size - 1))) assert.deepEqual(one.properties, [])
+  },
+)
+
+check('a packet without properties has a property length of 0', FIVE, async (world) => {
+  const topic = world.name()
   const peer = await world.open()
-  peer.ack('PUBREC', 77)
-  const pubrel = await peer.next('PUBREL')
-  assert.deepEqual([pubrel.packetId, pubrel.reason], [77, 0x92])
+  const { bytes } = await peer.subscribe(topic)
+  assert.equal(bytes.toString('hex'), '900400090000')
+  peer.publish({ topic, payload: 'x' })
+  const message = only(await world.all(peer))
+  const size = topic.length
+  assert.equal(message.bytes.readUInt8(4 + size), 0)
+  assert.equal(message.bytes.length, 4 + size + 1 + 1)
+  assert.equal((await peer.unsubscribe(topic)).bytes.toString('hex'), 'b004000a0000')
 })
 
 check(

@@ -203,6 +203,8 @@ const ROWS: readonly Row[] = [
   ['a reason that PUBREL does not have', PROTOCOL_ERROR, octets(0x62, 3, 0, 1, 0x10), FIVE],
   ['a reason that PUBCOMP does not have', PROTOCOL_ERROR, octets(0x70, 3, 0, 1, 0x10), FIVE],
   ['a reason that DISCONNECT does not have', PROTOCOL_ERROR, octets(0xe0, 1, 0x01), FIVE],
+  ['a reason that AUTH does not have', PROTOCOL_ERROR, octets(0xf0, 1, 0x01), FIVE],
+  ['an AUTH where CONNECT named no method', PROTOCOL_ERROR, octets(0xf0, 1, 0x19), FIVE],
   ['a packet above the maximum size', 0x95, octets(0x30, 0xff, 0xff, 0xff, 0x7f)],
   ['octets behind the end of a packet', MALFORMED, octets(0xc0, 1, 0)],
 ]

@@ -304,19 +304,18 @@ const MATCHES: readonly (readonly [string, readonly string[], readonly string[]]
   ['a.b/*', ['a.b/*'], ['a/b/*', 'a.b/c']],
 ]
 
-for (const [filter, matching, others] of MATCHES) {
-  check(`the filter ${filter} matches its topics and no others`, BOTH, async (world, version) => {
+check('a filter matches its topics and no others', BOTH, async (world, version) => {
+  for (const [filter, matching, others] of MATCHES) {
     const peer = await world.open({ version })
     await peer.subscribe(filter, 1)
     const publisher = await world.open()
     for (const topic of [...matching, ...others]) await publisher.published({ topic, qos: 1 })
     const live = (await world.all(peer)).filter(({ retain }) => !retain)
-    assert.deepEqual(
-      live.map(({ topic }) => topic),
-      matching,
-    )
-  })
-}
+    const topics = live.map(({ topic }) => topic)
+    assert.deepEqual(topics, matching, filter)
+    await peer.vanish()
+  }
+})
 
 check(
   'a filter may have 255 octets; more are refused and the connection goes on',
