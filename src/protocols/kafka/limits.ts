@@ -1,0 +1,6 @@
+/**
+ * What the records of one compressed batch may take when they are opened. A batch of a megabyte,
+ * the most a topic takes by default, opens to some ten of text; what opens to more than this is a
+ * bomb. It bounds what one batch makes the broker hold and how long it holds up the others.
+ */
+export const OPENED_BYTES_MAX: number = 64 * 1024 * 1024
