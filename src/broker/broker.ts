@@ -17,6 +17,8 @@ import { Shards } from './shards.ts'
 import { checkSpace } from './space-check.ts'
 import type { StateTable } from './state-table.ts'
 import { TimerIndex } from './timer-index.ts'
+import type { Partition } from './topics/partition.ts'
+import { Topic } from './topics/topic.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
 
 export const DEFAULT_VHOST = '/'
@@ -173,6 +175,7 @@ export class Broker {
   async close(): Promise<void> {
     try {
       await this.#metadata.settled()
+      for (const partition of this.#partitions()) partition.snapshot()
       await this.#keeper?.close()
     } finally {
       this.timers.close()
@@ -187,7 +190,7 @@ export class Broker {
       this.#vhosts.set(known.name, vhost)
       await vhost.restore(known)
     }
-    await this.#shards.deleteLostStreams(stored.flatMap(({ destinations }) => destinations))
+    await this.#shards.deleteLostPartitions(this.#partitions())
     const recovery = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
     for (const vhost of this.#vhosts.values()) await vhost.retained.load()
     for (const vhost of this.#vhosts.values()) vhost.recovered()
@@ -204,6 +207,14 @@ export class Broker {
     })
     this.#keeper.start()
     this.#watchEngine()
+  }
+
+  *#partitions(): Iterable<Partition> {
+    for (const vhost of this.#vhosts.values()) {
+      for (const destination of vhost.destinations()) {
+        if (destination instanceof Topic) yield* destination.partitions
+      }
+    }
   }
 
   #watchEngine(): void {

@@ -31,6 +31,13 @@ export interface DestinationSpec {
    * runs; a restart forgets what was given out. Default false.
    */
   readonly keepsReturned?: boolean
+  /** Topics only, 1 or more; can grow. Default 1. */
+  readonly partitionCount?: number
+}
+
+/** An exclusive destination dies with its connection, so it is never worth storing. */
+export function isStored(spec: DestinationSpec): boolean {
+  return spec.durable && spec.exclusiveOwner === null
 }
 
 /** Where a reader of a topic starts. */
@@ -62,7 +69,7 @@ export type GetDone = (
   attempts: number,
 ) => void
 
-/** A stored log that can be published to and consumed from: `Queue` and `Stream`. */
+/** A stored log that can be published to and consumed from: `Queue` and `Topic`. */
 export interface Destination {
   readonly name: string
   readonly vhost: VirtualHost

@@ -23,6 +23,15 @@ export { PUBLISH, type PublishResult, type Route } from './route.ts'
 export { type Session, type SessionOwner } from './session.ts'
 export { type Claim, type SessionListener } from './sessions.ts'
 export { StoredMessage } from './stored-message.ts'
-export { Stream } from './stream.ts'
 export { type TimerIndex, type TimerTarget } from './timer-index.ts'
+export { BatchDraft } from './topics/batch-draft.ts'
+export {
+  type Partition,
+  type PartitionProducer,
+  type PartitionWatcher,
+} from './topics/partition.ts'
+export { type Piece, type PiecesDone } from './topics/piece.ts'
+export { type ProduceOutcome } from './topics/produce-outcome.ts'
+export { type TimedOffset } from './topics/time-search.ts'
+export { Topic } from './topics/topic.ts'
 export { VirtualHost } from './virtual-host.ts'

@@ -49,6 +49,22 @@ export interface BrokerLimits {
   readonly positionMetadataBytesMax: number
   /** Default 32767 bytes, the longest name that Kafka's protocol can carry in every version. */
   readonly subscriptionNameBytesMax: number
+  /**
+   * What a restart reads of a partition at most. Default 16 MiB: some milliseconds, and a snapshot
+   * of some kilobytes for each is little.
+   */
+  readonly partitionReplayBytesMax: number
+  /**
+   * Producers that a partition remembers to know what they send twice; beyond, those that were
+   * silent for longest are forgotten. Default 20,000: 5 MB of memory.
+   */
+  readonly partitionProducersMax: number
+  /** A producer that was silent for so long is forgotten. Default 1 day, as Kafka has it. */
+  readonly producerExpiryMs: number
+  /** Stretches of a partition whose largest time is known. Default 512: 12 KiB of memory. */
+  readonly partitionStretchesMax: number
+  /** How much is in such a stretch until there are too many. Default 256 KiB. */
+  readonly partitionStretchBytes: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -67,4 +83,9 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   positionCheckMs: 600_000,
   positionMetadataBytesMax: 4096,
   subscriptionNameBytesMax: 32_767,
+  partitionReplayBytesMax: 16 * MIB,
+  partitionProducersMax: 20_000,
+  producerExpiryMs: 86_400_000,
+  partitionStretchesMax: 512,
+  partitionStretchBytes: 256 * KIB,
 }

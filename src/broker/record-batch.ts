@@ -65,6 +65,13 @@ export class RecordBatch {
     return this.log.nextOffset + this.#messageCount++
   }
 
+  /** The record just written takes `count` offsets; returns the first of them. */
+  countMessages(count: number): number {
+    const offset = this.log.nextOffset + this.#messageCount
+    this.#messageCount += count
+    return offset
+  }
+
   /** The bytes written since the last entry. */
   open(): Buffer {
     return this.buffer.subarray(this.#start, this.#at)

@@ -15,6 +15,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *                                           .. MOVED only: f64 offset it was first stored at
  *                                           .. address, header, body to the end
  *
+ * BATCH is a run of messages, see `topics/batch-record.ts`, and takes as many offsets as it says.
  * MESSAGE and MOVED take one offset each, in order; every other kind takes none. Those begin with
  * the same 8 bytes and u32 destination id, and go on
  *
@@ -30,7 +31,8 @@ export const KIND: {
   readonly ATTEMPTS: 4
   readonly LIVE_BYTES: 5
   readonly RETRY: 6
-} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, LIVE_BYTES: 5, RETRY: 6 }
+  readonly BATCH: 7
+} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, LIVE_BYTES: 5, RETRY: 6, BATCH: 7 }
 
 export const FLAG: {
   readonly PERSISTENT: 1

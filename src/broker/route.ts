@@ -1,13 +1,13 @@
 import type { Exchange } from './exchange.ts'
 import type { Inbox } from './inbox.ts'
 import type { Queue } from './queue.ts'
-import type { Stream } from './stream.ts'
+import type { Topic } from './topics/topic.ts'
 
 /** Where one message goes, sorted by how it is stored. */
 export class Targets {
   readonly durable: Queue[] = []
   readonly transient: Queue[] = []
-  readonly streams: Stream[] = []
+  readonly topics: Topic[] = []
   readonly inboxes: Inbox[] = []
   /** Whether some queue may refuse a message. */
   limited = false
@@ -16,7 +16,7 @@ export class Targets {
     return (
       this.durable.length === 0 &&
       this.transient.length === 0 &&
-      this.streams.length === 0 &&
+      this.topics.length === 0 &&
       this.inboxes.length === 0
     )
   }

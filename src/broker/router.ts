@@ -9,7 +9,7 @@ import { PUBLISH, type PublishResult, type Route, Targets } from './route.ts'
 import { RoutingKey } from './routing/index.ts'
 import type { Shard } from './shard.ts'
 import { StoredMessage } from './stored-message.ts'
-import { Stream } from './stream.ts'
+import { Topic } from './topics/topic.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
 const NO_TIMES: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
@@ -64,7 +64,7 @@ export class Router {
     for (const queue of [...targets.durable, ...targets.transient]) {
       if (!excepts(queue.name)) kept.addQueue(queue)
     }
-    for (const stream of targets.streams) if (!excepts(stream.name)) kept.streams.push(stream)
+    for (const topic of targets.topics) if (!excepts(topic.name)) kept.topics.push(topic)
     for (const inbox of targets.inboxes) if (!excepts(inbox.name)) kept.inboxes.push(inbox)
     return this.#store(kept, draft)
   }
@@ -86,7 +86,7 @@ export class Router {
       !queue.refuses(bodyBytes) ||
       queue.settings.overflow === 'reject-dead-letter'
     const isTaken =
-      targets.streams.length > 0 || targets.durable.some(takes) || targets.transient.some(takes)
+      targets.topics.length > 0 || targets.durable.some(takes) || targets.transient.some(takes)
     if (isTaken) this.publishExcept(exchange, keys, draft, excepts)
     return isTaken
   }
@@ -105,7 +105,7 @@ export class Router {
     if (targets.transient.length > 0) {
       this.#enqueue(this.#transient, targets.transient, draft, times, view, now)
     }
-    for (const stream of targets.streams) stream.append(draft)
+    for (const topic of targets.topics) topic.append(draft)
     if (targets.inboxes.length > 0) this.#handOver(targets.inboxes, draft, view, now)
     this.#depth--
     return PUBLISH.ROUTED
@@ -139,7 +139,7 @@ export class Router {
       if (queue.refuses(bodyBytes)) refusing.push(queue)
       else taking.addQueue(queue)
     }
-    taking.streams.push(...targets.streams)
+    taking.topics.push(...targets.topics)
     taking.inboxes.push(...targets.inboxes)
     taking.limited = false
     this.#store(taking, draft)
@@ -175,7 +175,7 @@ export class Router {
     const found = new Set<BindingTarget>([exchange])
     for (const target of found) {
       if (target instanceof Queue) targets.addQueue(target)
-      else if (target instanceof Stream) targets.streams.push(target)
+      else if (target instanceof Topic) targets.topics.push(target)
       else if (target instanceof Inbox) targets.inboxes.push(target)
       else if (!(target instanceof Exchange)) continue
       else if (target.name === '') this.#findByName(keys, found)

@@ -4,15 +4,17 @@ import { CommitCycle } from './commit-cycle.ts'
 import type { BrokerLimits } from './limits.ts'
 import { Shard } from './shard.ts'
 import { StateTable } from './state-table.ts'
+import type { Partition } from './topics/partition.ts'
+import { RunWriter } from './topics/run-writer.ts'
 
 /** Numbers of transient destinations start here; durable ones are far below. */
 const TRANSIENT_ID_FIRST = 0x8000_0000
 
-const STREAM_LOG_PREFIX = 'stream.'
+const PARTITION_LOG_PREFIX = 'stream.'
 
 /**
  * The logs of the broker: one for durable queues, one for transient ones, one for small states,
- * one for each stream.
+ * one for each partition.
  */
 export class Shards {
   readonly cycle: CommitCycle
@@ -21,6 +23,8 @@ export class Shards {
   readonly snapshotLog: Log
   readonly state: StateTable
   readonly limits: BrokerLimits
+  /** For all partitions. */
+  readonly writer: RunWriter
   readonly #engine: Engine
   readonly #epoch: number
   #nextTransientId = TRANSIENT_ID_FIRST
@@ -39,6 +43,7 @@ export class Shards {
   ) {
     const { limits, cycle, durable, transient, snapshots, state } = options
     this.limits = limits
+    this.writer = new RunWriter(limits.entryBytes)
     this.#engine = engine
     this.#epoch = epoch
     this.cycle = cycle
@@ -65,23 +70,35 @@ export class Shards {
     return this.#nextTransientId++
   }
 
-  openStreamLog(id: number, volatile: boolean): Promise<Log> {
-    return this.#engine.openLog(streamLogName(id), { epoch: this.#epoch, volatile })
+  /** `volatile`: it is never synced and gone after a restart. */
+  openPartitionLog(topicId: number, index: number, volatile: boolean): Promise<Log> {
+    return this.#engine.openLog(partitionLogName(topicId, index), { epoch: this.#epoch, volatile })
   }
 
-  async deleteStreamLog(log: Log): Promise<void> {
+  async deletePartitionLog(log: Log): Promise<void> {
     await this.#engine.deleteLog(log.name)
   }
 
-  /** Deletes the logs of streams that are gone: a crash may have come between the two. */
-  async deleteLostStreams(known: readonly { readonly id: number }[]): Promise<void> {
-    const names = new Set(known.map(({ id }) => streamLogName(id)))
+  /** Deletes what there is of partitions that are gone: a crash may have come between the two. */
+  async deleteLostPartitions(known: Iterable<Partition>): Promise<void> {
+    const names = new Set<string>()
+    const topics = new Set<string>()
+    for (const { log, topicId } of known) {
+      names.add(log.name)
+      topics.add(String(topicId))
+    }
+    for (const [key] of [...this.state.entries('partition/')]) {
+      if (!topics.has(key.split('/')[1]!)) this.state.delete(key)
+    }
     for (const name of await this.#engine.listLogs()) {
-      if (name.startsWith(STREAM_LOG_PREFIX) && !names.has(name)) await this.#engine.deleteLog(name)
+      if (!name.startsWith(PARTITION_LOG_PREFIX) || names.has(name)) continue
+      await this.#engine.deleteLog(name)
     }
   }
 }
 
-function streamLogName(id: number): string {
-  return `${STREAM_LOG_PREFIX}${id}`
+function partitionLogName(topicId: number, index: number): string {
+  return index === 0
+    ? `${PARTITION_LOG_PREFIX}${topicId}`
+    : `${PARTITION_LOG_PREFIX}${topicId}.${index}`
 }

@@ -8,11 +8,11 @@ import type { NativeForm } from '../model/native-form.ts'
 import { bindingIdentity, type BindingSpec } from './binding.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
-import type { Destination, DestinationSpec } from './destination.ts'
+import { type Destination, type DestinationSpec, isStored } from './destination.ts'
 import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
-import type { Metadata, StoredVhost, VhostIds } from './metadata.ts'
+import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
 import { Queue } from './queue.ts'
@@ -21,9 +21,10 @@ import type { PublishResult, Route } from './route.ts'
 import { Router } from './router.ts'
 import { type SessionListener, Sessions } from './sessions.ts'
 import type { Shards } from './shards.ts'
-import { Stream } from './stream.ts'
 import type { TimerIndex } from './timer-index.ts'
 import { Subscriptions } from './topics/subscriptions.ts'
+import { openPartitions } from './topics/topic-opening.ts'
+import { Topic } from './topics/topic.ts'
 
 const NO_ARGUMENTS: HeaderMap = new Map()
 
@@ -76,14 +77,14 @@ export class VirtualHost {
   readonly #clock: Clock
   readonly #router: Router
   readonly #exchanges: Map<string, Exchange> = new Map()
-  readonly #destinations: Map<string, Queue | Stream> = new Map()
+  readonly #destinations: Map<string, Queue | Topic> = new Map()
   readonly #inboxes: Map<string, Inbox> = new Map()
   readonly #bindings: Map<string, HeldBinding> = new Map()
   /** Identities of the bindings that touch an exchange or destination. */
   readonly #touching: Map<BindingTarget, Set<string>> = new Map()
   readonly #owned: Map<object, Set<Destination>> = new Map()
-  /** Streams whose log is being opened, by name. */
-  readonly #opening: Map<string, Promise<Stream>> = new Map()
+  /** Topics whose logs are being opened, by name. */
+  readonly #opening: Map<string, Promise<Topic>> = new Map()
   #isGone = false
 
   constructor(name: string, ids: VhostIds, options: VhostOptions) {
@@ -117,7 +118,7 @@ export class VirtualHost {
     for (const policy of stored.policies) this.policies.set(policy)
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
-    for (const { id, spec } of stored.destinations) await this.#addDestination(id, spec)
+    await this.#restoreDestinations(stored.destinations)
     const ids = new Set(stored.destinations.map(({ id }) => id))
     this.subscriptions.restore((id) => ids.has(id))
     this.sessions.restore(stored.sessions)
@@ -154,11 +155,11 @@ export class VirtualHost {
     return this.#exchanges.values()
   }
 
-  destination(name: string): Queue | Stream | undefined {
+  destination(name: string): Queue | Topic | undefined {
     return this.#destinations.get(name)
   }
 
-  destinations(): Iterable<Queue | Stream> {
+  destinations(): Iterable<Queue | Topic> {
     return this.#destinations.values()
   }
 
@@ -260,9 +261,9 @@ export class VirtualHost {
   }
 
   /** Creates it and resolves when that is stored; gives the one that is there as it is. */
-  async declareQueue(spec: DestinationSpec): Promise<Queue | Stream> {
+  async declareQueue(spec: DestinationSpec): Promise<Queue | Topic> {
     this.#checkThere()
-    // The log of a stream is being opened under this name: whoever comes second gets that one.
+    // The logs of a topic are being opened under this name: whoever comes second gets that one.
     const opening = this.#opening.get(spec.name)
     if (opening !== undefined) await opening
     const existing = this.#destinations.get(spec.name)
@@ -279,12 +280,12 @@ export class VirtualHost {
       if (stored) await this.#store(id, spec)
       return queue
     }
-    const added = this.#addStream(id, spec)
+    const added = this.#addTopic(id, spec)
     this.#opening.set(spec.name, added)
     try {
-      const stream = await added
+      const topic = await added
       if (stored) await this.#store(id, spec)
-      return stream
+      return topic
     } finally {
       this.#opening.delete(spec.name)
     }
@@ -312,7 +313,7 @@ export class VirtualHost {
   }
 
   /** Deletes a destination that nobody waits for: auto-delete, expiry, a gone owner. */
-  deleteUnused(destination: Queue | Stream): void {
+  deleteUnused(destination: Queue | Topic): void {
     if (this.#destinations.get(destination.name) !== destination) return
     this.#drop(destination).catch((error: unknown) => {
       this.log.error({ err: error, queue: destination.name }, 'a queue could not be deleted')
@@ -322,7 +323,7 @@ export class VirtualHost {
   /** Deletes what was exclusive to a connection that is gone. */
   connectionClosed(owner: object): void {
     for (const destination of this.#owned.get(owner) ?? []) {
-      this.deleteUnused(destination as Queue | Stream)
+      this.deleteUnused(destination as Queue | Topic)
     }
     this.#owned.delete(owner)
   }
@@ -405,9 +406,14 @@ export class VirtualHost {
     return exchange
   }
 
-  async #addDestination(id: number, spec: DestinationSpec): Promise<void> {
-    if (spec.profile === 'queue') this.#addQueue(id, spec)
-    else await this.#addStream(id, spec)
+  /** Topics are opened side by side: each waits for the disk. */
+  async #restoreDestinations(stored: readonly StoredDestination[]): Promise<void> {
+    const topics = stored.filter(({ spec }) => spec.profile === 'topic')
+    const opened = await this.#openTopics(topics)
+    for (const { id, spec } of stored) {
+      if (spec.profile === 'queue') this.#addQueue(id, spec)
+      else this.#register(opened.get(id)!)
+    }
   }
 
   #addQueue(id: number, spec: DestinationSpec): Queue {
@@ -417,19 +423,23 @@ export class VirtualHost {
     return queue
   }
 
-  async #addStream(id: number, spec: DestinationSpec): Promise<Stream> {
-    const { shards } = this.#options
-    const log = await shards.openStreamLog(id, !isStored(spec))
-    const stream = new Stream(id, this, spec, {
-      log,
-      cycle: shards.cycle,
-      limits: shards.limits,
-    })
-    this.#register(stream)
-    return stream
+  async #addTopic(id: number, spec: DestinationSpec): Promise<Topic> {
+    const topic = (await this.#openTopics([{ id, spec }])).get(id)!
+    this.#register(topic)
+    return topic
   }
 
-  #register(destination: Queue | Stream): void {
+  async #openTopics(stored: readonly StoredDestination[]): Promise<Map<number, Topic>> {
+    const { shards, forms } = this.#options
+    const topics = new Map<number, Topic>()
+    for (const { id, spec } of stored) {
+      topics.set(id, new Topic(id, this, spec, { limits: shards.limits, forms }))
+    }
+    await openPartitions(topics.values(), { shards, forms, now: () => this.now() })
+    return topics
+  }
+
+  #register(destination: Queue | Topic): void {
     this.#destinations.set(destination.name, destination)
     this.#applyQueuePolicy(destination)
     this.topologyVersion++
@@ -451,7 +461,7 @@ export class VirtualHost {
     }
   }
 
-  async #drop(destination: Queue | Stream): Promise<void> {
+  async #drop(destination: Queue | Topic): Promise<void> {
     this.#destinations.delete(destination.name)
     if (destination.exclusiveOwner !== null) {
       this.#owned.get(destination.exclusiveOwner)?.delete(destination)
@@ -461,12 +471,16 @@ export class VirtualHost {
     destination.dispose()
     const kind = isStored(destination.spec) ? 'destination' : null
     await this.#options.metadata.delete(this.name, kind, destination.name, durable)
-    if (destination instanceof Stream) {
-      // Not before: should a crash come between, the topic is there and so are they.
-      this.subscriptions.topicDeleted(destination.id)
-      await this.#options.shards.deleteStreamLog(destination.log)
-    }
+    if (destination instanceof Topic) await this.#dropPartitions(destination)
     for (const source of sources) this.#deleteUnusedExchange(source)
+  }
+
+  async #dropPartitions({ id, partitions }: Topic): Promise<void> {
+    // Not before: should a crash come between, the topic is there and so are they.
+    this.subscriptions.topicDeleted(id)
+    for (const partition of partitions) partition.forget()
+    const { shards } = this.#options
+    await Promise.all(partitions.map(({ log }) => shards.deletePartitionLog(log)))
   }
 
   #addBinding(spec: BindingSpec): HeldBinding | null {
@@ -547,7 +561,7 @@ export class VirtualHost {
       exchange.spec.alternateExchange ?? settings.alternateExchange ?? null
   }
 
-  #applyQueuePolicy(destination: Queue | Stream): void {
+  #applyQueuePolicy(destination: Queue | Topic): void {
     const { name, spec } = destination
     const { settings } = this.policies.match(
       destination.profile === 'topic'
@@ -556,11 +570,6 @@ export class VirtualHost {
     )
     destination.applySettings(effectiveSettings(spec.settings, settings))
   }
-}
-
-/** An exclusive destination dies with its connection, so it is never worth storing. */
-function isStored(spec: DestinationSpec): boolean {
-  return spec.durable && spec.exclusiveOwner === null
 }
 
 function isStoredBinding(held: HeldBinding): boolean {

@@ -6,7 +6,7 @@ import {
   type Consumer,
   type DeliverySink,
   type StoredMessage,
-  Stream,
+  Topic,
   type VirtualHost,
 } from '../../src/broker/index.ts'
 import { type EmbeddedEngine, openEmbeddedEngine } from '../../src/engine/embedded/index.ts'
@@ -271,7 +271,7 @@ export class World {
   #listed(): Map<ModelQueue, Queue> {
     const listed = new Map<ModelQueue, Queue>()
     for (const queue of this.vhost.destinations()) {
-      if (queue instanceof Stream) continue
+      if (queue instanceof Topic) continue
       const held = this.model.queues.get(queue.name)
       assert.ok(held !== undefined, `queue '${queue.name}' should be gone`)
       assert.equal(queue.id, held.id, `queue '${queue.name}' is another one`)
@@ -291,7 +291,7 @@ export class World {
     model.queues.clear()
     model.deleted.clear()
     for (const queue of this.vhost.destinations()) {
-      if (queue instanceof Stream) continue
+      if (queue instanceof Topic) continue
       const held = candidates.find(({ name, id }) => name === queue.name && id === queue.id)
       assert.ok(held !== undefined, `queue '${queue.name}' (${queue.id}) came out of nowhere`)
       assert.ok(!held.isDeleted, `${held.label} was deleted and is back`)

@@ -1,0 +1,344 @@
+import { EngineError, type Log, type Retention } from '../../engine/contract.ts'
+import type { MessageDraft } from '../../model/message-draft.ts'
+import type { NativeForm, TransactionEnd } from '../../model/native-form.ts'
+import type { CommitCycle, Stager } from '../commit-cycle.ts'
+import type { BrokerLimits } from '../limits.ts'
+import {
+  type Identified,
+  messageRecordBytes,
+  type MessageTimes,
+  writeMessageRecord,
+} from '../record.ts'
+import { BatchDraft } from './batch-draft.ts'
+import { BATCH_FLAG, BATCH_HEAD_BYTES, writeBatchHead } from './batch-record.ts'
+import type { EntrySource } from './entry-source.ts'
+import type { AbortedTransaction } from './open-transactions.ts'
+import { PartitionState } from './partition-state.ts'
+import type { PiecesDone } from './piece.ts'
+import { readPieces } from './piece-reader.ts'
+import { FENCED, IN_TRANSACTION, OUT_OF_ORDER, type ProduceOutcome } from './produce-outcome.ts'
+import type { ProducerFacts } from './producer-states.ts'
+import type { RunWriter } from './run-writer.ts'
+import type { StateValues } from './state-values.ts'
+import { findMaxTimestamp, findTime, type TimedOffset } from './time-search.ts'
+
+const NO_TARGETS: readonly Identified[] = []
+const NO_TIMES: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
+
+/** What is kept by age goes in so many steps. */
+const RETAINED_STRETCHES = 8
+
+/** Told when something of a partition changed that a reader may wait for. */
+export interface PartitionWatcher {
+  /** More is on disk, more is stable, or its beginning was cut off. */
+  partitionChanged(partition: Partition): void
+}
+
+/** What a partition is built from; all but the log is shared by many. */
+export interface PartitionParts {
+  readonly log: Log
+  readonly cycle: CommitCycle
+  readonly writer: RunWriter
+  readonly limits: BrokerLimits
+  readonly forms: ReadonlyMap<number, NativeForm>
+  /** False: nothing of it survives a restart. */
+  readonly isDurable: boolean
+  /** Null: what is known beside the log is not stored, so all of it is read at a start. */
+  readonly state: StateValues | null
+  readonly now: () => number
+}
+
+/** A producer that is known here, and the transaction that it has open, if it has one. */
+export interface PartitionProducer extends ProducerFacts {
+  /** -1: none. */
+  readonly transactionOffset: number
+}
+
+/**
+ * One log of a topic, in which every message has an offset of its own. Messages come one by one, or
+ * as batches that are stored and given back whole. Producers that number their messages have each
+ * stored once; what belongs to a transaction is stable when its end is stored.
+ */
+export class Partition implements Stager {
+  staged = false
+  /** The destination it is part of, and which part. */
+  readonly topicId: number
+  readonly index: number
+  readonly log: Log
+  readonly #parts: PartitionParts
+  readonly #state: PartitionState
+  readonly #watchers: Set<PartitionWatcher> = new Set()
+  /** Everything below it was deleted, whether it is still on disk or not. */
+  #startOffset = 0
+  #ageMsMax = Infinity
+  /** Of what this turn brought. */
+  #turnOffset = -1
+  #turnBytes = 0
+  #turnMaxMs = -1
+  #turnHasMessages = false
+
+  constructor(topicId: number, index: number, parts: PartitionParts) {
+    this.topicId = topicId
+    this.index = index
+    this.log = parts.log
+    this.#parts = parts
+    this.#state = new PartitionState(`partition/${topicId}/${index}`, parts)
+  }
+
+  /** Reads what was stored before; nothing else may be asked of it until that is done. */
+  async recover(): Promise<void> {
+    this.#startOffset = await this.#state.recover()
+    this.log.onCommitted(() => this.#committed())
+  }
+
+  /** The lowest offset that may be read. */
+  get startOffset(): number {
+    return Math.max(this.#startOffset, this.log.startOffset)
+  }
+
+  /** The offset that the next message gets. */
+  get endOffset(): number {
+    return this.#parts.writer.nextOffset(this.log)
+  }
+
+  /** Everything below it is on disk. */
+  get highWatermark(): number {
+    return this.log.committedOffset
+  }
+
+  /** Nothing below it belongs to a transaction whose end is not on disk. */
+  get stableOffset(): number {
+    return this.#state.transactions.stableOffset(this.log.committedOffset)
+  }
+
+  get storedBytes(): number {
+    return this.log.storedBytes
+  }
+
+  /** Where its entries are. */
+  get source(): EntrySource {
+    return this.log
+  }
+
+  /**
+   * Appends a batch to the commit of this turn; who acknowledges it waits for that by
+   * `Broker.onCommit`. The bytes are copied.
+   */
+  produce(draft: BatchDraft): ProduceOutcome {
+    const { producers, transactions } = this.#state
+    const { producerId } = draft
+    if (producerId >= 0) {
+      const check = producers.check(draft)
+      if (check === 'duplicate') {
+        return { kind: 'duplicate', baseOffset: producers.duplicateOffset }
+      }
+      if (check !== 'fits') return check === 'fenced' ? FENCED : OUT_OF_ORDER
+      if (!draft.isTransactional && transactions.isOpen(producerId)) return IN_TRANSACTION
+    }
+    const baseOffset = this.#write(draft, draft.isTransactional ? BATCH_FLAG.TRANSACTIONAL : 0)
+    if (producerId >= 0) {
+      producers.append(draft, baseOffset, this.#parts.now())
+      if (draft.isTransactional) transactions.wrote(producerId, baseOffset, draft.form)
+    }
+    return { kind: 'appended', baseOffset }
+  }
+
+  /** Appends a message that came by itself, as part of the commit of this turn. */
+  append(draft: MessageDraft): number {
+    const { writer } = this.#parts
+    const size = messageRecordBytes(draft, 0, NO_TIMES)
+    const start = writer.reserve(this.log, size)
+    writeMessageRecord(writer.buffer, start, size, draft, NO_TARGETS, NO_TIMES)
+    const offset = writer.take(1)
+    this.#turnHasMessages = true
+    this.#wrote(offset, size)
+    return offset
+  }
+
+  /**
+   * Stores that a transaction ended here, which takes one offset, as part of the commit of this
+   * turn. `form` is that of the marker where nothing of the transaction stands here. Returns its
+   * offset; -1 when a newer epoch of the producer has ended one since.
+   */
+  endTransaction(end: TransactionEnd, form: number): number {
+    const { producers, transactions } = this.#state
+    const { producerId, producerEpoch, isCommit } = end
+    if (producers.isFenced(producerId, producerEpoch)) return -1
+    const nowMs = this.#parts.now()
+    const draft = new BatchDraft()
+    draft.form = transactions.isOpen(producerId) ? transactions.formOf(producerId) : form
+    const bytes = this.#batchForm(draft.form).marker({ ...end, timestampMs: nowMs })
+    draft.setBytes(bytes, 0, bytes.length)
+    draft.count = 1
+    draft.isTransactional = true
+    draft.producerId = producerId
+    draft.producerEpoch = producerEpoch
+    const flags = BATCH_FLAG.TRANSACTIONAL | BATCH_FLAG.MARKER | (isCommit ? BATCH_FLAG.COMMIT : 0)
+    const offset = this.#write(draft, flags)
+    producers.ended(producerId, producerEpoch, nowMs)
+    transactions.ended(producerId, offset, isCommit)
+    return offset
+  }
+
+  /**
+   * Gives pieces in order, from the one that holds `offset` or the next that is kept on. One at
+   * least, whatever its size, unless there is none below `below`, by default the high watermark.
+   * Calls back in the call when they are in memory. `not-found`: the offset is not kept.
+   */
+  readFrom(
+    offset: number,
+    bytesMax: number,
+    done: PiecesDone,
+    below: number = this.log.committedOffset,
+  ): void {
+    if (offset < this.startOffset || offset > this.endOffset) {
+      const kept = `offsets ${this.startOffset} to ${this.endOffset} are kept`
+      done(new EngineError('not-found', `offset ${offset} of log '${this.log.name}': ${kept}`), [])
+      return
+    }
+    const { readAheadBytes } = this.#parts.limits
+    readPieces(this.source, { from: offset, below, bytesMax, readAheadBytes }, done)
+  }
+
+  /** Tells `watcher` of changes until it says `unwatch`. */
+  watch(watcher: PartitionWatcher): void {
+    this.#watchers.add(watcher)
+  }
+
+  unwatch(watcher: PartitionWatcher): void {
+    this.#watchers.delete(watcher)
+  }
+
+  /** Transactions given up that have something between `from` and `to`, by first offset. */
+  abortedWithin(from: number, to: number): readonly AbortedTransaction[] {
+    return this.#state.transactions.abortedWithin(from, to)
+  }
+
+  /** Whether what a producer wrote at `offset` as part of a transaction was given up. */
+  isAborted(producerId: number, offset: number): boolean {
+    return this.#state.transactions.isAborted(producerId, offset)
+  }
+
+  /** The first offset of the transaction that a producer has open here; -1: it has none. */
+  openTransactionOffset(producerId: number): number {
+    return this.#state.transactions.firstOffsetOf(producerId)
+  }
+
+  /** Who is known to have written here, in no order. */
+  *producerList(): Iterable<PartitionProducer> {
+    for (const facts of this.#state.producers.list()) {
+      yield { ...facts, transactionOffset: this.openTransactionOffset(facts.producerId) }
+    }
+  }
+
+  /** The first message on disk whose time is at or after `timestampMs`; null when none is. */
+  findTime(timestampMs: number): Promise<TimedOffset | null> {
+    return findTime(this, this.#state.times, { timestampMs, forms: this.#parts.forms })
+  }
+
+  /** The first of the messages on disk with the largest time; null when none has one. */
+  maxTimestamp(): Promise<TimedOffset | null> {
+    return findMaxTimestamp(this, this.#state.times, this.#parts.forms)
+  }
+
+  /** Cuts off everything below `offset`; stored with the commit of this turn. */
+  deleteBefore(offset: number): void {
+    if (offset <= this.startOffset) return
+    if (offset > this.endOffset) throw new RangeError(`offset ${offset} is beyond the end`)
+    const from = this.startOffset
+    this.#startOffset = offset
+    this.#state.startsAt(offset)
+    this.#parts.cycle.touch(this)
+    if (this.#parts.isDurable) this.#parts.cycle.requireSync()
+    this.log.discard(from, offset)
+    this.#tell()
+  }
+
+  /** Keeps so much, as far as whole stretches go; ages are those that messages claim. */
+  setRetention(retention: Retention): void {
+    const { ageMsMax, bytesMax } = retention
+    this.#ageMsMax = ageMsMax ?? Infinity
+    this.#state.stretchMsMax = this.#ageMsMax / RETAINED_STRETCHES
+    this.log.setRetention(bytesMax === undefined ? {} : { bytesMax })
+  }
+
+  /** Cuts off what has become too old. */
+  applyRetention(): void {
+    const { now } = this.#parts
+    const oldestMs = now() - this.#ageMsMax
+    if (oldestMs <= 0 || this.startOffset >= this.highWatermark) return
+    const kept = this.#state.times.firstSince(oldestMs)
+    this.deleteBefore(Math.min(kept < 0 ? this.stableOffset : kept, this.stableOffset))
+  }
+
+  stage(): void {
+    const { writer, limits } = this.#parts
+    writer.end(this.log)
+    if (this.#turnOffset < 0) return
+    if (this.#turnHasMessages) {
+      // Only now the log has said at which time it took them.
+      const last = this.log.peek(this.log.nextOffset - 1)
+      this.#turnMaxMs = Math.max(this.#turnMaxMs, last?.timestampMs ?? this.#parts.now())
+    }
+    this.#state.appended(this.#turnOffset, { bytes: this.#turnBytes, maxMs: this.#turnMaxMs })
+    this.#turnOffset = -1
+    this.#turnBytes = 0
+    this.#turnMaxMs = -1
+    this.#turnHasMessages = false
+    this.#state.snapshotAfter(limits.partitionReplayBytesMax)
+  }
+
+  /** Stores what it knows, so that the next start need not read the log; part of this turn. */
+  snapshot(): void {
+    this.stage()
+    this.#state.snapshotAfter(0)
+  }
+
+  /** It is closed or deleted: nobody is told of anything any more. */
+  dispose(): void {
+    this.log.onCommitted(null)
+    this.#watchers.clear()
+  }
+
+  /** What is stored of it beside its log goes with it. */
+  forget(): void {
+    this.#state.forget()
+  }
+
+  #write(draft: BatchDraft, flags: number): number {
+    const { writer } = this.#parts
+    const batchForm = this.#batchForm(draft.form)
+    const size = BATCH_HEAD_BYTES + draft.end - draft.start
+    const start = writer.reserve(this.log, size)
+    const out = writer.buffer
+    const baseOffset = writer.take(draft.count)
+    writeBatchHead(out, start, draft, { size, baseOffset, flags })
+    draft.bytes.copy(out, start + BATCH_HEAD_BYTES, draft.start, draft.end)
+    batchForm.place(out, start + BATCH_HEAD_BYTES, start + size, baseOffset)
+    if (draft.maxTimestampMs > this.#turnMaxMs) this.#turnMaxMs = draft.maxTimestampMs
+    this.#wrote(baseOffset, size)
+    return baseOffset
+  }
+
+  #wrote(offset: number, bytes: number): void {
+    if (this.#turnOffset < 0) this.#turnOffset = offset
+    this.#turnBytes += bytes
+    if (this.#parts.isDurable) this.#parts.cycle.requireSync()
+    if (!this.staged) this.#parts.cycle.touch(this)
+  }
+
+  #batchForm(id: number): NonNullable<NativeForm['batch']> {
+    const batch = this.#parts.forms.get(id)?.batch
+    if (batch === undefined) throw new Error(`native form ${id} knows no batches`)
+    return batch
+  }
+
+  #committed(): void {
+    this.#state.transactions.committed(this.log.committedOffset)
+    this.#tell()
+  }
+
+  #tell(): void {
+    for (const watcher of this.#watchers) watcher.partitionChanged(this)
+  }
+}
