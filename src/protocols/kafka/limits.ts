@@ -4,3 +4,6 @@
  * bomb. It bounds what one batch makes the broker hold and how long it holds up the others.
  */
 export const OPENED_BYTES_MAX: number = 64 * 1024 * 1024
+
+/** So many bad records of a batch are named to their producer; the first few are all he needs. */
+export const RECORD_ERRORS_MAX: number = 1_000
