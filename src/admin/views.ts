@@ -2,12 +2,15 @@ import type { BindingSpec } from '../broker/binding.ts'
 import type { Destination } from '../broker/destination.ts'
 import type { Exchange } from '../broker/exchange.ts'
 import { policyDefinition, type Policy } from '../broker/policy.ts'
+import { Topic } from '../broker/topics/topic.ts'
 import type { HeaderMap, HeaderValue } from '../model/header-value.ts'
 
 export interface DestinationView {
   readonly vhost: string
   readonly name: string
   readonly profile: 'queue' | 'topic'
+  /** Of a topic: how many it has; null for a queue. */
+  readonly partitions: number | null
   readonly durable: boolean
   readonly autoDelete: boolean
   readonly exclusive: boolean
@@ -26,6 +29,7 @@ export function destinationView(destination: Destination): DestinationView {
     vhost: destination.vhost.name,
     name: destination.name,
     profile: destination.profile,
+    partitions: destination instanceof Topic ? destination.partitions.length : null,
     durable: spec.durable,
     autoDelete: spec.autoDelete,
     exclusive: destination.exclusiveOwner !== null,

@@ -32,6 +32,29 @@ export {
 } from './topics/partition.ts'
 export { type Piece, type PiecesDone } from './topics/piece.ts'
 export { type ProduceOutcome } from './topics/produce-outcome.ts'
+export {
+  type LeasedRange,
+  type ReadStretch,
+  type SettledRange,
+  type SharedPartition,
+  type SharedPartitionWatcher,
+  type SharedSettlement,
+  type SharingOptions,
+} from './topics/shared-partition.ts'
+export { type SharedSubscription, type SharedSubscriptions } from './topics/shared-subscriptions.ts'
+export {
+  type NewPosition,
+  type OffsetSubscription,
+  type PartitionPlace,
+  type Position,
+} from './topics/subscription.ts'
+export { type Subscriptions } from './topics/subscriptions.ts'
 export { type TimedOffset } from './topics/time-search.ts'
 export { Topic } from './topics/topic.ts'
+export { type ProducerIdentity, type Transaction } from './topics/transaction.ts'
+export {
+  type ProducerOutcome,
+  type TransactionResult,
+  type Transactions,
+} from './topics/transactions.ts'
 export { VirtualHost } from './virtual-host.ts'

@@ -65,6 +65,25 @@ export interface BrokerLimits {
   readonly partitionStretchesMax: number
   /** How much is in such a stretch until there are too many. Default 256 KiB. */
   readonly partitionStretchBytes: number
+  /** Transactional ids of one virtual host; a further one is refused. Default 100,000: 100 MB. */
+  readonly transactionalIdCountMax: number
+  /** The longest time-out a producer may ask for. Default 15 minutes, as Kafka has it. */
+  readonly transactionTimeoutMsMax: number
+  /** A transactional id that nobody uses is forgotten after so long. Default 7 days, as in Kafka. */
+  readonly transactionalIdExpiryMs: number
+  /** How often it is looked for those. Default 1 hour. */
+  readonly transactionCheckMs: number
+  /** How long a member of a shared subscription has a message to itself. Default 30 s. */
+  readonly sharedLeaseMs: number
+  /** How often a message of a shared subscription is given out. Default 5 times, as in Kafka. */
+  readonly sharedAttemptsMax: number
+  /**
+   * How far a shared subscription may be ahead of its first unsettled message in a partition.
+   * Default 2,000 offsets, as in Kafka: what is known of each is a range at worst.
+   */
+  readonly sharedInFlightMax: number
+  /** Partitions of all shared subscriptions of a virtual host. Default 100,000: 100 MB at worst. */
+  readonly sharedPartitionCountMax: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -88,4 +107,12 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   producerExpiryMs: 86_400_000,
   partitionStretchesMax: 512,
   partitionStretchBytes: 256 * KIB,
+  transactionalIdCountMax: 100_000,
+  transactionTimeoutMsMax: 900_000,
+  transactionalIdExpiryMs: 7 * DAY_MS,
+  transactionCheckMs: 3_600_000,
+  sharedLeaseMs: 30_000,
+  sharedAttemptsMax: 5,
+  sharedInFlightMax: 2000,
+  sharedPartitionCountMax: 100_000,
 }

@@ -2,21 +2,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type BrokerRig, openBroker, reopenBroker, turns } from '../../test/support/broker-rig.ts'
-import type { Engine, Log } from '../engine/contract.ts'
+import { StateWorld } from '../../test/support/state-world.ts'
+import type { Log } from '../engine/contract.ts'
 import { openEmbeddedEngine } from '../engine/embedded/index.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { SeededRandom } from '../lib/random.ts'
-import { Turn } from '../lib/turn.ts'
 import { FaultyDisk } from '../storage/disk-faulty.ts'
-import { CommitCycle, type Stager } from './commit-cycle.ts'
-import { DEFAULT_LIMITS } from './limits.ts'
+import type { Stager } from './commit-cycle.ts'
 import { readLog } from './log-reader.ts'
-import { StateTable } from './state-table.ts'
+import type { StateTable } from './state-table.ts'
 
 const KIB = 1024
 /** So small that rewriting takes several turns and files of the log go and come. */
 const LIMITS = {
-  ...DEFAULT_LIMITS,
   entryBytes: 512,
   snapshotPieceBytes: 300,
   stateDeadBytesMin: 700,
@@ -117,23 +115,15 @@ class Diary implements Stager {
   }
 }
 
-class World {
-  engine!: Engine
-  cycle!: CommitCycle
-  state!: StateTable
-  diary!: Diary
+/** A state table beside which a diary is kept. */
+interface World extends StateWorld {
+  readonly diary: Diary
+}
 
-  static async open(disk: FaultyDisk): Promise<World> {
-    const world = new World()
-    const clock = new ManualClock()
-    world.engine = await openEmbeddedEngine({ disk, clock, ...ENGINE_LIMITS })
-    const { epoch } = await world.engine.leases.acquire('broker')
-    world.cycle = new CommitCycle(world.engine, new Turn())
-    world.diary = new Diary(await world.engine.openLog('diary', { epoch }))
-    const log = await world.engine.openLog('state', { epoch })
-    world.state = await StateTable.load(log, world.cycle, LIMITS)
-    return world
-  }
+async function openWorld(disk: FaultyDisk): Promise<World> {
+  const world = await StateWorld.open({ disk, limits: LIMITS, engineLimits: ENGINE_LIMITS })
+  const { engine, epoch } = world
+  return Object.assign(world, { diary: new Diary(await engine.openLog('diary', { epoch })) })
 }
 
 type Step =
@@ -212,7 +202,7 @@ test('the table is what a map is, with other logs, over kills and power cuts', a
       async (steps, seed) => {
         const random = new SeededRandom(seed)
         let disk = new FaultyDisk()
-        let world = await World.open(disk)
+        let world = await openWorld(disk)
         const model: Model = { states: [{}], answered: 0 }
         for (const step of steps) {
           if (step.kind === 'change') {
@@ -224,13 +214,13 @@ test('the table is what a map is, with other logs, over kills and power cuts', a
           const found = step.kind === 'kill' ? disk.killed() : disk.powerCut(random)
           disk.changesLeft = 0
           disk = found
-          world = await World.open(disk)
+          world = await openWorld(disk)
           await check(world, model)
         }
         await turns(100)
         assert.equal(model.answered, model.states.length - 1, 'all of it is answered')
         await world.engine.close()
-        const last = await World.open(disk)
+        const last = await openWorld(disk)
         await check(last, model)
         await last.engine.close()
       },

@@ -22,9 +22,12 @@ import { Router } from './router.ts'
 import { type SessionListener, Sessions } from './sessions.ts'
 import type { Shards } from './shards.ts'
 import type { TimerIndex } from './timer-index.ts'
-import { Subscriptions } from './topics/subscriptions.ts'
+import type { SharedSubscriptions } from './topics/shared-subscriptions.ts'
+import type { Subscriptions } from './topics/subscriptions.ts'
 import { openPartitions } from './topics/topic-opening.ts'
+import { TopicStates } from './topics/topic-states.ts'
 import { Topic } from './topics/topic.ts'
+import type { Transactions } from './topics/transactions.ts'
 
 const NO_ARGUMENTS: HeaderMap = new Map()
 
@@ -70,6 +73,8 @@ export class VirtualHost {
   readonly sessions: Sessions
   readonly retained: RetainedSet
   readonly subscriptions: Subscriptions
+  readonly shared: SharedSubscriptions
+  readonly transactions: Transactions
   declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
@@ -78,6 +83,9 @@ export class VirtualHost {
   readonly #router: Router
   readonly #exchanges: Map<string, Exchange> = new Map()
   readonly #destinations: Map<string, Queue | Topic> = new Map()
+  /** By id. */
+  readonly #topics: Map<number, Topic> = new Map()
+  readonly #topicStates: TopicStates
   readonly #inboxes: Map<string, Inbox> = new Map()
   readonly #bindings: Map<string, HeldBinding> = new Map()
   /** Identities of the bindings that touch an exchange or destination. */
@@ -103,9 +111,14 @@ export class VirtualHost {
       shard: durable,
       countMax: limits.retainedCountMax,
     })
-    const { state, cycle } = options.shards
-    const parts = { state, cycle, timers: this.timers, limits, now: () => this.now() }
-    this.subscriptions = new Subscriptions(ids.delayId, parts)
+    this.#topicStates = new TopicStates(ids.delayId, {
+      ...{ state: options.shards.state, cycle: options.shards.cycle, limits },
+      ...{ timers: this.timers, log: this.log, forms: options.forms, topics: this.#topics },
+      now: () => this.now(),
+    })
+    this.subscriptions = this.#topicStates.subscriptions
+    this.shared = this.#topicStates.shared
+    this.transactions = this.#topicStates.transactions
     this.#router = new Router(this, durable, options.shards.transient)
     for (const [exchangeName, type] of PREDECLARED)
       this.#addExchange(predeclared(exchangeName, type))
@@ -119,8 +132,7 @@ export class VirtualHost {
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
     await this.#restoreDestinations(stored.destinations)
-    const ids = new Set(stored.destinations.map(({ id }) => id))
-    this.subscriptions.restore((id) => ids.has(id))
+    this.#topicStates.restore()
     this.sessions.restore(stored.sessions)
     for (const spec of stored.bindings) {
       try {
@@ -161,6 +173,15 @@ export class VirtualHost {
 
   destinations(): Iterable<Queue | Topic> {
     return this.#destinations.values()
+  }
+
+  /** The topic with that id; a topic that is declared again has another one. */
+  topic(id: number): Topic | undefined {
+    return this.#topics.get(id)
+  }
+
+  topics(): Iterable<Topic> {
+    return this.#topics.values()
   }
 
   *bindings(): Iterable<BindingSpec> {
@@ -386,7 +407,7 @@ export class VirtualHost {
     this.delays.dispose()
     this.sessions.dispose()
     this.retained.dispose()
-    this.subscriptions.dispose()
+    this.#topicStates.dispose()
     await Promise.allSettled(this.#opening.values())
     const destinations = Array.from(this.#destinations.values())
     await Promise.all(destinations.map((destination) => this.#drop(destination)))
@@ -441,6 +462,7 @@ export class VirtualHost {
 
   #register(destination: Queue | Topic): void {
     this.#destinations.set(destination.name, destination)
+    if (destination instanceof Topic) this.#topics.set(destination.id, destination)
     this.#applyQueuePolicy(destination)
     this.topologyVersion++
     const owner = destination.exclusiveOwner
@@ -456,6 +478,7 @@ export class VirtualHost {
     } catch (error) {
       this.#destinations.get(spec.name)?.dispose()
       this.#destinations.delete(spec.name)
+      this.#topics.delete(id)
       this.topologyVersion++
       throw error
     }
@@ -466,6 +489,7 @@ export class VirtualHost {
     if (destination.exclusiveOwner !== null) {
       this.#owned.get(destination.exclusiveOwner)?.delete(destination)
     }
+    this.#topics.delete(destination.id)
     const sources = this.#sourcesOf(destination)
     const durable = this.#dropBindingsOf(destination)
     destination.dispose()
@@ -477,7 +501,7 @@ export class VirtualHost {
 
   async #dropPartitions({ id, partitions }: Topic): Promise<void> {
     // Not before: should a crash come between, the topic is there and so are they.
-    this.subscriptions.topicDeleted(id)
+    this.#topicStates.topicDeleted(id)
     for (const partition of partitions) partition.forget()
     const { shards } = this.#options
     await Promise.all(partitions.map(({ log }) => shards.deletePartitionLog(log)))

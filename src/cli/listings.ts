@@ -22,13 +22,43 @@ export const LISTINGS: readonly Listing[] = [
   {
     noun: 'queues',
     resource: 'destinations',
-    summary: 'queues and streams, with what waits in them',
+    summary: 'queues and topics (streams), with what waits in them',
     isPerVhost: true,
     columns: [
       ...text('vhost', 'name'),
-      { title: 'type', value: ({ profile }) => (profile === 'topic' ? 'stream' : profile) },
+      { title: 'type', value: ({ profile }) => profile },
       ...text('durable'),
-      ...numbers('ready', 'unsettled', 'held', 'consumers', 'readyBytes'),
+      ...numbers('partitions', 'ready', 'unsettled', 'held', 'consumers', 'readyBytes'),
+    ],
+  },
+  {
+    noun: 'subscriptions',
+    resource: 'subscriptions',
+    summary: 'who reads topics (consumer groups), and how far they are',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'name', 'kind', 'topic'),
+      {
+        title: 'partitions',
+        value: ({ partitions }) => (Array.isArray(partitions) ? partitions.length : ''),
+        isNumber: true,
+      },
+      ...numbers('members', 'lag'),
+    ],
+  },
+  {
+    noun: 'transactions',
+    resource: 'transactions',
+    summary: 'transactional ids, and what they do',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'name', 'state'),
+      ...numbers('producerId', 'producerEpoch', 'timeoutMs'),
+      {
+        title: 'partitions',
+        value: ({ partitions }) => (Array.isArray(partitions) ? partitions.length : ''),
+        isNumber: true,
+      },
     ],
   },
   {

@@ -224,6 +224,10 @@ export class Partition implements Stager {
     return this.#state.transactions.firstOffsetOf(producerId)
   }
 
+  get hasOpenTransactions(): boolean {
+    return this.#state.transactions.openCount > 0
+  }
+
   /** Who is known to have written here, in no order. */
   *producerList(): Iterable<PartitionProducer> {
     for (const facts of this.#state.producers.list()) {

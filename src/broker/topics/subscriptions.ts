@@ -60,7 +60,12 @@ export class Subscriptions implements TimerTarget {
    */
   commit(name: string, positions: readonly NewPosition[]): void {
     if (positions.length === 0) return
-    this.#checkRoom(name, positions)
+    this.checkRoom(name, positions)
+    this.apply(name, positions)
+  }
+
+  /** Like `commit`, for what was looked at by `checkRoom` before. */
+  apply(name: string, positions: readonly NewPosition[]): void {
     const commitMs = this.#parts.now()
     const subscription = this.#open(name)
     for (const given of positions) {
@@ -71,6 +76,37 @@ export class Subscriptions implements TimerTarget {
     }
     this.#parts.cycle.requireSync()
     this.#arm()
+  }
+
+  /** Throws `LIMIT_EXCEEDED` where it is too much; `heldCount` more may come from elsewhere. */
+  checkRoom(name: string, positions: readonly NewPosition[], heldCount = 0): void {
+    const { subscriptionNameBytesMax, positionMetadataBytesMax, positionCountMax } =
+      this.#parts.limits
+    const nameBytes = Buffer.byteLength(name)
+    if (nameBytes > subscriptionNameBytesMax) {
+      throw new BrokerError(
+        'LIMIT_EXCEEDED',
+        `the name of a subscription has ${nameBytes} bytes, above the limit of ${subscriptionNameBytesMax}`,
+      )
+    }
+    const known = this.#byName.get(name)
+    let newCount = 0
+    for (const { topicId, partition, metadata = '' } of positions) {
+      if (known?.position(topicId, partition) === undefined) newCount++
+      const bytes = Buffer.byteLength(metadata)
+      if (bytes > positionMetadataBytesMax) {
+        throw new BrokerError(
+          'LIMIT_EXCEEDED',
+          `metadata of ${bytes} bytes is above the limit of ${positionMetadataBytesMax}`,
+        )
+      }
+    }
+    if (newCount > 0 && this.#positionCount + heldCount + newCount > positionCountMax) {
+      throw new BrokerError(
+        'LIMIT_EXCEEDED',
+        `subscriptions have ${this.#positionCount} positions, the limit is ${positionCountMax}`,
+      )
+    }
   }
 
   /** Deletes positions, synced with the commit of this turn; returns how many there were. */
@@ -191,36 +227,6 @@ export class Subscriptions implements TimerTarget {
     const value = Buffer.allocUnsafe(8)
     value.writeDoubleBE(subscription.emptiedMs, 0)
     this.#parts.state.set(this.#memberPrefix + subscription.name, value)
-  }
-
-  #checkRoom(name: string, positions: readonly NewPosition[]): void {
-    const { subscriptionNameBytesMax, positionMetadataBytesMax, positionCountMax } =
-      this.#parts.limits
-    const nameBytes = Buffer.byteLength(name)
-    if (nameBytes > subscriptionNameBytesMax) {
-      throw new BrokerError(
-        'LIMIT_EXCEEDED',
-        `the name of a subscription has ${nameBytes} bytes, above the limit of ${subscriptionNameBytesMax}`,
-      )
-    }
-    const known = this.#byName.get(name)
-    let newCount = 0
-    for (const { topicId, partition, metadata = '' } of positions) {
-      if (known?.position(topicId, partition) === undefined) newCount++
-      const bytes = Buffer.byteLength(metadata)
-      if (bytes > positionMetadataBytesMax) {
-        throw new BrokerError(
-          'LIMIT_EXCEEDED',
-          `metadata of ${bytes} bytes is above the limit of ${positionMetadataBytesMax}`,
-        )
-      }
-    }
-    if (newCount > 0 && this.#positionCount + newCount > positionCountMax) {
-      throw new BrokerError(
-        'LIMIT_EXCEEDED',
-        `subscriptions have ${this.#positionCount} positions, the limit is ${positionCountMax}`,
-      )
-    }
   }
 
   /** Looked at every ten minutes or so, while there is anything to look at. */

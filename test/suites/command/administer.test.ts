@@ -58,7 +58,14 @@ test('commands find the broker by its data directory and change it', async () =>
   await ask('delete-policy', '--vhost', 'v', 'p')
   await ask('delete-user', 'bob')
   await ask('delete-vhost', 'v')
-  for (const noun of ['exchanges', 'bindings', 'vhosts', 'permissions']) {
+  for (const noun of [
+    'exchanges',
+    'bindings',
+    'vhosts',
+    'permissions',
+    'subscriptions',
+    'transactions',
+  ]) {
     assert.ok(Array.isArray(await ask(noun, 'list')), noun)
   }
   command.kill('SIGTERM')
