@@ -1,14 +1,21 @@
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 
-import { cacheFolder, driverTests, onPath } from './driver.ts'
+import { cacheFolder, type Driver, driverTests, onPath } from './driver.ts'
+import { MQTT_CHECKS } from './mqtt-checks.ts'
 
-driverTests('the Java client', () => {
+function driver(source: string): Driver {
   const jars = cacheFolder('java')
   if (onPath('java') === null) return { absent: 'no java here' }
   const isThere = existsSync(jars) && readdirSync(jars).some((name) => name.endsWith('.jar'))
   if (!isThere) return { absent: `no jars at ${jars}` }
-  const driver = path.join(import.meta.dirname, 'java/Driver.java')
   // One source file needs no build: java compiles it in memory.
-  return { command: 'java', args: ['-cp', `${jars}/*`, driver] }
+  const file = path.join(import.meta.dirname, 'java', source)
+  return { command: 'java', args: ['-cp', `${jars}/*`, file] }
+}
+
+driverTests('the Java client', () => driver('Driver.java'))
+driverTests("paho's Java clients", () => driver('MqttDriver.java'), {
+  protocol: 'mqtt',
+  checks: MQTT_CHECKS,
 })

@@ -41,20 +41,21 @@ setup_python() {
 }
 
 setup_java() {
-  have mvn && have javac || { absent 'the Java client' 'no mvn or no JDK here'; return; }
+  have mvn && have javac || { absent 'the Java clients' 'no mvn or no JDK here'; return; }
   local jars=$cache/java
   cmp -s "$here/java/pom.xml" "$jars/pom.xml" && return
   rm -rf "$jars"
   mkdir -p "$jars"
   mvn -q -B -f "$here/java/pom.xml" "-DoutputDirectory=$jars" dependency:copy-dependencies >&2 &&
-    cp "$here/java/pom.xml" "$jars/pom.xml" || absent 'the Java client' 'mvn failed'
+    cp "$here/java/pom.xml" "$jars/pom.xml" || absent 'the Java clients' 'mvn failed'
 }
 
 setup_go() {
-  have go || { absent amqp091-go 'no go here'; return; }
+  have go || { absent 'the Go clients' 'no go here'; return; }
   mkdir -p "$cache/go"
   # The build goes on offline from then on: modules and objects are in Go's own caches.
-  (cd "$here/go" && go build -o "$cache/go/driver" .) >&2 || absent amqp091-go 'go build failed'
+  (cd "$here/go" && go build -o "$cache/go/driver" . && go build -o "$cache/go/mqtt-driver" ./mqtt) >&2 ||
+    absent 'the Go clients' 'go build failed'
 }
 
 (( $# > 0 )) || set -- tools python java go
