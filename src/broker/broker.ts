@@ -126,6 +126,8 @@ export class Broker {
   /** Makes the headers of a protocol's messages readable; before messages of it come. */
   registerForm(form: NativeForm): void {
     this.#forms.set(form.id, form)
+    // Of those that were stored before, some may wait to be read.
+    for (const topic of this.#topics()) topic.readOn()
   }
 
   vhost(name: string): VirtualHost | undefined {
@@ -209,12 +211,16 @@ export class Broker {
     this.#watchEngine()
   }
 
-  *#partitions(): Iterable<Partition> {
+  *#topics(): Iterable<Topic> {
     for (const vhost of this.#vhosts.values()) {
       for (const destination of vhost.destinations()) {
-        if (destination instanceof Topic) yield* destination.partitions
+        if (destination instanceof Topic) yield destination
       }
     }
+  }
+
+  *#partitions(): Iterable<Partition> {
+    for (const topic of this.#topics()) yield* topic.partitions
   }
 
   #watchEngine(): void {

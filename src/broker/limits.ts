@@ -49,6 +49,8 @@ export interface BrokerLimits {
   readonly positionMetadataBytesMax: number
   /** Default 32767 bytes, the longest name that Kafka's protocol can carry in every version. */
   readonly subscriptionNameBytesMax: number
+  /** Partitions of one topic. Default 10,000: each takes a file and some kilobytes of memory. */
+  readonly partitionCountMax: number
   /**
    * What a restart reads of a partition at most. Default 16 MiB: some milliseconds, and a snapshot
    * of some kilobytes for each is little.
@@ -102,6 +104,7 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   positionCheckMs: 600_000,
   positionMetadataBytesMax: 4096,
   subscriptionNameBytesMax: 32_767,
+  partitionCountMax: 10_000,
   partitionReplayBytesMax: 16 * MIB,
   partitionProducersMax: 20_000,
   producerExpiryMs: 86_400_000,

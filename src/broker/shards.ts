@@ -11,6 +11,8 @@ import { RunWriter } from './topics/run-writer.ts'
 const TRANSIENT_ID_FIRST = 0x8000_0000
 
 const PARTITION_LOG_PREFIX = 'stream.'
+/** States whose key goes on with the number of a topic. */
+const TOPIC_STATES = ['partition/', 'outlet/'] as const
 
 /**
  * The logs of the broker: one for durable queues, one for transient ones, one for small states,
@@ -87,8 +89,10 @@ export class Shards {
       names.add(log.name)
       topics.add(String(topicId))
     }
-    for (const [key] of [...this.state.entries('partition/')]) {
-      if (!topics.has(key.split('/')[1]!)) this.state.delete(key)
+    for (const prefix of TOPIC_STATES) {
+      for (const [key] of [...this.state.entries(prefix)]) {
+        if (!topics.has(key.split('/')[1]!)) this.state.delete(key)
+      }
     }
     for (const name of await this.#engine.listLogs()) {
       if (!name.startsWith(PARTITION_LOG_PREFIX) || names.has(name)) continue

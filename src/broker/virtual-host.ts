@@ -12,6 +12,7 @@ import { type Destination, type DestinationSpec, isStored } from './destination.
 import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
+import type { BrokerLimits } from './limits.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
@@ -24,7 +25,7 @@ import type { Shards } from './shards.ts'
 import type { TimerIndex } from './timer-index.ts'
 import type { SharedSubscriptions } from './topics/shared-subscriptions.ts'
 import type { Subscriptions } from './topics/subscriptions.ts'
-import { openPartitions } from './topics/topic-opening.ts'
+import { openPartitions, openTopics } from './topics/topic-opening.ts'
 import { TopicStates } from './topics/topic-states.ts'
 import { Topic } from './topics/topic.ts'
 import type { Transactions } from './topics/transactions.ts'
@@ -207,6 +208,15 @@ export class VirtualHost {
     return inbox
   }
 
+  /** Whether an exchange is bound to anything but `target`. */
+  leadsElsewhere(exchange: Exchange, target: BindingTarget): boolean {
+    for (const identity of this.#touching.get(exchange) ?? []) {
+      const held = this.#bindings.get(identity)!
+      if (held.source === exchange && held.target !== target) return true
+    }
+    return false
+  }
+
   // --- publishing ---
 
   route(exchange: Exchange, routingKey: string): Route {
@@ -366,13 +376,38 @@ export class VirtualHost {
     this.#deleteUnusedExchange(held.source)
   }
 
-  /** Settings and arguments of a queue become those of `spec`; all else of it stays. */
-  async adopt(queue: Queue, spec: DestinationSpec): Promise<void> {
-    queue.spec = { ...queue.spec, arguments: spec.arguments, settings: spec.settings }
-    this.#applyQueuePolicy(queue)
+  /** Settings and arguments of it become those of `spec`; all else of it stays. */
+  async adopt(
+    destination: Queue | Topic,
+    spec: Pick<DestinationSpec, 'arguments' | 'settings'>,
+  ): Promise<void> {
+    const { arguments: args, settings } = spec
+    destination.spec = { ...destination.spec, arguments: args, settings }
+    this.#applyQueuePolicy(destination)
     this.topologyVersion++
-    if (!isStored(queue.spec)) return
-    await this.#options.metadata.putDestination(this.name, { id: queue.id, spec: queue.spec })
+    await this.#storeAgain(destination)
+  }
+
+  /**
+   * Gives a topic more partitions and resolves when that is stored. `PRECONDITION_FAILED` where it
+   * has as many or more.
+   */
+  async growTopic(topic: Topic, partitionCount: number): Promise<void> {
+    // One after the other: each stores how many there are then.
+    while (this.#opening.has(topic.name)) await this.#opening.get(topic.name)
+    const growing = this.#grow(topic, partitionCount)
+    this.#opening.set(
+      topic.name,
+      growing.then(
+        () => topic,
+        () => topic,
+      ),
+    )
+    try {
+      await growing
+    } finally {
+      this.#opening.delete(topic.name)
+    }
   }
 
   async setDeclareMismatch(declareMismatch: DeclareMismatch): Promise<void> {
@@ -452,12 +487,51 @@ export class VirtualHost {
 
   async #openTopics(stored: readonly StoredDestination[]): Promise<Map<number, Topic>> {
     const { shards, forms } = this.#options
+    for (const { spec } of stored) checkPartitionCount(spec, shards.limits)
     const topics = new Map<number, Topic>()
     for (const { id, spec } of stored) {
-      topics.set(id, new Topic(id, this, spec, { limits: shards.limits, forms }))
+      const { limits, cycle } = shards
+      const state = isStored(spec) ? shards.state : null
+      topics.set(id, new Topic(id, this, spec, { limits, forms, cycle, state }))
     }
-    await openPartitions(topics.values(), { shards, forms, now: () => this.now() })
+    await openTopics(topics.values(), { shards, forms, now: () => this.now() })
     return topics
+  }
+
+  async #grow(topic: Topic, partitionCount: number): Promise<void> {
+    const { shards, forms } = this.#options
+    const had = topic.partitions.length
+    if (partitionCount <= had) {
+      throw new BrokerError(
+        'PRECONDITION_FAILED',
+        `topic '${topic.name}' has ${had} partitions, it cannot be given ${partitionCount}`,
+      )
+    }
+    const spec = { ...topic.spec, partitionCount }
+    checkPartitionCount(spec, shards.limits)
+    const parts = { shards, forms, now: () => this.now() }
+    const opened = await openPartitions(topic, partitionCount, parts)
+    try {
+      this.#checkHas(topic)
+      if (isStored(spec)) {
+        await this.#options.metadata.putDestination(this.name, { id: topic.id, spec })
+        this.#checkHas(topic)
+      }
+    } catch (error) {
+      await Promise.all(opened.map(({ log }) => shards.deletePartitionLog(log)))
+      throw error
+    }
+    topic.spec = { ...topic.spec, partitionCount }
+    for (const partition of opened) topic.addPartition(partition)
+    this.topologyVersion++
+  }
+
+  #checkHas(topic: Topic): void {
+    if (this.#destinations.get(topic.name) !== topic) throw this.#missing('queue', topic.name)
+  }
+
+  async #storeAgain({ id, spec }: Queue | Topic): Promise<void> {
+    if (isStored(spec)) await this.#options.metadata.putDestination(this.name, { id, spec })
   }
 
   #register(destination: Queue | Topic): void {
@@ -528,6 +602,7 @@ export class VirtualHost {
       else touching.add(identity)
     }
     this.topologyVersion++
+    this.#routesChanged(source)
     return held
   }
 
@@ -542,6 +617,12 @@ export class VirtualHost {
     this.#touching.get(held.target)?.delete(identity)
     held.source.matcher.remove(held.target, held.spec.key, held.spec.arguments)
     this.topologyVersion++
+    this.#routesChanged(held.source)
+  }
+
+  #routesChanged({ name }: Exchange): void {
+    const topic = this.#destinations.get(name)
+    if (topic instanceof Topic) topic.routesChanged()
   }
 
   /** Removes every binding from or to it; returns those that were stored. */
@@ -594,6 +675,18 @@ export class VirtualHost {
     )
     destination.applySettings(effectiveSettings(spec.settings, settings))
   }
+}
+
+function checkPartitionCount(
+  { name, partitionCount = 1 }: DestinationSpec,
+  { partitionCountMax }: BrokerLimits,
+): void {
+  const isWhole = Number.isInteger(partitionCount) && partitionCount >= 1
+  if (isWhole && partitionCount <= partitionCountMax) return
+  throw new BrokerError(
+    'LIMIT_EXCEEDED',
+    `topic '${name}' cannot have ${partitionCount} partitions, the limit is ${partitionCountMax}`,
+  )
 }
 
 function isStoredBinding(held: HeldBinding): boolean {

@@ -25,6 +25,8 @@ export type CursorStep = 'message' | 'end' | 'load' | 'broken'
 export interface BatchOpening {
   readonly exchange: string
   readonly forms: ReadonlyMap<number, NativeForm>
+  /** Passes over messages that came by themselves. Default false. */
+  readonly batchesOnly?: boolean
 }
 
 /**
@@ -132,11 +134,17 @@ export class PartitionCursor {
           ? firstOffsetOf(data, start)
           : this.#here
       const after = base + (isBatch ? batchCountOf(data, start) : 1)
-      if (base >= below && after > this.position) return 'end'
+      // Of a protocol that is not there, or not there yet: never passed over.
+      const isUnknown = isBatch && !this.#opening.forms.has(data[start + 7]!)
+      if ((base >= below || isUnknown) && after > this.position) return 'end'
       this.#at = end
       this.#here = after
       if (after <= this.position) continue
       if (!isBatch) {
+        if (this.#opening.batchesOnly === true) {
+          this.position = after
+          continue
+        }
         this.#view.set(data, start, entry.timestampMs)
         this.offset = base
         this.position = after

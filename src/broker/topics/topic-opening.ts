@@ -7,21 +7,45 @@ import type { Topic } from './topic.ts'
 /** So many logs are opened side by side; more only queue up for the disk. */
 const OPENED_AT_ONCE = 64
 
+/** A partition that is not open yet. */
+interface Missing {
+  readonly topic: Topic
+  readonly index: number
+}
+
 interface OpeningParts {
   readonly shards: Shards
   readonly forms: ReadonlyMap<number, NativeForm>
   readonly now: () => number
 }
 
-/** Opens those partitions of topics that they should have and have not, and reads them. */
-export async function openPartitions(topics: Iterable<Topic>, parts: OpeningParts): Promise<void> {
-  const missing: { readonly topic: Topic; readonly index: number }[] = []
-  for (const topic of topics) {
-    const { partitionCount = 1 } = topic.spec
-    for (let index = topic.partitions.length; index < partitionCount; index++) {
-      missing.push({ topic, index })
-    }
+/** Opens the partitions that topics should have by `spec` and have not, and reads them. */
+export async function openTopics(topics: Iterable<Topic>, parts: OpeningParts): Promise<void> {
+  const missing: Missing[] = []
+  for (const topic of topics) missing.push(...missingOf(topic, topic.spec.partitionCount ?? 1))
+  const opened = await openAll(missing, parts)
+  for (const [at, { topic }] of missing.entries()) topic.addPartition(opened[at]!)
+}
+
+/** Opens the partitions that a topic needs to have `partitionCount`; they are not added to it. */
+export function openPartitions(
+  topic: Topic,
+  partitionCount: number,
+  parts: OpeningParts,
+): Promise<readonly Partition[]> {
+  return openAll([...missingOf(topic, partitionCount)], parts)
+}
+
+function* missingOf(topic: Topic, partitionCount: number): Iterable<Missing> {
+  for (let index = topic.partitions.length; index < partitionCount; index++) {
+    yield { topic, index }
   }
+}
+
+async function openAll(
+  missing: readonly Missing[],
+  parts: OpeningParts,
+): Promise<readonly Partition[]> {
   const opened: Partition[] = []
   let next = 0
   const openSome = async (): Promise<void> => {
@@ -32,7 +56,7 @@ export async function openPartitions(topics: Iterable<Topic>, parts: OpeningPart
     }
   }
   await Promise.all(Array.from({ length: OPENED_AT_ONCE }, openSome))
-  for (const [at, { topic }] of missing.entries()) topic.addPartition(opened[at]!)
+  return opened
 }
 
 async function openPartition(

@@ -10,6 +10,7 @@ import type { TimerTarget } from '../timer-index.ts'
 import type { VirtualHost } from '../virtual-host.ts'
 import type { Partition, PartitionWatcher } from './partition.ts'
 import { partitionOfKey } from './partitioner.ts'
+import { type OutletParts, TopicOutlet } from './topic-outlet.ts'
 import { TopicReader } from './topic-reader.ts'
 
 /** How often it is looked whether something has become too old; as the engine does. */
@@ -32,21 +33,23 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
   spec: DestinationSpec
   readonly profile = 'topic'
   readonly totals = { enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
-  readonly #parts: TopicParts
+  readonly #parts: OutletParts
   readonly #partitions: Partition[] = []
   readonly #readers: Map<Consumer, TopicReader> = new Map()
+  readonly #outlet: TopicOutlet
   #settings: DestinationPolicy
   #deleted = false
   #timer = 0
   /** For messages without a key. */
   #nextPartition = 0
 
-  constructor(id: number, vhost: VirtualHost, spec: DestinationSpec, parts: TopicParts) {
+  constructor(id: number, vhost: VirtualHost, spec: DestinationSpec, parts: OutletParts) {
     this.id = id
     this.vhost = vhost
     this.spec = spec
     this.#parts = parts
     this.#settings = spec.settings
+    this.#outlet = new TopicOutlet(this, parts)
   }
 
   get name(): string {
@@ -105,6 +108,7 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     partition.watch(this)
     this.#retain(partition)
     for (const reader of this.#readers.values()) reader.addPartition(partition)
+    this.#outlet.look()
   }
 
   append(draft: MessageDraft): void {
@@ -133,7 +137,18 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     this.#readers.delete(consumer)
   }
 
+  /** The exchange of its name came or went, or its bindings did. */
+  routesChanged(): void {
+    this.#outlet.look()
+  }
+
   partitionChanged(): void {
+    this.readOn()
+  }
+
+  /** Something may be read that could not be read before. */
+  readOn(): void {
+    this.#outlet.more()
     if (this.#readers.size > 0) this.vhost.turn.dispatch(this)
   }
 
@@ -177,7 +192,9 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
   /** A topic is kept whether it is used or not. */
   touch(): void {}
 
-  recovered(): void {}
+  recovered(): void {
+    this.#outlet.recovered()
+  }
 
   onTimer(): void {
     this.#timer = 0
@@ -194,6 +211,7 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
       consumer.orphan()
     }
     this.#readers.clear()
+    this.#outlet.dispose()
   }
 
   /** For readers that come upon something that cannot be read. */
