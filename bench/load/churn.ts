@@ -1,5 +1,7 @@
 import { nowMs } from './clock.ts'
-import { Connection, type Endpoint } from './connection.ts'
+import { Connection } from './connection.ts'
+import { inParallel } from './in-parallel.ts'
+import type { Endpoint } from './raw-socket.ts'
 
 export interface ChurnSpec extends Endpoint {
   readonly role: 'churn'
@@ -20,7 +22,6 @@ export interface IdleSpec extends Endpoint {
   readonly count: number
 }
 
-const OPENING_AT_ONCE = 50
 /** No frame of a handshake is longer, and ten thousand buffers must stay small. */
 const READ_BUFFER_BYTES = 8_192
 
@@ -46,18 +47,13 @@ export class IdleConnections {
 
   static async open(spec: IdleSpec): Promise<IdleConnections> {
     const idle = new IdleConnections()
-    let started = 0
-    const loop = async (): Promise<void> => {
-      while (started < spec.count) {
-        started++
-        const connection = await Connection.open(spec, { readBufferBytes: READ_BUFFER_BYTES })
-        connection.onError = (error) => {
-          idle.#failure ??= error
-        }
-        idle.#connections.push(connection)
+    await inParallel(spec.count, async () => {
+      const connection = await Connection.open(spec, { readBufferBytes: READ_BUFFER_BYTES })
+      connection.onError = (error) => {
+        idle.#failure ??= error
       }
-    }
-    await Promise.all(Array.from({ length: OPENING_AT_ONCE }, loop))
+      idle.#connections.push(connection)
+    })
     return idle
   }
 
@@ -65,11 +61,7 @@ export class IdleConnections {
   async close(): Promise<number> {
     if (this.#failure !== null) throw this.#failure
     const open = this.#connections.splice(0)
-    const left = [...open]
-    const loop = async (): Promise<void> => {
-      for (let next = left.pop(); next !== undefined; next = left.pop()) await next.close()
-    }
-    await Promise.all(Array.from({ length: OPENING_AT_ONCE }, loop))
+    await inParallel(open.length, async (index) => open[index]?.close())
     return open.length
   }
 }

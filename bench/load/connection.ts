@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { type Endpoint, type OpenOptions, RawSocket } from './raw-socket.ts'
 import {
   FRAME_HEADER_BYTES,
   FRAME_METHOD,
@@ -15,64 +15,10 @@ import {
   u8,
 } from './wire.ts'
 
-const READ_BUFFER_BYTES = 1 << 20
-const REPLY_TIMEOUT_MS = 60_000
-
-export interface Endpoint {
-  readonly host: string
-  readonly port: number
-}
-
-export interface OpenOptions {
-  /** Bytes of the read buffer; must hold one whole frame. Default 1 MiB. */
-  readonly readBufferBytes?: number
-}
-
-/** Reads whole frames from `view` up to `end`; returns how far it came. Borrowed for the call. */
-export type Scan = (view: DataView, end: number) => number
-
-/**
- * One AMQP connection with channel 1 open, as cheap as Node can make it.
- *
- * The cold part (handshake, declarations) asks and awaits one reply at a time. For the hot part
- * its owner sets `scan`, which then gets every read in place, in one buffer that is used again:
- * nothing is allocated per message.
- */
-export class Connection {
-  readonly socket: Socket
+/** One AMQP connection with channel 1 open. */
+export class Connection extends RawSocket {
   /** Product and version as the broker names itself. */
   serverVersion = ''
-  /** Called once when the connection fails; not when it is closed by `close`. */
-  onError: (error: Error) => void = () => {}
-  scan: Scan
-
-  readonly #bytes: Buffer
-  readonly #view: DataView
-  #filled = 0
-  #closing = false
-  #failure: Error | null = null
-  #replies: Buffer[] = []
-  #waiting: { resolve(payload: Buffer): void; reject(error: Error): void } | null = null
-
-  private constructor(endpoint: Endpoint, options: OpenOptions) {
-    this.#bytes = Buffer.allocUnsafeSlow(options.readBufferBytes ?? READ_BUFFER_BYTES)
-    this.#view = new DataView(this.#bytes.buffer, 0, this.#bytes.length)
-    this.scan = (view, end) => this.#scanReplies(view, end)
-    this.socket = connect({
-      host: endpoint.host,
-      port: endpoint.port,
-      noDelay: true,
-      onread: {
-        // What is left of a frame cut by the read stays in front, the next read goes behind it.
-        buffer: () => this.#bytes.subarray(this.#filled),
-        callback: (size) => this.#read(size),
-      },
-    })
-    this.socket.on('error', (error) => this.fail(error))
-    this.socket.on('close', () => {
-      if (!this.#closing) this.fail(new Error('the broker closed the connection'))
-    })
-  }
 
   static async open(endpoint: Endpoint, options: OpenOptions = {}): Promise<Connection> {
     const connection = new Connection(endpoint, options)
@@ -81,17 +27,11 @@ export class Connection {
     return connection
   }
 
-  /** Sends bytes of one request and resolves with the payload of the next method frame. */
-  ask(request: Buffer): Promise<Buffer> {
-    this.socket.write(request)
-    return this.#reply()
-  }
-
   /** Says what a method that nobody awaited means; throws unless it may be ignored. */
   unexpected(view: DataView, at: number): void {
     const id = view.getUint32(at + FRAME_HEADER_BYTES)
     if (id === METHOD.connectionBlocked || id === METHOD.connectionUnblocked) return
-    const payload = this.#bytes.subarray(at + FRAME_HEADER_BYTES)
+    const payload = this.bytes.subarray(at + FRAME_HEADER_BYTES)
     if (id === METHOD.connectionClose || id === METHOD.channelClose) {
       throw new Error(`the broker closed it: ${closeReason(payload)}`)
     }
@@ -99,28 +39,18 @@ export class Connection {
   }
 
   async close(): Promise<void> {
-    this.scan = (view, end) => this.#scanReplies(view, end)
+    this.scan = (view, end) => this.scanReplies(view, end)
     const goodbye = method(0, METHOD.connectionClose, u16(200), shortString('done'), u16(0), u16(0))
     this.socket.write(goodbye)
     for (;;) {
-      const payload = await this.#reply()
+      const payload = await this.reply()
       if (payload.readUInt32BE(0) === METHOD.connectionCloseOk) break
     }
-    this.#closing = true
-    this.socket.destroy()
-  }
-
-  fail(error: Error): void {
-    if (this.#failure !== null || this.#closing) return
-    this.#failure = error
-    this.socket.destroy()
-    this.#waiting?.reject(error)
-    this.#waiting = null
-    this.onError(error)
+    this.end()
   }
 
   async #handshake(): Promise<void> {
-    const start = await this.#reply()
+    const start = await this.reply()
     this.serverVersion = serverVersion(start)
     const properties = table({ product: 'waystation-bench' })
     const login = longString('\0guest\0guest')
@@ -134,66 +64,36 @@ export class Connection {
     await this.ask(method(1, METHOD.channelOpen, shortString('')))
   }
 
-  #reply(): Promise<Buffer> {
-    const ready = this.#replies.shift()
-    if (ready !== undefined) return Promise.resolve(ready)
-    if (this.#failure !== null) return Promise.reject(this.#failure)
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.fail(new Error(`no reply within ${REPLY_TIMEOUT_MS} ms`)),
-        REPLY_TIMEOUT_MS,
-      )
-      this.#waiting = {
-        resolve(payload) {
-          clearTimeout(timer)
-          resolve(payload)
-        },
-        reject(error) {
-          clearTimeout(timer)
-          reject(error)
-        },
-      }
-    })
-  }
-
-  #read(size: number): boolean {
-    const end = this.#filled + size
-    try {
-      const at = this.scan(this.#view, end)
-      if (at > 0 && at < end) this.#bytes.copyWithin(0, at, end)
-      this.#filled = end - at
-    } catch (error) {
-      this.fail(error as Error)
-    }
-    return true
-  }
-
-  #scanReplies(view: DataView, end: number): number {
+  protected override scanReplies(view: DataView, end: number): number {
     let at = 0
     while (end - at >= FRAME_OVERHEAD_BYTES) {
       const size = view.getUint32(at + 3)
       const next = at + FRAME_OVERHEAD_BYTES + size
       if (next > end) break
       if (view.getUint8(at) === FRAME_METHOD) {
-        this.#takeReply(Buffer.from(this.#bytes.subarray(at + FRAME_HEADER_BYTES, next - 1)))
+        this.#takeMethod(Buffer.from(this.bytes.subarray(at + FRAME_HEADER_BYTES, next - 1)))
       }
       at = next
     }
     return at
   }
 
-  #takeReply(payload: Buffer): void {
+  #takeMethod(payload: Buffer): void {
     const id = payload.readUInt32BE(0)
     if (id === METHOD.connectionBlocked || id === METHOD.connectionUnblocked) return
     if (id === METHOD.connectionClose || id === METHOD.channelClose) {
       this.fail(new Error(`the broker closed it: ${closeReason(payload)}`))
       return
     }
-    const waiting = this.#waiting
-    this.#waiting = null
-    if (waiting === null) this.#replies.push(payload)
-    else waiting.resolve(payload)
+    this.takeReply(payload)
   }
+}
+
+/** Product and version of a broker on which a channel can be opened. */
+export async function probeAmqp(endpoint: Endpoint): Promise<string> {
+  const connection = await Connection.open(endpoint)
+  await connection.close()
+  return connection.serverVersion
 }
 
 function closeReason(payload: Buffer): string {

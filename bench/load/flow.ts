@@ -1,8 +1,7 @@
-import { availableParallelism } from 'node:os'
 import { nowMs, sleep } from './clock.ts'
 import type { ConsumeResult } from './consumer.ts'
+import { CpuMeter } from './cpu-meter.ts'
 import type { Latencies } from './histogram.ts'
-import { cpuSeconds, machineCpuSeconds } from './process-stats.ts'
 import type { PublishResult } from './publisher.ts'
 import { rateBetween } from './sampler.ts'
 import type { Metrics, Target } from './target.ts'
@@ -57,7 +56,7 @@ export async function runFlow(target: Target, options: FlowOptions): Promise<Met
     seconds: options.seconds,
     rate: options.rate,
   })
-  const cpu = new CpuMeter([pid, publisher.pid, consumer.pid])
+  const cpu = new CpuMeter({ broker: pid, publisher: publisher.pid, consumer: consumer.pid })
   const published = await publisher.tell<PublishResult>({ command: 'run' })
   const expected = published.published * fanOut
   const consumed = await consumer.tell<ConsumeResult>({ command: 'finish', expected })
@@ -127,37 +126,5 @@ function latencyMetrics(name: string, latencies: Latencies | null): Metrics {
     [`${name} p99 ms`]: latencies.p99Ms,
     [`${name} p99.9 ms`]: latencies.p999Ms,
     [`${name} max ms`]: latencies.maxMs,
-  }
-}
-
-/** CPU of broker, publisher and consumer, and how much of the machine others used meanwhile. */
-class CpuMeter {
-  readonly #pids: readonly (number | null)[]
-  readonly #before: readonly number[]
-  readonly #startMs: number = nowMs()
-
-  constructor(pids: readonly (number | null)[]) {
-    this.#pids = pids
-    this.#before = this.#read()
-  }
-
-  metrics(messageCount: number): Metrics {
-    const used = this.#read().map((seconds, index) => seconds - (this.#before[index] ?? 0))
-    const [machine = 0, driver = 0, broker = 0, publisher = 0, consumer = 0] = used
-    const perMessage = 1e6 / Math.max(1, messageCount)
-    const capacity = (availableParallelism() * (nowMs() - this.#startMs)) / 1000
-    const others = machine - driver - broker - publisher - consumer
-    return {
-      'broker CPU µs/message': broker * perMessage,
-      'publisher CPU µs/message': publisher * perMessage,
-      'consumer CPU µs/message': consumer * perMessage,
-      // Above a few per cent the run shared the machine and says little.
-      'other CPU %': (100 * others) / capacity,
-    }
-  }
-
-  #read(): readonly number[] {
-    const { user, system } = process.cpuUsage()
-    return [machineCpuSeconds(), (user + system) / 1e6, ...this.#pids.map(cpuSeconds)]
   }
 }

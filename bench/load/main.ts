@@ -1,20 +1,24 @@
 /**
  * The load benchmark: `npm run bench -- [scenario...] [options]`.
  *
- * Runs Waystation and, where it is installed, RabbitMQ, each in its own process, and drives them
- * in turn with the same load program. Prints a table per scenario and writes all runs as JSON.
+ * Runs Waystation and the peers that are installed, each in its own process, and drives them in
+ * turn with the same load program. Prints a table per scenario and writes all runs as JSON.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { openTargets, PEERS } from './brokers.ts'
+import type { Endpoint } from './raw-socket.ts'
 import { describeCommit, describeMachine, scenarioTable, type Run } from './report.ts'
 import { SCENARIOS, type Scenario, type Settings } from './scenarios.ts'
-import { externalServer, NodeServer, RabbitServer, waitReady, type Server } from './server.ts'
-import type { Target } from './target.ts'
+import type { Protocol, Target } from './target.ts'
+
+const ALL_PEERS = Object.values(PEERS).flat()
 
 const USAGE = `npm run bench -- [scenario...] [options]
-  --peer rabbitmq|none   compare with RabbitMQ where tools/rabbitmq.sh installed it (default)
+  --peer NAME            compare with ${ALL_PEERS.join(', ')}, none, or all installed (default);
+                         may be given several times
   --target HOST:PORT     load a broker that already runs instead of Waystation
   --target sink          load no broker, to see how much the load program can drive
   --target none          load the peer only
@@ -22,19 +26,21 @@ const USAGE = `npm run bench -- [scenario...] [options]
   --rounds N             how often each scenario runs on each target (default 1)
   --backlog N            messages of the backlog (default 10,000,000)
   --peer-backlog N       the same for the peer (default 1,000,000)
+  --retained N           topics of the retained set (default 1,000,000)
   --json FILE            where to write the runs (default bench/results/local/DATE-COMMIT.json)
 scenarios:
-${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join('\n')}`
+${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(18)} ${about}`).join('\n')}`
 
 const { values: flags, positionals: names } = parseArgs({
   allowPositionals: true,
   options: {
-    peer: { type: 'string', default: 'rabbitmq' },
+    peer: { type: 'string', multiple: true, default: ['all'] },
     target: { type: 'string', default: 'waystation' },
     seconds: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '1' },
     backlog: { type: 'string', default: '10000000' },
     'peer-backlog': { type: 'string', default: '1000000' },
+    retained: { type: 'string', default: '1000000' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -50,17 +56,10 @@ async function main(): Promise<void> {
     seconds: positiveNumber('seconds', flags.seconds),
     backlog: positiveNumber('backlog', flags.backlog),
     peerBacklog: positiveNumber('peer-backlog', flags['peer-backlog']),
+    retained: positiveNumber('retained', flags.retained),
   }
   const rounds = positiveNumber('rounds', flags.rounds)
-  await using resources = new AsyncDisposableStack()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void resources.disposeAsync().finally(() => process.exit(130)))
-  }
-  const targets = await openTargets(resources)
   const versions: Record<string, string> = {}
-  for (const { name, server } of targets) {
-    versions[name] = await waitReady(server.endpoint, () => true)
-  }
   const head = {
     date: new Date().toISOString(),
     commit: describeCommit(),
@@ -68,16 +67,33 @@ async function main(): Promise<void> {
     versions,
     settings: { ...settings, rounds },
   }
-  console.log(head)
   const runs: Run[] = []
-  for (const scenario of scenarios) {
-    console.log(`\n${scenario.name}: ${scenario.about}`)
-    const own = await runScenario(scenario, targets, settings, rounds)
-    runs.push(...own)
-    console.log(scenarioTable(own))
-    writeReport(head.date, head.commit, { ...head, runs })
+  for (const protocol of Object.keys(PEERS) as Protocol[]) {
+    const spoken = scenarios.filter((scenario) => scenario.protocol === protocol)
+    if (spoken.length === 0) continue
+    await using resources = disposedOnSignal()
+    const own = ownTarget(flags.target)
+    const targets = await openTargets({ protocol, own, peers: choosePeers() }, resources)
+    for (const { name, server } of targets) versions[name] = server.version
+    console.log(head)
+    for (const scenario of spoken) {
+      console.log(`\n${scenario.name}: ${scenario.about}`)
+      const made = await runScenario(scenario, targets, settings, rounds)
+      runs.push(...made)
+      console.log(scenarioTable(made))
+      writeReport(head.date, head.commit, { ...head, runs })
+    }
   }
   if (runs.some((run) => run.error !== null)) process.exitCode = 1
+}
+
+/** Brokers that run must not outlive the bench, however it ends. */
+function disposedOnSignal(): AsyncDisposableStack {
+  const resources = new AsyncDisposableStack()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void resources.disposeAsync().finally(() => process.exit(130)))
+  }
+  return resources
 }
 
 /** Rounds outside, targets inside: what disturbs the machine disturbs all of them. */
@@ -90,6 +106,7 @@ async function runScenario(
   const runs: Run[] = []
   for (let round = 1; round <= rounds; round++) {
     for (const target of targets) {
+      if (target.name === scenario.without) continue
       const run = { scenario: scenario.name, target: target.name, round }
       try {
         runs.push({ ...run, error: null, metrics: await scenario.run(target, settings) })
@@ -111,33 +128,20 @@ function chooseScenarios(): readonly Scenario[] {
   })
 }
 
-async function openTargets(resources: AsyncDisposableStack): Promise<Target[]> {
-  const targets: Target[] = []
-  const own = await openOwn(flags.target)
-  if (own !== null) {
-    const server = resources.use(own)
-    targets.push({ name: flags.target, server, queueArguments: {}, isPeer: false })
+function choosePeers(): readonly string[] {
+  const { peer } = flags
+  for (const name of peer) {
+    if (name !== 'all' && name !== 'none' && !ALL_PEERS.includes(name)) {
+      throw new Error(`no peer '${name}'\n${USAGE}`)
+    }
   }
-  if (flags.peer === 'none') return targets
-  if (flags.peer !== 'rabbitmq') throw new Error(`--peer must be rabbitmq or none`)
-  if (!RabbitServer.isInstalled()) {
-    console.log('RabbitMQ is not installed (tools/rabbitmq.sh install), so there is no peer')
-    return targets
-  }
-  const server = resources.use(await RabbitServer.open())
-  for (const queueType of ['classic', 'quorum']) {
-    const queueArguments = { 'x-queue-type': queueType }
-    targets.push({ name: `rabbitmq ${queueType}`, server, queueArguments, isPeer: true })
-  }
-  return targets
+  return peer.includes('all') ? ALL_PEERS : peer
 }
 
-function openOwn(target: string): Promise<Server> | null {
-  if (target === 'none') return null
-  if (target === 'waystation') return NodeServer.waystation()
-  if (target === 'sink') return NodeServer.sink()
-  const [host = '', port = ''] = target.split(':')
-  return Promise.resolve(externalServer({ host, port: positiveNumber('target', port) }))
+function ownTarget(text: string): string | Endpoint {
+  if (['waystation', 'sink', 'none'].includes(text)) return text
+  const [host = '', port = ''] = text.split(':')
+  return { host, port: positiveNumber('target', port) }
 }
 
 function positiveNumber(name: string, text: string): number {

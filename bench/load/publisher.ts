@@ -1,5 +1,6 @@
 import { nowMs } from './clock.ts'
-import { Connection, type Endpoint } from './connection.ts'
+import { Connection } from './connection.ts'
+import type { Endpoint } from './raw-socket.ts'
 import { LatencyHistogram, type Latencies } from './histogram.ts'
 import { Sampler, type Sample } from './sampler.ts'
 import {

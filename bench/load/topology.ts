@@ -1,4 +1,5 @@
-import { Connection, type Endpoint } from './connection.ts'
+import { Connection } from './connection.ts'
+import type { Endpoint } from './raw-socket.ts'
 import { METHOD, method, shortString, table, u16, u8 } from './wire.ts'
 
 export interface Topology {

@@ -16,8 +16,14 @@ export class WorkerProcess implements AsyncDisposable {
 
   static async start(spec: WorkerSpec): Promise<WorkerProcess> {
     const worker = new WorkerProcess(spec)
-    await worker.tell({ command: 'prepare', spec })
-    return worker
+    try {
+      await worker.tell({ command: 'prepare', spec })
+      return worker
+    } catch (error) {
+      // It would keep this process alive with it.
+      await worker[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   get pid(): number {

@@ -1,13 +1,21 @@
 /** The publisher or consumer process: does what `WorkerProcess` in the driver tells it. */
 import { churn, IdleConnections, type ChurnSpec, type IdleSpec } from './churn.ts'
 import { Consumer, type ConsumeSpec } from './consumer.ts'
+import { MqttIdleClients, type MqttIdleSpec } from './mqtt/idle.ts'
+import { MqttLoad, type MqttLoadSpec } from './mqtt/load.ts'
 import { Publisher, type PublishSpec } from './publisher.ts'
 
-export type WorkerSpec = PublishSpec | ConsumeSpec | ChurnSpec | IdleSpec
+export type WorkerSpec =
+  | PublishSpec
+  | ConsumeSpec
+  | ChurnSpec
+  | IdleSpec
+  | MqttLoadSpec
+  | MqttIdleSpec
 
 export type WorkerCommand =
   | { readonly command: 'prepare'; readonly spec: WorkerSpec }
-  /** Publish, churn or close the idle connections; the answer holds the result. */
+  /** Publish, churn, close or ping the idle connections; the answer holds the result. */
   | { readonly command: 'run' }
   /** Consume until `expected` messages were seen; the answer holds the result. */
   | { readonly command: 'finish'; readonly expected: number }
@@ -37,6 +45,16 @@ async function prepare(spec: WorkerSpec): Promise<void> {
     case 'idle': {
       const idle = await IdleConnections.open(spec)
       run = () => idle.close()
+      return
+    }
+    case 'mqtt-load': {
+      const load = await MqttLoad.open(spec)
+      run = () => load.run()
+      return
+    }
+    case 'mqtt-idle': {
+      const idle = await MqttIdleClients.open(spec)
+      run = () => idle.ping()
     }
   }
 }
