@@ -1,4 +1,6 @@
 import { RecordError } from './record-error.ts'
+import { readRecordHeaders } from './record-headers.ts'
+import type { RecordHeader } from './record-headers.ts'
 
 /**
  * Where the fields of a record batch are (message format v2, magic 2). The checksum covers all from
@@ -42,6 +44,8 @@ export const CODEC: {
   readonly ZSTD: 4
 } = { NONE: 0, GZIP: 1, SNAPPY: 2, LZ4: 3, ZSTD: 4 }
 
+/** Which bits of the attributes are the codec. */
+export const CODEC_MASK = 0x07
 const APPEND_TIME = 0x08
 export const TRANSACTIONAL = 0x10
 export const CONTROL = 0x20
@@ -86,7 +90,7 @@ export class RecordBatchView {
 
   /** One of `CODEC`, or 5 to 7, which mean nothing. */
   get codec(): number {
-    return this.attributes & 0x07
+    return this.attributes & CODEC_MASK
   }
 
   /** The broker stamped it, and every record has its maximum timestamp. */
@@ -165,12 +169,6 @@ export function stampBatch(
   bytes.writeUInt32BE(crc32c(bytes.subarray(at, end)), start + BATCH_FIELD.CRC)
 }
 
-/** A header of a record. */
-export interface RecordHeader {
-  readonly key: string
-  readonly value: Buffer | null
-}
-
 /**
  * Walks over the records of one block, uncompressed.
  *
@@ -195,7 +193,7 @@ export class RecordCursor {
   /** -1: null, a tombstone. */
   valueStart = -1
   valueEnd = -1
-  headerCount = 0
+  /** Count and headers, up to the end of the record. */
   headersStart = 0
   #at = 0
   #end = 0
@@ -255,6 +253,7 @@ export class RecordCursor {
     const valueSize = this.#varint(end)
     this.valueStart = valueSize < 0 ? -1 : this.#at
     this.valueEnd = this.#skip(valueSize, end)
+    this.headersStart = this.#at
     const count = this.#varint(end)
     if (count < 0) throw new RecordError(`Found invalid number of record headers ${count}`)
     // A header takes two octets or more.
@@ -263,8 +262,6 @@ export class RecordCursor {
         `Found invalid number of record headers. ${count} is larger than the remaining size of the buffer`,
       )
     }
-    this.headerCount = count
-    this.headersStart = this.#at
     for (let index = 0; index < count; index += 1) {
       const size = this.#varint(end)
       if (size < 0) throw new RecordError(`Invalid negative header key size ${size}`)
@@ -275,20 +272,7 @@ export class RecordCursor {
 
   /** Copies of the headers of the present record, in their order. */
   headers(): RecordHeader[] {
-    const back = this.#at
-    this.#at = this.headersStart
-    const headers: RecordHeader[] = []
-    for (let index = 0; index < this.headerCount; index += 1) {
-      const keySize = this.#varint(this.recordEnd)
-      const keyStart = this.#at
-      const key = this.bytes.toString('utf8', keyStart, this.#skip(keySize, this.recordEnd))
-      const valueSize = this.#varint(this.recordEnd)
-      const start = this.#at
-      const end = this.#skip(valueSize, this.recordEnd)
-      headers.push({ key, value: valueSize < 0 ? null : copyOf(this.bytes, start, end) })
-    }
-    this.#at = back
-    return headers
+    return readRecordHeaders(this.bytes, this.headersStart, this.recordEnd)
   }
 
   /** Passes over `size` octets; returns the first behind them, or -1 for a negative size. */
@@ -328,10 +312,6 @@ export class RecordCursor {
     }
     throw structure()
   }
-}
-
-function copyOf(bytes: Buffer, start: number, end: number): Buffer {
-  return Buffer.from(bytes.subarray(start, end))
 }
 
 function structure(): RecordError {

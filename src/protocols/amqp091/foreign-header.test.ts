@@ -45,7 +45,14 @@ test('each property has its place in a content header', () => {
       { replyTo: 'to.me', headers: new Map([['x-reply-to-topic', 'to.me']]) },
     ],
     [{ messageId: 'm' }, { messageId: 'm' }],
-    [{ timestampMs: 1_700_000_000_999 }, { timestamp: 1_700_000_000 }],
+    [{ timestampMs: 1_700_000_000_000 }, { timestamp: 1_700_000_000 }],
+    [
+      { timestampMs: 1_700_000_000_999 },
+      {
+        timestamp: 1_700_000_000,
+        headers: new Map([['timestamp_in_ms', { type: 'long', value: 1_700_000_000_999 }]]),
+      },
+    ],
     [{ type: 't' }, { type: 't' }],
     [{ userId: 'u' }, { userId: 'u' }],
     [{ appId: 'a' }, { appId: 'a' }],

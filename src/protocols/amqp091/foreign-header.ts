@@ -132,9 +132,16 @@ class HeaderBuilder {
     if (correlationId !== null) this.#setCorrelationId(correlationId)
     if (priority !== null) properties.priority = Math.min(Math.max(priority, 0), 255)
     if (expirationMs !== null) properties.expiration = String(Math.floor(expirationMs))
-    if (timestampMs !== null) properties.timestamp = Math.max(0, Math.floor(timestampMs / 1000))
+    if (timestampMs !== null) this.#setTimestamp(Math.max(0, timestampMs))
     if (canonical.isText) this.#set(CROSSING_HEADER.PAYLOAD_FORMAT, 'utf-8')
     return properties
+  }
+
+  /** The property has seconds; a header has the rest. */
+  #setTimestamp(timestampMs: number): void {
+    this.#properties.timestamp = Math.floor(timestampMs / 1000)
+    if (timestampMs % 1000 === 0) return
+    this.#set(CROSSING_HEADER.TIMESTAMP_MS, { type: 'long', value: Math.floor(timestampMs) })
   }
 
   /** As text where it is one, else as octets in a header: RabbitMQ's name for it. */

@@ -70,6 +70,18 @@ test('the broker sees headers, properties, extra keys and expiration of a stored
   assert.equal(AMQP091_FORM.extraKeys(plain, 0, plain.length), null)
 })
 
+test('a time is exact to the millisecond where a header says so of the same second', () => {
+  const timeOf = (value: FieldValue): [number | null, number] => {
+    const headers = new Map([['timestamp_in_ms', value]])
+    const header = encodeContentHeader(0, { headers, timestamp: 1_700_000_000 })
+    const canonical = AMQP091_FORM.canonical(header, 0, header.length)
+    return [canonical.timestampMs, canonical.headers.length]
+  }
+  assert.deepEqual(timeOf({ type: 'long', value: 1_700_000_000_123 }), [1_700_000_000_123, 0])
+  assert.deepEqual(timeOf({ type: 'long', value: 1_700_000_001_000 }), [1_700_000_000_000, 1])
+  assert.deepEqual(timeOf('1700000000123'), [1_700_000_000_000, 1])
+})
+
 test('a dead letter tells its story as RabbitMQ does, and does not expire again', () => {
   const payload = encodeContentHeader(4, {
     expiration: '20',

@@ -48,6 +48,8 @@ export const CROSSING_HEADER = {
   CORRELATION_ID: 'x-correlation-id',
   /** `utf-8` where the publisher says that the body is text. */
   PAYLOAD_FORMAT: 'x-payload-format',
+  /** A time in milliseconds, which the property rounds down to seconds; RabbitMQ's name for it. */
+  TIMESTAMP_MS: 'timestamp_in_ms',
 } as const
 
 /** How the broker looks into stored AMQP 0-9-1 content headers. */
@@ -100,7 +102,7 @@ function canonicalOf(read: ContentHeaderView, bytes: Buffer): CanonicalPropertie
     replyTo: replyToKey === null ? replyTo : null,
     replyToKey,
     messageId: read.text(PROPERTY.MESSAGE_ID),
-    timestampMs: seconds === null ? null : Number(seconds) * 1000,
+    timestampMs: seconds === null ? null : timestampOf(Number(seconds), table),
     type: read.text(PROPERTY.TYPE),
     userId: read.text(PROPERTY.USER_ID),
     appId: read.text(PROPERTY.APP_ID),
@@ -111,6 +113,15 @@ function canonicalOf(read: ContentHeaderView, bytes: Buffer): CanonicalPropertie
     isText: takeText(table, CROSSING_HEADER.PAYLOAD_FORMAT, 'utf-8') !== null,
     headers: Array.from(table, canonicalHeader),
   }
+}
+
+/** To the millisecond where a header says it, and means the same second. */
+function timestampOf(seconds: number, table: Map<string, FieldValue>): number {
+  const name = CROSSING_HEADER.TIMESTAMP_MS
+  const exactMs = fieldNumber(table.get(name))
+  if (exactMs === null || Math.floor(exactMs / 1000) !== seconds) return seconds * 1000
+  table.delete(name)
+  return exactMs
 }
 
 function canonicalHeader([name, value]: readonly [string, FieldValue]): CanonicalHeader {

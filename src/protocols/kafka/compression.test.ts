@@ -51,7 +51,7 @@ test('what is compressed opens to the same, at exactly its size', () => {
 // A bomb is a few octets that open to many.
 test('what opens to one octet more than allowed is refused as too large', () => {
   for (const codec of CODECS) {
-    for (const size of [100, 70_000, 5 * MIB]) {
+    for (const size of [100, 70_000, MIB]) {
       const packed = compress(codec, Buffer.alloc(size, 7))
       assert.equal(refusal(codec, packed, size - 1), 'too-large', `${codec} ${size}`)
       assert.equal(refusal(codec, packed, size), 'opened')
@@ -60,7 +60,7 @@ test('what opens to one octet more than allowed is refused as too large', () => 
 })
 
 test('a bomb does not take the memory it asks for', () => {
-  const zeros = Buffer.alloc(OPENED_BYTES_MAX / 2)
+  const zeros = Buffer.alloc(OPENED_BYTES_MAX / 4)
   const bombs = CODECS.map((codec) => [codec, compress(codec, zeros)] as const)
   const xerial = Buffer.from('82534e41505059000000000100000001', 'hex')
   const claim = Buffer.from('00000006ffffffff0f00', 'hex')
@@ -69,7 +69,7 @@ test('a bomb does not take the memory it asks for', () => {
   // Four gigabytes, says the block; and again behind the frame of snappy-java.
   assert.equal(refusal(CODEC.SNAPPY, claim.subarray(4), MIB), 'too-large')
   assert.equal(refusal(CODEC.SNAPPY, Buffer.concat([xerial, claim]), MIB), 'too-large')
-  assert.ok(process.memoryUsage.rss() - before < 24 * MIB)
+  assert.ok(process.memoryUsage.rss() - before < 12 * MIB)
 })
 
 // A peer may cut, change or make up the octets.
@@ -82,13 +82,13 @@ test('octets that were changed open to something or are refused, and nothing els
         if (!cut) changed[at] = octet
         refusal(codec, changed, MIB)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (octets) => {
         refusal(codec, Buffer.from(octets), MIB)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   }
 })

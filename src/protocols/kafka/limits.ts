@@ -7,3 +7,9 @@ export const OPENED_BYTES_MAX: number = 64 * 1024 * 1024
 
 /** So many bad records of a batch are named to their producer; the first few are all he needs. */
 export const RECORD_ERRORS_MAX: number = 1_000
+
+/**
+ * And what a stored batch may take when it is opened. It was held to the limit above when it came,
+ * and that may have been higher then, so this one only keeps a broken batch from taking all there is.
+ */
+export const STORED_BYTES_MAX: number = 1024 * 1024 * 1024
