@@ -50,6 +50,13 @@ function texts(expected: string): z.ZodType<readonly string[]> {
     .describe(expected)
 }
 
+function flag(): z.ZodType<boolean> {
+  return z
+    .union([z.boolean(), z.enum(['true', 'false'])])
+    .transform((value) => value === true || value === 'true')
+    .describe("'true' or 'false'")
+}
+
 function address(port: PortSpec): z.ZodType<ListenAddress | null> {
   if (!port.available) {
     return scalar
@@ -130,6 +137,14 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       origins: texts("a list of origins such as 'https://example.com', or '*'").optional(),
     })
     .optional(),
+  kafka: z
+    .strictObject({
+      advertised: text('the host or HOST:PORT under which clients find the broker').optional(),
+      virtualHost: text('the name of a virtual host').optional(),
+      autoCreateTopics: flag().optional(),
+      partitions: integer(1, 10_000).optional(),
+    })
+    .optional(),
   heartbeat: durationMs(
     0,
     65_535_000,
@@ -162,6 +177,7 @@ export interface ConfigInput {
     | undefined
   readonly limits?: LimitsInput | undefined
   readonly webSocket?: { readonly origins?: readonly string[] | undefined } | undefined
+  readonly kafka?: KafkaInput | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
   /** Milliseconds. */
@@ -192,6 +208,14 @@ export interface LimitsInput {
   readonly frameSize?: number | undefined
   /** Bytes. */
   readonly freeDiskSpace?: number | undefined
+}
+
+export interface KafkaInput {
+  /** `HOST` or `HOST:PORT`. */
+  readonly advertised?: string | undefined
+  readonly virtualHost?: string | undefined
+  readonly autoCreateTopics?: boolean | undefined
+  readonly partitions?: number | undefined
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'

@@ -105,12 +105,12 @@ test('a secret is never repeated in a message', () => {
 })
 
 test('a protocol of a later version may be turned off, not on', () => {
-  assert.deepEqual(load({ flags: [{ path: ['listen', 'kafka'], value: 'off', flag: '' }] }).input, {
-    listen: { kafka: null },
+  assert.deepEqual(load({ flags: [{ path: ['listen', 'stomp'], value: 'off', flag: '' }] }).input, {
+    listen: { stomp: null },
   })
-  const flags = [{ path: ['listen', 'kafka'], value: '9092', flag: '--listen kafka=9092' }]
+  const flags = [{ path: ['listen', 'stomp'], value: '61613', flag: '--listen stomp=61613' }]
   assert.deepEqual(faultsOf({ flags }), [
-    '--listen kafka=9092: listen.kafka: expected \'off\', because this version does not speak Kafka, got "9092"',
+    '--listen stomp=61613: listen.stomp: expected \'off\', because this version does not speak STOMP, got "61613"',
   ])
 })
 

@@ -31,6 +31,7 @@ export type ListenerName =
   | 'mqtt-ws'
   | 'mqtt-wss'
   | 'kafka'
+  | 'kafkas'
   | 'stomp'
   | 'openwire'
   | 'rocketmq'
@@ -55,7 +56,9 @@ export const PORTS: readonly PortSpec[] = [
     tls: true,
     webSocket: MQTT_WEB_SOCKET,
   },
-  planned('kafka', 9092, 'Kafka'),
+  planned('mqtt-ws', 8083, 'MQTT over WebSocket'),
+  { ...served('kafka', 9092, 'Kafka'), givesWay: true },
+  { ...served('kafkas', 9093, 'Kafka over TLS'), onByDefault: false, tls: true },
   planned('stomp', 61_613, 'STOMP'),
   planned('openwire', 61_616, 'OpenWire'),
   planned('rocketmq', 8081, 'RocketMQ'),

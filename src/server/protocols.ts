@@ -6,6 +6,7 @@ import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
 import type { ProtocolHandler } from '../net/index.ts'
 import { createAmqp091 } from '../protocols/amqp091/index.ts'
+import { createKafka } from '../protocols/kafka/index.ts'
 import { createMqtt } from '../protocols/mqtt/index.ts'
 import type { Log } from './log.ts'
 import type { ListenerName } from './protocol-ports.ts'
@@ -36,6 +37,7 @@ interface ProtocolWiring {
 export const PROTOCOLS: readonly ProtocolWiring[] = [
   { listeners: ['amqp', 'amqps'], create: amqp091 },
   { listeners: ['mqtt', 'mqtts', 'mqtt-ws', 'mqtt-wss'], create: mqtt },
+  { listeners: ['kafka', 'kafkas'], create: kafka },
 ]
 
 function amqp091(parts: ProtocolParts): ServedProtocol {
@@ -64,3 +66,34 @@ function mqtt(parts: ProtocolParts): ServedProtocol {
 
 /** Room for the topic and the properties of the largest message. */
 export const PACKET_HEAD_BYTES: number = 128 * 1024
+
+function kafka(parts: ProtocolParts): ServedProtocol {
+  const { config } = parts
+  const { messageSize } = config.limits
+  const { virtualHost, autoCreateTopics, partitions } = config.kafka
+  return createKafka({
+    ...parts,
+    advertised: advertisedEndpoints(config),
+    ...(virtualHost === undefined ? {} : { vhostName: virtualHost }),
+    limits: {
+      ...(messageSize === undefined ? {} : { messageBytesMax: messageSize }),
+      ...(autoCreateTopics === undefined ? {} : { autoCreateTopics }),
+      ...(partitions === undefined ? {} : { partitionsDefault: partitions }),
+    },
+  })
+}
+
+/** A host alone stands for that host at whatever port each listener has. */
+function advertisedEndpoints({
+  kafka: { advertised },
+  listeners,
+}: ServerConfig): Map<string, { readonly host: string; readonly port: number }> {
+  const endpoints = new Map<string, { readonly host: string; readonly port: number }>()
+  if (advertised === undefined) return endpoints
+  const [, host = advertised, port] = /^(.+):(\d+)$/.exec(advertised) ?? []
+  for (const { port: listener, address } of listeners) {
+    if (!listener.name.startsWith('kafka')) continue
+    endpoints.set(listener.name, { host, port: port === undefined ? address.port : Number(port) })
+  }
+  return endpoints
+}

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { TlsOptions } from '../net/index.ts'
-import type { ConfigInput, LimitsInput, TlsInput } from './config-schema.ts'
+import type { ConfigInput, KafkaInput, LimitsInput, TlsInput } from './config-schema.ts'
 import type { ListenAddress } from './listen-address.ts'
 import { PORTS, type ListenerName, type PortSpec } from './protocol-ports.ts'
 import { StartupError } from './startup-error.ts'
@@ -34,6 +34,7 @@ export interface ServerConfig {
   readonly limits: LimitsInput
   /** Origins of web pages that may connect besides those of this host; `*`: all. */
   readonly webSocketOrigins: readonly string[]
+  readonly kafka: KafkaInput
   /** Seconds; null: the protocol's default. */
   readonly heartbeatSeconds: number | null
   /** How long clients have to say goodbye when the broker stops. */
@@ -61,6 +62,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     defaultUser: resolveDefaultUser(input.defaultUser),
     limits: input.limits ?? {},
     webSocketOrigins: input.webSocket?.origins ?? [],
+    kafka: input.kafka ?? {},
     heartbeatSeconds:
       input.heartbeat === undefined ? null : Math.max(Math.round(input.heartbeat / 1000), 0),
     stopTimeoutMs: input.stopTimeout ?? STOP_TIMEOUT_MS,

@@ -153,7 +153,7 @@ test('the first user is for the first start', async () => {
 test('options that cannot be meant are refused', async () => {
   const wrong: [StartOptions, RegExp][] = [
     [{ listen: { amqp: 'banana' } }, /^listen\.amqp: expected an address .*, got "banana"$/],
-    [{ listen: { kafka: 9092 } }, /^this version does not speak Kafka$/],
+    [{ listen: { stomp: 61613 } }, /^this version does not speak STOMP$/],
     [{ listen: { amqps: 0 } }, /^amqps needs tls\.certFile and tls\.keyFile$/],
     [{ listen: { smtp: 25 } as object }, /^unknown listener 'smtp', expected one of amqp, /],
   ]

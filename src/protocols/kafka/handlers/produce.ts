@@ -1,0 +1,246 @@
+import {
+  BatchDraft,
+  type CommitListener,
+  type Partition,
+  type Topic,
+} from '../../../broker/index.ts'
+import { ERROR } from '../../../codec/kafka/index.ts'
+import { NATIVE_FORM } from '../../../model/native-form.ts'
+import { type BatchFacts, type BatchRules, checkBatch, stampAppendTime } from '../batch-check.ts'
+import {
+  type Handler,
+  type Request,
+  type RequestContext,
+  type Response,
+  throttled,
+} from '../request-context.ts'
+import { batchRules } from '../topic-config.ts'
+import { findTopic, mayUse } from '../topics.ts'
+
+type TopicAnswer = Response<'Produce'>['responses'][number]
+type PartitionAnswer = TopicAnswer['partitionResponses'][number]
+type TopicData = Request<'Produce'>['topicData'][number]
+
+const ACKS_ALL = -1
+
+/** What became of a batch, and of a transaction that it should be part of, in Kafka's codes. */
+const PRODUCE_ERRORS = {
+  'out-of-order': ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  fenced: ERROR.INVALID_PRODUCER_EPOCH,
+  'in-transaction': ERROR.INVALID_TXN_STATE,
+} as const
+/** Filled anew for each batch: producing is one thing at a time. */
+const draft = new BatchDraft()
+const rulesOf = new WeakMap<Topic, { readonly config: unknown; readonly rules: BatchRules }>()
+
+export const handleProduce: Handler<'Produce'> = (context, request, respond) => {
+  const { acks } = request
+  const isValid = acks === 0 || acks === 1 || acks === ACKS_ALL
+  const throttleTimeMs = throttled(context, 'producer_byte_rate', bytesOf(request))
+  const produced = new Produced(
+    context,
+    { isSilent: isValid && acks === 0, throttleTimeMs },
+    respond,
+  )
+  for (const data of request.topicData) {
+    produced.responses.push(
+      isValid
+        ? produceToTopic(context, request, data, produced)
+        : refuseTopic(data, ERROR.INVALID_REQUIRED_ACKS),
+    )
+  }
+  produced.finish()
+}
+
+function bytesOf({ topicData }: Request<'Produce'>): number {
+  let bytes = 0
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) bytes += records?.length ?? 0
+  }
+  return bytes
+}
+
+/** One Produce: what is to be answered once all that it appended is on disk. */
+class Produced implements CommitListener {
+  readonly responses: TopicAnswer[] = []
+  /** Something was appended, or had been before: its commit must be waited for. */
+  waits = false
+  readonly #context: RequestContext
+  readonly #options: { readonly isSilent: boolean; readonly throttleTimeMs: number }
+  readonly #respond: (response: Response<'Produce'> | null) => void
+
+  constructor(
+    context: RequestContext,
+    options: { readonly isSilent: boolean; readonly throttleTimeMs: number },
+    respond: (response: Response<'Produce'> | null) => void,
+  ) {
+    this.#context = context
+    this.#options = options
+    this.#respond = respond
+  }
+
+  finish(): void {
+    if (this.#options.isSilent) {
+      // With acks=0 a close is all that Kafka has to say of a fault.
+      const failed = this.responses.some(({ partitionResponses }) =>
+        partitionResponses.some(({ errorCode }) => errorCode !== ERROR.NONE),
+      )
+      this.#respond(null)
+      if (failed) this.#context.connection.fail('a Produce with acks=0 was refused')
+      return
+    }
+    if (!this.waits) {
+      this.#answer(this.responses)
+      return
+    }
+    const { broker } = this.#context.shared
+    broker.requireSync()
+    broker.onCommit(this)
+  }
+
+  committed(_ticket: number, error: Error | null): void {
+    if (error === null) {
+      this.#answer(this.responses)
+      return
+    }
+    const failed = this.responses.map((topic) => ({
+      ...topic,
+      partitionResponses: topic.partitionResponses.map((partition) =>
+        partition.errorCode === ERROR.NONE
+          ? refusal(partition.index, ERROR.KAFKA_STORAGE_ERROR, 'the store failed')
+          : partition,
+      ),
+    }))
+    this.#answer(failed)
+  }
+
+  #answer(responses: TopicAnswer[]): void {
+    this.#respond({ responses, throttleTimeMs: this.#options.throttleTimeMs })
+  }
+}
+
+function produceToTopic(
+  context: RequestContext,
+  { transactionalId }: Request<'Produce'>,
+  data: TopicData,
+  produced: Produced,
+): TopicAnswer {
+  const { shared, vhost, apiVersion } = context
+  const usesId = apiVersion >= 13
+  const topic = usesId ? shared.ids.find(vhost, data.topicId) : findTopic(vhost, data.name)
+  if (topic !== null && !mayUse(context, topic.name, 'write')) {
+    return refuseTopic(data, ERROR.TOPIC_AUTHORIZATION_FAILED)
+  }
+  if (topic === null) {
+    if (usesId) return refuseTopic(data, ERROR.UNKNOWN_TOPIC_ID)
+    return refuseTopic(
+      data,
+      mayUse(context, data.name, 'write')
+        ? ERROR.UNKNOWN_TOPIC_OR_PARTITION
+        : ERROR.TOPIC_AUTHORIZATION_FAILED,
+    )
+  }
+  const rules = rulesFor(topic, context)
+  const partitionResponses = data.partitionData.map(({ index, records }) => {
+    const partition = topic.partitions[index]
+    if (partition === undefined) return refusal(index, ERROR.UNKNOWN_TOPIC_OR_PARTITION)
+    return produceBatch(context, { partition, records, rules, transactionalId }, produced)
+  })
+  return { name: data.name, topicId: data.topicId, partitionResponses }
+}
+
+interface Offer {
+  readonly partition: Partition
+  readonly records: Buffer | null
+  readonly rules: BatchRules
+  readonly transactionalId: string | null
+}
+
+function produceBatch(
+  context: RequestContext,
+  { partition, records, rules, transactionalId }: Offer,
+  produced: Produced,
+): PartitionAnswer {
+  const { index } = partition
+  const { apiVersion, shared } = context
+  const { clock, limits } = shared
+  const nowMs = clock.now()
+  const checked = checkBatch(records, { rules, nowMs, apiVersion, limits })
+  if (checked.errorCode !== ERROR.NONE) {
+    return refusal(index, checked.errorCode, checked.errorMessage, checked.recordErrors)
+  }
+  const facts: BatchFacts = checked.facts
+  if (facts.isTransactional) {
+    const code = transactionFault(context, { partition, transactionalId, facts })
+    if (code !== ERROR.NONE) return refusal(index, code)
+  }
+  const bytes = rules.isLogAppendTime ? stampAppendTime(records!, nowMs) : records!
+  draft.form = NATIVE_FORM.KAFKA
+  draft.setBytes(bytes, 0, bytes.length)
+  draft.count = facts.count
+  draft.maxTimestampMs = rules.isLogAppendTime ? nowMs : facts.maxTimestampMs
+  draft.isTransactional = facts.isTransactional
+  draft.producerId = facts.producerId
+  draft.producerEpoch = facts.producerEpoch
+  draft.baseSequence = facts.baseSequence
+  const outcome = partition.produce(draft)
+  if (outcome.kind !== 'appended' && outcome.kind !== 'duplicate') {
+    return refusal(index, PRODUCE_ERRORS[outcome.kind])
+  }
+  produced.waits = true
+  return {
+    index,
+    errorCode: ERROR.NONE,
+    baseOffset: outcome.baseOffset,
+    logAppendTimeMs: rules.isLogAppendTime ? nowMs : -1,
+    logStartOffset: partition.startOffset,
+  }
+}
+
+/** Transactional batches are taken only where the coordinator knows of them (KIP-890). */
+function transactionFault(
+  context: RequestContext,
+  {
+    partition,
+    transactionalId,
+    facts: { producerId, producerEpoch },
+  }: {
+    readonly partition: Partition
+    readonly transactionalId: string | null
+    readonly facts: BatchFacts
+  },
+): number {
+  if (transactionalId === null || !mayUse(context, transactionalId, 'write')) {
+    return ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+  }
+  const { transactions } = context.vhost
+  const identity = { producerId, producerEpoch }
+  const place = { topicId: partition.topicId, partition: partition.index }
+  const result = transactions.checkPartition(transactionalId, identity, place)
+  if (result === 'ok') return ERROR.NONE
+  if (result === 'unknown-producer') return ERROR.INVALID_PRODUCER_ID_MAPPING
+  return result === 'fenced' ? ERROR.INVALID_PRODUCER_EPOCH : ERROR.INVALID_TXN_STATE
+}
+
+function rulesFor(topic: Topic, { shared }: RequestContext): BatchRules {
+  const known = rulesOf.get(topic)
+  const config = topic.spec.arguments
+  if (known !== undefined && known.config === config) return known.rules
+  const rules = batchRules(config, shared.limits)
+  rulesOf.set(topic, { config, rules })
+  return rules
+}
+
+function refuseTopic({ name, topicId, partitionData }: TopicData, errorCode: number): TopicAnswer {
+  const partitionResponses = partitionData.map(({ index }) => refusal(index, errorCode))
+  return { name, topicId, partitionResponses }
+}
+
+function refusal(
+  index: number,
+  errorCode: number,
+  errorMessage: string | null = null,
+  recordErrors: PartitionAnswer['recordErrors'] = [],
+): PartitionAnswer {
+  return { index, errorCode, baseOffset: -1, errorMessage, recordErrors: recordErrors ?? [] }
+}
