@@ -9,7 +9,13 @@ import type { Cut } from './segment-recovery.ts'
 import { readSegment } from './segment-reader.ts'
 import type { SegmentReadDone } from './segment-reader.ts'
 import type { CorruptError } from './segment-scan.ts'
-import { Segment, encodeSegmentHeader, indexPath, segmentPath } from './segment.ts'
+import {
+  Segment,
+  encodeSegmentHeader,
+  indexPath,
+  segmentHeaderBytes,
+  segmentPath,
+} from './segment.ts'
 
 export interface SegmentLogOptions {
   readonly disk: Disk
@@ -40,19 +46,28 @@ export class SegmentLog {
   readonly #options: SegmentLogOptions
   /** In order of base offset; the last one is active. */
   readonly #segments: Segment[]
-  #file: DiskFile
+  /** Null as long as nothing is on disk. */
+  #file: DiskFile | null
+  /** How much of the active segment its index file speaks of; -1: it has none. */
+  #indexedBytes: number
   readonly #discarded: RangeSet
   #removals: Promise<unknown> = Promise.resolve()
 
   private constructor(
     options: SegmentLogOptions,
-    found: { readonly segments: Segment[]; readonly file: DiskFile; readonly cut: Cut | null },
+    found: {
+      readonly segments: Segment[]
+      readonly file: DiskFile | null
+      readonly cut: Cut | null
+      readonly indexedBytes: number
+    },
   ) {
     this.#options = options
     this.segmentBytes = options.segmentBytes
     this.#discarded = options.discarded ?? new RangeSet()
     this.#segments = found.segments
     this.#file = found.file
+    this.#indexedBytes = found.indexedBytes
     this.cut = found.cut
   }
 
@@ -61,14 +76,22 @@ export class SegmentLog {
     await options.disk.makeFolder(options.folder)
     if (options.durable) await syncUpwards(options.disk, options.folder)
     const { segment, file } = await createSegment(options, baseOffset)
-    return new SegmentLog(options, { segments: [segment], file, cut: null })
+    return new SegmentLog(options, { segments: [segment], file, cut: null, indexedBytes: -1 })
+  }
+
+  /** An empty log of which nothing is on disk; `bear` must come before its first group. */
+  static unborn(options: SegmentLogOptions): SegmentLog {
+    const path = segmentPath(options.folder, 0)
+    const bytes = segmentHeaderBytes(options.name)
+    const segment = new Segment(path, options.logId, { baseOffset: 0, bytes })
+    return new SegmentLog(options, { segments: [segment], file: null, cut: null, indexedBytes: -1 })
   }
 
   /** Opens the log as a crash or a close left it; throws `CorruptError` where that is damaged. */
   static async open(options: SegmentLogOptions): Promise<SegmentLog> {
     const found = await recoverSegments(options)
     const active = found.segments.at(-1)!
-    const file = await options.disk.open(active.path, 'write')
+    const { file } = found
     // What a crash left in the page cache, the file's name too, must be on the device before
     // anything builds on it.
     if (found.isUnsynced) {
@@ -77,7 +100,7 @@ export class SegmentLog {
     }
     active.file = file
     active.users++
-    return new SegmentLog(options, { segments: found.segments, file, cut: found.cut })
+    return new SegmentLog(options, found)
   }
 
   get active(): Segment {
@@ -85,7 +108,21 @@ export class SegmentLog {
   }
 
   get activeFile(): DiskFile {
-    return this.#file
+    return this.#file!
+  }
+
+  /** False for a log that has no files yet. */
+  get isBorn(): boolean {
+    return this.#file !== null
+  }
+
+  /** Makes the files; that the folder has a name is for the caller to sync, for many at once. */
+  async bear(): Promise<void> {
+    if (this.isBorn) return
+    await this.#options.disk.makeFolder(this.#options.folder)
+    const { segment, file } = await createSegment(this.#options, 0)
+    this.#segments[0] = segment
+    this.#file = file
   }
 
   get segments(): readonly Segment[] {
@@ -171,6 +208,7 @@ export class SegmentLog {
     await this.#writeIndex(full, true)
     this.#segments.push(segment)
     this.#file = file
+    this.#indexedBytes = -1
     this.#options.files.release(full)
     this.#freeCovered(full.baseOffset, full.nextOffset)
   }
@@ -252,7 +290,9 @@ export class SegmentLog {
   /** Syncs, notes how far the active segment is good, and closes the files. */
   async close(): Promise<void> {
     await this.sync()
-    await this.#writeIndex(this.active, false)
+    if (this.isBorn && this.#indexedBytes !== this.active.bytes) {
+      await this.#writeIndex(this.active, false)
+    }
     await this.#removals
     this.#closeFiles()
   }
@@ -265,7 +305,7 @@ export class SegmentLog {
 
   #closeFiles(): void {
     for (const segment of this.#segments) {
-      if (segment === this.active) this.#options.files.release(segment)
+      if (segment === this.active && this.isBorn) this.#options.files.release(segment)
       this.#options.files.drop(segment)
     }
   }

@@ -35,6 +35,10 @@ interface Recovered {
   readonly cut: Cut | null
   /** Whether the last segment holds bytes of which nobody knows that the device has them. */
   readonly isUnsynced: boolean
+  /** The last segment, open for writing: the caller closes it. */
+  readonly file: DiskFile
+  /** Up to which size of it its index file speaks of all; -1: it does not. */
+  readonly indexedBytes: number
 }
 
 /** Where cut and damaged parts are kept; nothing is ever deleted that had a chance to matter. */
@@ -64,8 +68,13 @@ export async function recoverSegments(options: RecoveryOptions): Promise<Recover
   for (const path of files.slice(0, -1)) segments.push(await openFull(options, path))
   const last = await openLast(options, files.at(-1)!)
   segments.push(last.segment)
-  checkOrder(disk, segments)
-  return { segments, cut: last.cut, isUnsynced: last.isUnsynced }
+  try {
+    checkOrder(disk, segments)
+  } catch (error) {
+    await last.file.close()
+    throw error
+  }
+  return { ...last, segments }
 }
 
 /** A crash while a segment was begun may leave it without a whole header; nothing was in it. */
@@ -143,7 +152,7 @@ function checkHeader(options: RecoveryOptions, path: string, bytes: Buffer): Seg
 async function openLast(
   options: RecoveryOptions,
   path: string,
-): Promise<{ segment: Segment; cut: Cut | null; isUnsynced: boolean }> {
+): Promise<Omit<Recovered, 'segments'> & { readonly segment: Segment }> {
   const { disk, logId, name } = options
   const known = await readIndex(disk, path)
   const file = await disk.open(path, 'write')
@@ -153,7 +162,8 @@ async function openLast(
     const segment = new Segment(path, logId, { baseOffset: baseOffsetOf(path), bytes: headerBytes })
     if (known !== null && known.summary.bytes === size) {
       segment.apply(known.summary, known.index)
-      return { segment, cut: null, isUnsynced: false }
+      const indexedBytes = size
+      return { segment, cut: null, isUnsynced: false, file, indexedBytes }
     }
     const bytes = await readFile(file, 0, size)
     checkHeader(options, path, bytes)
@@ -175,9 +185,10 @@ async function openLast(
     }
     segment.apply(scan, scan.index)
     const cut = scan.fault === null ? null : await cutTail(options, file, { path, bytes, scan })
-    return { segment, cut, isUnsynced: true }
-  } finally {
+    return { segment, cut, isUnsynced: true, file, indexedBytes: -1 }
+  } catch (error) {
     await file.close()
+    throw error
   }
 }
 

@@ -1,3 +1,4 @@
+import { someAtOnce } from '../../lib/some-at-once.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import { isStored } from '../destination.ts'
 import type { Shards } from '../shards.ts'
@@ -47,15 +48,9 @@ async function openAll(
   parts: OpeningParts,
 ): Promise<readonly Partition[]> {
   const opened: Partition[] = []
-  let next = 0
-  const openSome = async (): Promise<void> => {
-    while (next < missing.length) {
-      const at = next++
-      const { topic, index } = missing[at]!
-      opened[at] = await openPartition(topic, index, parts)
-    }
-  }
-  await Promise.all(Array.from({ length: OPENED_AT_ONCE }, openSome))
+  await someAtOnce(missing, OPENED_AT_ONCE, async ({ topic, index }, at) => {
+    opened[at] = await openPartition(topic, index, parts)
+  })
   return opened
 }
 

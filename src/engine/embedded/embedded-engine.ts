@@ -21,16 +21,24 @@ import type {
 } from '../contract.ts'
 import { DurableLog } from './durable-log.ts'
 import type { DurableHost } from './durable-log.ts'
+import { someAtOnce } from '../../lib/some-at-once.ts'
 import { closedError, toEngineError } from './engine-errors.ts'
 import { GroupCommit } from './group-commit.ts'
 import { KvStore } from './kv-store.ts'
 import { LogRegistry } from './log-registry.ts'
 import { StoredLeases } from './stored-leases.ts'
-import { WATCH_BYTES, WATCH_INTERVAL_MS } from './options.ts'
+import { FILES_AT_ONCE, WATCH_BYTES, WATCH_INTERVAL_MS } from './options.ts'
 import type { EmbeddedLimits } from './options.ts'
 import { ReadCache } from './read-cache.ts'
 import { StateKeeper } from './state-keeper.ts'
-import { KV_LOG_ID, KV_LOG_NAME, SCRATCH_FOLDER, isUnborn, logFolder } from './store-folder.ts'
+import {
+  KV_LOG_ID,
+  KV_LOG_NAME,
+  LOGS_FOLDER,
+  SCRATCH_FOLDER,
+  isUnborn,
+  logFolder,
+} from './store-folder.ts'
 import { TailCache } from './tail-cache.ts'
 import type { VolatileHost, VolatileLog } from './volatile-log.ts'
 
@@ -94,6 +102,7 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
       journalBytesMax: limits.journalBytesMax,
       becameFull: (error) => this.#keeper.set('full', `the disk is full: ${error.message}`),
       becameFailed: (error) => this.#keeper.set('failed', error.message),
+      bear: (logs) => this.#bear(logs),
       wrote: (bytes) => this.#wrote(bytes),
     })
   }
@@ -240,6 +249,11 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
     return SegmentLog.create(options, baseOffset)
   }
 
+  /** A log that was never there; its files are made when it gets something to hold. */
+  beginLog(id: number, name: string): DurableLog {
+    return new DurableLog(id, name, SegmentLog.unborn(this.#logOptions(id, name)), this)
+  }
+
   /** Makes the files of a log that was never there. */
   async makeLog(id: number, name: string): Promise<DurableLog> {
     const files = await SegmentLog.create(this.#logOptions(id, name))
@@ -264,6 +278,14 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
       segmentBytes: this.#parts.limits.segmentBytes,
       durable: true,
     }
+  }
+
+  async #bear(logs: readonly DurableLog[]): Promise<void> {
+    const { disk } = this.#parts
+    await someAtOnce(logs, FILES_AT_ONCE, ({ files }) => files.bear())
+    // Once for all of them: the names of their folders must survive a power cut too.
+    await disk.syncFolder(LOGS_FOLDER)
+    await disk.syncFolder('')
   }
 
   #checkOpen(): void {

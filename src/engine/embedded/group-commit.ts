@@ -40,6 +40,8 @@ export interface GroupHost {
   becameFull(error: DiskError): void
   /** The device broke; nothing can be stored until the engine is opened again. */
   becameFailed(error: EngineError): void
+  /** Makes the files of logs that have none yet. */
+  bear(logs: readonly DurableLog[]): Promise<void>
   /** The device took so many bytes. */
   wrote(bytes: number): void
 }
@@ -176,10 +178,14 @@ export class GroupCommit {
 
   #needsPreparation(group: Group): boolean {
     if (group.logs.length > 1) return true
-    return group.logs.some((log) => log.files.needsRoll(groupBytes(log.flight)))
+    return group.logs.some(({ files, flight }) => {
+      return !files.isBorn || files.needsRoll(groupBytes(flight))
+    })
   }
 
   async #prepare(group: Group): Promise<void> {
+    const unborn = group.logs.filter(({ files }) => !files.isBorn)
+    if (unborn.length > 0 && !(await this.#stubborn(() => this.#host.bear(unborn)))) return
     for (const log of group.logs) {
       if (!log.files.needsRoll(groupBytes(log.flight))) continue
       if (!(await this.#stubborn(() => log.roll()))) return

@@ -10,6 +10,8 @@ export const LOG_KEY = 'log/'
 export interface LogRecord {
   readonly id: number
   readonly epoch: number
+  /** False: it may be that it has no files yet. Absent: it has. */
+  readonly isBorn?: boolean
 }
 
 export function encodeLogRecord(record: LogRecord): Buffer {

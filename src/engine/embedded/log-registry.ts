@@ -1,6 +1,7 @@
+import { someAtOnce } from '../../lib/some-at-once.ts'
 import type { Disk } from '../../storage/disk.ts'
 import { EngineError } from '../contract.ts'
-import type { LogOptions } from '../contract.ts'
+import type { KvOp, LogOptions } from '../contract.ts'
 import type { DurableLog } from './durable-log.ts'
 import { EmbeddedLog } from './embedded-log.ts'
 import type { EmbeddedEngine } from './embedded-engine.ts'
@@ -9,6 +10,7 @@ import type { KvStore } from './kv-store.ts'
 import { LOG_KEY, decodeLogRecord, encodeLogRecord } from './log-record.ts'
 import type { LogRecord } from './log-record.ts'
 import type { LogCore } from './log-core.ts'
+import { FILES_AT_ONCE } from './options.ts'
 import {
   KV_LOG_ID,
   LOGS_FOLDER,
@@ -21,6 +23,8 @@ import { VolatileLog } from './volatile-log.ts'
 
 const DEAD_KEY = 'dead/'
 const LAST_ID_KEY = 'last-id'
+/** So many notes go in one commit. */
+const BORN_OPS = 1000
 
 export interface RegistryParts {
   readonly disk: Disk
@@ -110,11 +114,7 @@ export class LogRegistry {
   async close(): Promise<void> {
     await Promise.allSettled(this.#changes.values())
     for (const name of this.#volatile.keys()) await this.#closeVolatile(name)
-    const names = [...this.#durable.keys()]
-    const cores = [...this.#durable.values()].map(({ core }) => core)
-    // All in one group; should it fail, each log sees that for itself.
-    if (this.#parts.groups.failure === null) await this.#flush(cores).catch(() => {})
-    for (const name of names) await this.#closeDurable(name, false)
+    await this.#closeAll()
     await this.#closeCore(this.#parts.kvLog, false)
   }
 
@@ -141,7 +141,8 @@ export class LogRegistry {
       // one learns where it goes on.
       open.handle.fence(epoch)
       await this.#flush([open.core])
-      await this.#note(name, { id: open.core.id, epoch })
+      const { id, files } = open.core
+      await this.#note(name, { id, epoch, isBorn: files.isBorn })
       open.core.epoch = epoch
       open.core.listener = null
       open.handle = this.#handleOf(open.core)
@@ -149,8 +150,12 @@ export class LogRegistry {
     }
     const { engine } = this.#parts
     const id = record?.id ?? ++this.#lastId
-    const core = await (record === null ? engine.makeLog(id, name) : engine.loadLog(id, name))
-    if (record?.epoch !== epoch) await this.#note(name, { id, epoch })
+    const isNew = record === null || (record.isBorn === false && (await this.#isUnborn(id, name)))
+    const core = isNew ? engine.beginLog(id, name) : await engine.loadLog(id, name)
+    const isBorn = !isNew
+    if (record?.epoch !== epoch || (record.isBorn ?? true) !== isBorn) {
+      await this.#note(name, { id, epoch, isBorn })
+    }
     core.epoch = epoch
     const handle = this.#handleOf(core)
     this.#durable.set(name, { core, handle })
@@ -204,6 +209,44 @@ export class LogRegistry {
     this.#durable.delete(name)
   }
 
+  /** All durable logs, as `#closeDurable` closes one. */
+  async #closeAll(): Promise<void> {
+    const { groups } = this.#parts
+    const logs = [...this.#durable.values()]
+    const cores = logs.map(({ core }) => core)
+    for (const { handle } of logs) handle.shut()
+    try {
+      // All in one group; should it fail, so does what follows.
+      if (groups.failure === null) await this.#flush(cores)
+      await this.#noteBorn(cores)
+      await groups.checkpointed
+      await groups.run(() => someAtOnce(cores, FILES_AT_ONCE, ({ files }) => files.close()))
+    } catch (error) {
+      for (const { files } of cores) await files.abandon()
+      // Whoever waited for a commit was told; the files are all that is left to see to.
+      if (groups.failure === null) throw error
+    } finally {
+      for (const core of cores) {
+        groups.forget(core)
+        core.release()
+      }
+      this.#durable.clear()
+    }
+  }
+
+  /** Logs that have got their files: these are missed from now on, should they be gone one day. */
+  async #noteBorn(cores: readonly DurableLog[]): Promise<void> {
+    const { kv } = this.#parts
+    const ops: KvOp[] = []
+    for (const { id, name, epoch, files } of cores) {
+      if (!files.isBorn || this.#recordOf(name)?.isBorn !== false) continue
+      ops.push({ key: LOG_KEY + name, value: encodeLogRecord({ id, epoch, isBorn: true }) })
+    }
+    for (let at = 0; at < ops.length; at += BORN_OPS) {
+      await kv.commitInternal(ops.slice(at, at + BORN_OPS))
+    }
+  }
+
   async #closeCore(core: DurableLog, isDeleted: boolean): Promise<void> {
     const { groups } = this.#parts
     try {
@@ -235,6 +278,10 @@ export class LogRegistry {
     const { disk } = this.#parts
     await disk.removeFolder(logFolder(id))
     await disk.syncFolder(LOGS_FOLDER)
+  }
+
+  #isUnborn(id: number, name: string): Promise<boolean> {
+    return isUnborn(this.#parts.disk, id, name)
   }
 
   #recordOf(name: string): LogRecord | null {
