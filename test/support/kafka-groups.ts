@@ -4,7 +4,11 @@ import { ManualClock } from '../../src/lib/clock.ts'
 import { SeededRandom } from '../../src/lib/random.ts'
 import type { GroupParts } from '../../src/protocols/kafka/groups/classic-group.ts'
 import { GroupRefusal } from '../../src/protocols/kafka/groups/group-refusal.ts'
-import { DEFAULT_GROUP_LIMITS, type GroupLimits } from '../../src/protocols/kafka/groups/limits.ts'
+import {
+  DEFAULT_GROUP_LIMITS,
+  defaultTimes,
+  type GroupLimits,
+} from '../../src/protocols/kafka/groups/limits.ts'
 import type { CatalogTopic, TopicCatalog } from '../../src/protocols/kafka/groups/topic-catalog.ts'
 
 /** Topics that a test sets as it likes; the id of `t` is `id-t`. */
@@ -59,6 +63,9 @@ export class GroupWorld implements GroupParts {
   ): void => {
     this.memberCount = count
   }
+
+  readonly memberTimes: GroupParts['memberTimes'] = (_groupId, memberCount) =>
+    defaultTimes(this.limits, memberCount)
 }
 
 /** The code with which a call is refused; 'NONE': it is not. */

@@ -46,6 +46,11 @@ export function topicOperations(context: RequestContext, name: string): number {
   return bits(may)
 }
 
+export function groupOperations(context: RequestContext, name: string): number {
+  const { READ, DELETE, DESCRIBE } = OPERATION
+  return mayUse(context, name, 'read') ? bits([READ, DELETE, DESCRIBE]) : 0
+}
+
 /** Whoever is let in may look and create; what exactly, the permissions on names say. */
 export function clusterOperations(context: RequestContext): number {
   const { CREATE, DESCRIBE, IDEMPOTENT_WRITE } = OPERATION

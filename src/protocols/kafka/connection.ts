@@ -124,6 +124,7 @@ export class KafkaConnection
     this.output.discard()
     if (wasOpen) this.#log('info', 'client has gone', error)
     this.#shared.broker.connectionClosed(this)
+    this.#shared.groups.connectionClosed(this)
     this.onClosed?.()
   }
 

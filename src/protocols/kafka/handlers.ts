@@ -1,4 +1,5 @@
 import { api, type Api } from './api-table.ts'
+import { GROUP_APIS } from './group-apis.ts'
 import { handleCreateAcls, handleDeleteAcls, handleDescribeAcls } from './handlers/acls.ts'
 import { handleApiVersions } from './handlers/api-versions.ts'
 import {
@@ -58,4 +59,5 @@ export const HANDLERS: readonly Api[] = [
   api('DescribeCluster', handleDescribeCluster),
   api('ListConfigResources', handleListConfigResources),
   api('DescribeTopicPartitions', handleDescribeTopicPartitions),
+  ...GROUP_APIS,
 ]

@@ -20,6 +20,7 @@ import { KAFKA_FORM } from './mapping.ts'
 import { Quotas } from './quotas.ts'
 import type { KafkaShared } from './request-context.ts'
 import { KafkaIds } from './topics.ts'
+import { VhostGroups } from './vhost-groups.ts'
 
 export interface KafkaOptions {
   readonly broker: Broker
@@ -81,15 +82,18 @@ class Protocol implements Kafka {
 
   constructor(options: KafkaOptions) {
     const { broker, random } = options
+    const ids = new KafkaIds({ broker, random })
+    const groupConfigs = new GroupConfigs(broker.state)
     this.#shared = {
       ...options,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       vhostName: options.vhostName ?? DEFAULT_VHOST,
       slabs: new SlabPool(),
       apis: new ApiTable(HANDLERS),
-      groupConfigs: new GroupConfigs(broker.state),
+      groupConfigs,
+      groups: new VhostGroups({ broker, random, ids, configs: groupConfigs }),
       quotas: new Quotas(broker.state),
-      ids: new KafkaIds({ broker, random }),
+      ids,
       advertised: options.advertised ?? new Map(),
       writer: new KafkaWriter(),
     }

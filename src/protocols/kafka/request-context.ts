@@ -12,6 +12,7 @@ import type { GroupConfigs } from './group-config.ts'
 import type { KafkaLimits } from './limits.ts'
 import type { Quotas, RateKey } from './quotas.ts'
 import type { KafkaIds } from './topics.ts'
+import type { VhostGroups } from './vhost-groups.ts'
 
 /** What all connections share. */
 export interface KafkaShared {
@@ -29,6 +30,7 @@ export interface KafkaShared {
   readonly apis: ApiTable
   readonly ids: KafkaIds
   readonly groupConfigs: GroupConfigs
+  readonly groups: VhostGroups
   readonly quotas: Quotas
   /** What clients are told instead of the address they used, by the name of the listener. */
   readonly advertised: ReadonlyMap<string, Endpoint>

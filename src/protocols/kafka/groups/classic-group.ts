@@ -15,7 +15,7 @@ import {
 } from './classic-member.ts'
 import { ClassicRoster, type GroupBudget } from './classic-roster.ts'
 import type { GroupError } from './group-refusal.ts'
-import type { GroupLimits } from './limits.ts'
+import type { GroupLimits, MemberTimes } from './limits.ts'
 import { randomUuid } from './member-id.ts'
 
 /** What every group is made with. */
@@ -27,6 +27,8 @@ export interface GroupParts {
   readonly budget: GroupBudget
   /** The group has so many members now. */
   readonly membersChanged: (groupId: string, count: number) => void
+  /** How often members of this group shall come; of groups that are assigned by the broker. */
+  readonly memberTimes: (groupId: string, memberCount: number) => MemberTimes
 }
 
 /** In Kafka's spelling, which its tools show. */

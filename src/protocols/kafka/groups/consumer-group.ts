@@ -17,7 +17,6 @@ import {
 } from './consumer-member.ts'
 import { type GroupError, GroupRefusal } from './group-refusal.ts'
 import { GroupSubscriptions } from './group-subscriptions.ts'
-import { heartbeatIntervalMs } from './limits.ts'
 import { randomUuid } from './member-id.ts'
 import { PartitionOwners } from './partition-owners.ts'
 import { assignRanges } from './range-assignor.ts'
@@ -143,7 +142,8 @@ export class ConsumerGroup implements ConsumerExpiry {
     }
     if (this.#epoch > this.#assignmentEpoch) this.#assign()
     this.#reconcile(member, request.owned, hasNames || hasPattern)
-    this.#keepAlive(member)
+    const times = this.#parts.memberTimes(this.id, this.#members.size)
+    this.#keepAlive(member, times.sessionTimeoutMs)
     const isFull =
       request.rebalanceTimeoutMs !== -1 &&
       (request.topicNames !== null || request.pattern !== null) &&
@@ -153,7 +153,7 @@ export class ConsumerGroup implements ConsumerExpiry {
     return {
       memberId: member.memberId,
       memberEpoch: member.epoch,
-      heartbeatIntervalMs: heartbeatIntervalMs(this.#parts.limits, this.#members.size),
+      heartbeatIntervalMs: times.heartbeatIntervalMs,
       assignment: isTold ? toTopicPartitions(member.assigned) : null,
     }
   }
@@ -442,9 +442,9 @@ export class ConsumerGroup implements ConsumerExpiry {
     this.#parts.budget.heldBytes += bytes
   }
 
-  #keepAlive(member: ConsumerMember): void {
-    const { timers, clock, limits } = this.#parts
-    const dueMs = clock.now() + limits.memberSessionTimeoutMs
+  #keepAlive(member: ConsumerMember, sessionTimeoutMs: number): void {
+    const { timers, clock } = this.#parts
+    const dueMs = clock.now() + sessionTimeoutMs
     if (timers.reschedule(member.sessionTimer, dueMs)) return
     member.sessionTimer = timers.schedule(dueMs, member, SESSION_TIMER)
   }

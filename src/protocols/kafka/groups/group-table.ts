@@ -18,15 +18,18 @@ import {
 import { type ConsumerAnswer, ConsumerGroup } from './consumer-group.ts'
 import type { ConsumerHeartbeat } from './consumer-member.ts'
 import { type GroupError, GroupRefusal } from './group-refusal.ts'
-import type { GroupLimits } from './limits.ts'
+import { defaultTimes, type GroupLimits, type MemberTimes } from './limits.ts'
 import { type ShareAnswer, ShareGroup, type ShareHeartbeat } from './share-group.ts'
 import type { TopicCatalog } from './topic-catalog.ts'
 
 export type Group = ClassicGroup | ConsumerGroup | ShareGroup
 
+/** What members of a group have at the broker: offsets, or what they share of partitions. */
+export type ReadState = 'offsets' | 'shared'
+
 /** What the table tells of its groups; the broker keeps offsets while a group has members. */
 export interface GroupWatcher {
-  membersChanged(groupId: string, count: number): void
+  membersChanged(groupId: string, count: number, readState: ReadState): void
 }
 
 export interface GroupTableParts {
@@ -36,6 +39,8 @@ export interface GroupTableParts {
   readonly random: RandomSource
   readonly limits: GroupLimits
   readonly watcher: GroupWatcher
+  /** What was said for this group; the rest is as `defaultTimes` says. Default: nothing was. */
+  readonly timesOf?: (groupId: string, readState: ReadState) => Partial<MemberTimes>
 }
 
 /** What a commit is checked by, beside who asks. */
@@ -56,20 +61,24 @@ const CONSUMER_COMMIT_VERSION = 9
 export class GroupTable implements TimerTarget {
   readonly #parts: GroupTableParts
   readonly #groupParts: GroupParts
+  readonly #shareParts: GroupParts
   readonly #groups: Map<string, Group> = new Map()
   #timer = 0
 
   constructor(parts: GroupTableParts) {
     this.#parts = parts
-    const { timers, clock, random, limits, watcher } = parts
-    this.#groupParts = {
-      timers,
-      clock,
-      random,
-      limits,
-      budget: { heldBytes: 0 },
-      membersChanged: (groupId, count) => watcher.membersChanged(groupId, count),
-    }
+    const budget = { heldBytes: 0 }
+    const partsOf = (readState: ReadState): GroupParts => ({
+      ...parts,
+      budget,
+      membersChanged: (groupId, count) => parts.watcher.membersChanged(groupId, count, readState),
+      memberTimes: (groupId, memberCount) => ({
+        ...defaultTimes(parts.limits, memberCount),
+        ...parts.timesOf?.(groupId, readState),
+      }),
+    })
+    this.#groupParts = partsOf('offsets')
+    this.#shareParts = partsOf('shared')
   }
 
   get size(): number {
@@ -143,7 +152,7 @@ export class GroupTable implements TimerTarget {
     if (known?.type === 'share') return known.heartbeat(request)
     this.#checkTakeover(groupId, known, request)
     const { catalog } = this.#parts
-    return this.#found(new ShareGroup(groupId, catalog, this.#groupParts), (group) =>
+    return this.#found(new ShareGroup(groupId, catalog, this.#shareParts), (group) =>
       group.heartbeat(request),
     )
   }

@@ -15,6 +15,8 @@ export interface GroupLimits {
   readonly membersMax: number
   /** Members of one share group; one more is refused with 81. */
   readonly shareMembersMax: number
+  /** Share consumers that read at the same time; one more is refused with 133. */
+  readonly shareSessionsMax: number
   /** What members of one group may have us keep; beyond it a join is refused with 81. */
   readonly groupBytesMax: number
   /** The same over all groups of a virtual host. */
@@ -46,6 +48,7 @@ export const DEFAULT_GROUP_LIMITS: GroupLimits = {
   // Kafka has no limit; a member costs about a kilobyte beside what it sends.
   membersMax: 10_000,
   shareMembersMax: 200,
+  shareSessionsMax: 2_000,
   // 100 members that subscribe to 1,000 topics by name send 3 MB.
   groupBytesMax: 64 * 1024 * 1024,
   bytesMax: 256 * 1024 * 1024,
@@ -63,8 +66,18 @@ export const DEFAULT_GROUP_LIMITS: GroupLimits = {
 /** A group sends about so many heartbeats a second, whatever its size. */
 const HEARTBEATS_PER_SECOND_MAX = 100
 
-/** How often each of so many members shall come. */
-export function heartbeatIntervalMs(limits: GroupLimits, memberCount: number): number {
+/** What members of a consumer or share group are told about time. */
+export interface MemberTimes {
+  readonly heartbeatIntervalMs: number
+  readonly sessionTimeoutMs: number
+}
+
+/** Where nobody has said otherwise for the group. */
+export function defaultTimes(limits: GroupLimits, memberCount: number): MemberTimes {
+  const { heartbeatIntervalMsMin, heartbeatIntervalMsMax, memberSessionTimeoutMs } = limits
   const fairMs = Math.ceil((memberCount * 1000) / HEARTBEATS_PER_SECOND_MAX)
-  return Math.min(Math.max(fairMs, limits.heartbeatIntervalMsMin), limits.heartbeatIntervalMsMax)
+  return {
+    heartbeatIntervalMs: Math.min(Math.max(fairMs, heartbeatIntervalMsMin), heartbeatIntervalMsMax),
+    sessionTimeoutMs: memberSessionTimeoutMs,
+  }
 }

@@ -3,7 +3,6 @@ import { type Assignment, type TopicPartitions, toTopicPartitions } from './assi
 import type { GroupParts } from './classic-group.ts'
 import { GroupRefusal } from './group-refusal.ts'
 import { GroupSubscriptions } from './group-subscriptions.ts'
-import { heartbeatIntervalMs } from './limits.ts'
 import { assignShared } from './share-assignor.ts'
 import type { TopicCatalog } from './topic-catalog.ts'
 
@@ -148,14 +147,15 @@ export class ShareGroup {
       member.previousEpoch = member.epoch
       member.epoch = this.#assignmentEpoch
     }
-    this.#keepAlive(member)
+    const times = this.#parts.memberTimes(this.id, this.#members.size)
+    this.#keepAlive(member, times.sessionTimeoutMs)
     const target = this.#targets.get(memberId) ?? NO_ASSIGNMENT
     const isTold = memberEpoch === JOIN_EPOCH || topicNames !== null || member.told !== target
     member.told = target
     return {
       memberId,
       memberEpoch: member.epoch,
-      heartbeatIntervalMs: heartbeatIntervalMs(this.#parts.limits, this.#members.size),
+      heartbeatIntervalMs: times.heartbeatIntervalMs,
       assignment: isTold ? toTopicPartitions(target) : null,
     }
   }
@@ -283,9 +283,9 @@ export class ShareGroup {
     this.#parts.budget.heldBytes += bytes
   }
 
-  #keepAlive(member: ShareMember): void {
-    const { timers, clock, limits } = this.#parts
-    const dueMs = clock.now() + limits.memberSessionTimeoutMs
+  #keepAlive(member: ShareMember, sessionTimeoutMs: number): void {
+    const { timers, clock } = this.#parts
+    const dueMs = clock.now() + sessionTimeoutMs
     if (timers.reschedule(member.timer, dueMs)) return
     member.timer = timers.schedule(dueMs, member)
   }
