@@ -75,6 +75,13 @@ export class OutputBuffer {
     this.at = at + bytes.length
   }
 
+  /** Hands on a large buffer as it is, after all before it; it is the transport's from now on. */
+  pass(bytes: Buffer): void {
+    this.flush()
+    this.writtenBytes += bytes.length
+    if (!this.#transport.write(bytes)) this.blocked = true
+  }
+
   /** Gives everything to the transport. */
   flush(): void {
     const { buffer, at } = this

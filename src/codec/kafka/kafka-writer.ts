@@ -43,6 +43,14 @@ export class KafkaWriter {
     return this.#buffer.subarray(0, this.#at)
   }
 
+  /** What was written, for good: the writer goes on with another buffer. */
+  detach(): Buffer {
+    const bytes = this.bytes()
+    this.#buffer = Buffer.allocUnsafe(4096)
+    this.#at = 0
+    return bytes
+  }
+
   bool(value: boolean): void {
     this.int8(value ? 1 : 0)
   }

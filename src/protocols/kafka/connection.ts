@@ -34,6 +34,8 @@ interface Exchange {
 }
 
 const PRODUCE = 0
+/** Larger answers go to the socket as they are, without another copy. */
+const DIRECT_BYTES = 64 * 1024
 
 /** One Kafka connection: requests in, answers out in the same order, however they are found. */
 export class KafkaConnection
@@ -284,7 +286,8 @@ export class KafkaConnection
     if (sent === 0) return
     exchanges.splice(0, sent)
     this.requestOutput()
-    if (this.#isHeld && exchanges.length === 0 && !this.authentication.isBusy) this.release()
+    const isRoomAgain = exchanges.length <= this.#shared.limits.inFlightMax / 2
+    if (isRoomAgain && !this.authentication.isBusy) this.release()
     this.#endWithPeer()
   }
 
@@ -295,7 +298,8 @@ export class KafkaConnection
     writeResponseHeader(writer, correlationId, hasFlexibleAnswer(api, version))
     api.write(writer, version, response)
     writer.setInt32(0, writer.size - SIZE_BYTES)
-    this.output.append(writer.bytes())
+    if (writer.size < DIRECT_BYTES) this.output.append(writer.bytes())
+    else this.output.pass(writer.detach())
   }
 
   #parse(bytes: Buffer): void {

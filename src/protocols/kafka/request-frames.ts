@@ -8,8 +8,11 @@ export interface FrameHandler {
   onFrame(bytes: Buffer, start: number, end: number): boolean
 }
 
-/** A buffer grows as bytes come, so a size that is only claimed takes no memory. */
-const FIRST_BUFFER_BYTES = 4096
+/**
+ * So much is set aside for a request of which only the beginning came. Beyond it the buffer grows
+ * as bytes come, so that a size that is only claimed takes no memory.
+ */
+const FIRST_BUFFER_BYTES = 64 * 1024
 
 /**
  * Cuts requests out of a stream: `int32 size, size bytes` (protocol guide, 'Network'). A request
@@ -65,7 +68,7 @@ export class RequestFrames {
   #gather(bytes: Buffer, from: number): number {
     let at = from
     if (this.#have < SIZE_BYTES) {
-      if (this.#partial.length === 0) this.#partial = Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES)
+      if (this.#partial.length === 0) this.#partial = Buffer.allocUnsafe(SIZE_BYTES)
       const count = Math.min(SIZE_BYTES - this.#have, bytes.length - at)
       bytes.copy(this.#partial, this.#have, at, at + count)
       this.#have += count
@@ -83,7 +86,7 @@ export class RequestFrames {
 
   #makeRoom(needed: number, whole: number): void {
     if (needed <= this.#partial.length) return
-    const size = Math.min(whole, Math.max(needed, this.#partial.length * 2))
+    const size = Math.min(whole, Math.max(needed, this.#partial.length * 2, FIRST_BUFFER_BYTES))
     const wider = Buffer.allocUnsafeSlow(size)
     this.#partial.copy(wider, 0, 0, this.#have)
     this.#partial = wider
