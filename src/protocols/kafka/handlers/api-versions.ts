@@ -4,6 +4,16 @@ import type { Handler } from '../request-context.ts'
 /** KIP-511: what a client may call itself and its version. */
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
+/**
+ * Features of a cluster, all of them finalized, at the level that is served. Clients ask whether
+ * `transaction.version` is 2 before they leave AddPartitionsToTxn out: here they may not.
+ */
+const FEATURES: readonly { readonly name: string; readonly level: number }[] = [
+  { name: 'group.version', level: 1 },
+  { name: 'share.version', level: 1 },
+  { name: 'transaction.version', level: 1 },
+]
+
 export const handleApiVersions: Handler<'ApiVersions'> = (
   { apiVersion, connection, shared },
   request,
@@ -17,5 +27,20 @@ export const handleApiVersions: Handler<'ApiVersions'> = (
     }
     connection.clientSoftware = `${name} ${version}`
   }
-  respond({ errorCode: ERROR.NONE, apiKeys: [...shared.apis.advertised] })
+  respond({
+    errorCode: ERROR.NONE,
+    apiKeys: [...shared.apis.advertised],
+    supportedFeatures: FEATURES.map(({ name: feature, level }) => ({
+      name: feature,
+      // Not 0, for which older clients have no place (KAFKA-17011).
+      minVersion: 1,
+      maxVersion: level,
+    })),
+    finalizedFeaturesEpoch: 0,
+    finalizedFeatures: FEATURES.map(({ name: feature, level }) => ({
+      name: feature,
+      maxVersionLevel: level,
+      minVersionLevel: level,
+    })),
+  })
 }

@@ -55,14 +55,16 @@ function answerOne(
   asked: { readonly name: string | null; readonly topicId: string },
 ): TopicAnswer | Promise<TopicAnswer> {
   const { vhost, shared } = context
-  const { name, topicId } = asked
-  if (name === null) {
+  const { topicId } = asked
+  // Who asks by id leaves the name out, or empty as the Java client does.
+  if (topicId !== ZERO_UUID) {
     const topic = shared.ids.find(vhost, topicId)
     if (topic === null || !mayDescribe(context, topic.name)) {
       return { ...unknown(null, ERROR.UNKNOWN_TOPIC_ID), topicId }
     }
     return known(context, request, topic)
   }
+  const name = asked.name ?? ''
   if (!mayDescribe(context, name)) return unknown(name, ERROR.TOPIC_AUTHORIZATION_FAILED)
   const topic = findTopic(vhost, name)
   if (topic !== null) return known(context, request, topic)
