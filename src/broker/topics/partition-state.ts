@@ -37,7 +37,6 @@ export class PartitionState {
   stretchMsMax: number = Infinity
   readonly #key: string
   readonly #parts: PartitionParts
-  /** Bytes appended since the last snapshot, or to be read at a start beside it. */
   #bytesSince = 0
   #valueCount = 0
 
@@ -50,6 +49,11 @@ export class PartitionState {
       pointsMax: partitionStretchesMax,
       stretchBytes: partitionStretchBytes,
     })
+  }
+
+  /** Bytes appended since the last snapshot, or to be read at a start beside it. */
+  get bytesSince(): number {
+    return this.#bytesSince
   }
 
   /** Resolves to the offset below which everything was deleted. */
@@ -86,10 +90,10 @@ export class PartitionState {
     this.times.trimBelow(offset)
   }
 
-  /** Takes a snapshot of all that was appended to the log when that is more than `bytes`. */
-  snapshotAfter(bytes: number): void {
+  /** Keeps all that follows from what was appended to the log, if there was anything. */
+  snapshot(): void {
     const { state, limits, now, log } = this.#parts
-    if (state === null || this.#bytesSince <= bytes) return
+    if (state === null || this.#bytesSince === 0) return
     this.producers.expire(now() - limits.producerExpiryMs, (producerId) => {
       return this.transactions.isOpen(producerId)
     })

@@ -276,7 +276,7 @@ export class Partition implements Stager {
   }
 
   stage(): void {
-    const { writer, limits } = this.#parts
+    const { writer } = this.#parts
     writer.end(this.log)
     if (this.#turnOffset < 0) return
     if (this.#turnHasMessages) {
@@ -289,13 +289,13 @@ export class Partition implements Stager {
     this.#turnBytes = 0
     this.#turnMaxMs = -1
     this.#turnHasMessages = false
-    this.#state.snapshotAfter(limits.partitionReplayBytesMax)
   }
 
   /** Stores what it knows, so that the next start need not read the log; part of this turn. */
   snapshot(): void {
+    // What this turn brought is known already, so it must be in the log that the snapshot is of.
     this.stage()
-    this.#state.snapshotAfter(0)
+    this.#state.snapshot()
   }
 
   /** It is closed or deleted: nobody is told of anything any more. */
@@ -339,6 +339,8 @@ export class Partition implements Stager {
 
   #committed(): void {
     this.#state.transactions.committed(this.log.committedOffset)
+    // Not while a turn is stored: all values of a snapshot must be in one commit.
+    if (this.#state.bytesSince > this.#parts.limits.partitionReplayBytesMax) this.snapshot()
     this.#tell()
   }
 

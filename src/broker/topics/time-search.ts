@@ -49,7 +49,8 @@ export async function findMaxTimestamp(
     const to = stretches[index + 1]?.from ?? Infinity
     for await (const piece of readAll(partition, Math.max(from, partition.startOffset), to)) {
       const isLarger = piece.maxTimestampMs > bestMs
-      const isSooner = piece.maxTimestampMs === bestMs && piece.baseOffset < best!.baseOffset
+      const isSooner =
+        best !== null && piece.maxTimestampMs === bestMs && piece.baseOffset < best.baseOffset
       if (!isLarger && !isSooner) continue
       best = piece
       bestMs = piece.maxTimestampMs
