@@ -51,6 +51,11 @@ export class BrokerProcess implements AsyncDisposable {
     return portOf('mqtt', this.#output) ?? 0
   }
 
+  /** The port of Kafka; a new one after each start. */
+  get kafkaPort(): number {
+    return portOf('kafka', this.#output) ?? 0
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid
   }
@@ -62,7 +67,7 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
   async start(): Promise<void> {
-    const listen = ['amqp', 'http', 'mqtt'].flatMap((name) => ['--listen', `${name}=127.0.0.1:0`])
+    const listen = ['amqp', 'http', 'kafka', 'mqtt'].flatMap((name) => ['--listen', `${name}=127.0.0.1:0`])
     const command = [MAIN, 'start', '--data', this.dataDir, ...listen, ...this.#args]
     const child = spawn(process.execPath, [...this.#nodeFlags, ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
