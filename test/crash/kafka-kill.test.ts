@@ -9,7 +9,7 @@ import type { Producer } from 'kafkajs'
 import { SeededRandom } from '../../src/lib/random.ts'
 import { KafkaRig, PARTITION_COUNT, TOPIC } from './kafka-rig.ts'
 
-const ROUNDS = Number(process.env['WAYSTATION_KILL_ROUNDS'] ?? 10)
+const ROUNDS = Number(process.env['WAYSTATION_KILL_ROUNDS'] ?? 8)
 const SEED = Number(process.env['WAYSTATION_KILL_SEED'] ?? 0) * 10 + 1
 const PRODUCERS = ['a', 'b', 'c']
 const MESSAGES_MAX = 20

@@ -84,7 +84,7 @@ export class KafkaRig implements AsyncDisposable {
   async killRounds(
     rounds: number,
     random: SeededRandom,
-    { progress, started }: { progress(): number; started(): Promise<void> },
+    { progress, started }: { progress: () => number; started: () => Promise<void> },
   ): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       const before = progress()

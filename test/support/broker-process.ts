@@ -67,7 +67,10 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
   async start(): Promise<void> {
-    const listen = ['amqp', 'http', 'kafka', 'mqtt'].flatMap((name) => ['--listen', `${name}=127.0.0.1:0`])
+    const listen = ['amqp', 'http', 'kafka', 'mqtt'].flatMap((name) => [
+      '--listen',
+      `${name}=127.0.0.1:0`,
+    ])
     const command = [MAIN, 'start', '--data', this.dataDir, ...listen, ...this.#args]
     const child = spawn(process.execPath, [...this.#nodeFlags, ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],

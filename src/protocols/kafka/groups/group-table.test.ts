@@ -97,9 +97,9 @@ suite('group table', () => {
     const claim = { memberId: 'm', generation: 3, instanceId: null }
     const facts = { isTransactional: false, apiVersion: 8, partitions: [] }
     assert.equal(table.heartbeat('g', claim), 'UNKNOWN_MEMBER_ID')
-    assert.equal(table.commitFault('g', claim, facts), 'ILLEGAL_GENERATION')
-    const newer = { ...facts, apiVersion: 9 }
-    assert.equal(table.commitFault('g', claim, newer), 'UNKNOWN_MEMBER_ID')
+    assert.equal(table.commitFault('g', claim, facts), 'UNKNOWN_MEMBER_ID')
+    const transactional = { ...facts, isTransactional: true }
+    assert.equal(table.commitFault('g', claim, transactional), 'ILLEGAL_GENERATION')
     assert.equal(table.commitFault('g', { ...claim, generation: -1 }, facts), 'NONE')
     const late = { ...CONSUMER, memberEpoch: 3 }
     assert.equal(

@@ -171,8 +171,9 @@ export class GroupTable implements TimerTarget {
         return 'GROUP_ID_NOT_FOUND'
       case undefined:
         if (claim.generation < 0) return 'NONE'
-        // A member from before a restart: it takes this for a reason to join again.
-        return isTransactional || isVersionOld ? 'ILLEGAL_GENERATION' : 'UNKNOWN_MEMBER_ID'
+        // A member from before a restart: all clients take this for a reason to join again, while
+        // kafkajs gives up when its generation is said to be wrong.
+        return isTransactional ? 'ILLEGAL_GENERATION' : 'UNKNOWN_MEMBER_ID'
     }
   }
 
