@@ -1,11 +1,9 @@
 /** Groups of Kafka's classic protocol and their offsets, on the wire and on virtual time. */
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
-import { startTestBroker, type TestBroker } from '../../../src/testing/index.ts'
+import { test } from 'node:test'
 import { ClassicMember } from '../../support/kafka-members.ts'
-import { type Answer, KafkaPeer } from '../../support/kafka-peer.ts'
-
-const ONLY_KAFKA = { amqp: false, mqtt: false, 'mqtt-ws': false, kafka: 0 } as const
+import type { Answer, KafkaPeer } from '../../support/kafka-peer.ts'
+import { createTopic, KafkaWorld } from '../../support/kafka-world.ts'
 
 const NONE = 0
 const UNKNOWN_TOPIC_OR_PARTITION = 3
@@ -21,34 +19,12 @@ const GROUP_SUBSCRIBED_TO_TOPIC = 86
 type FetchedPartition =
   Answer<'OffsetFetch'>['groups'][number]['topics'][number]['partitions'][number]
 
-interface World {
-  readonly broker: TestBroker
-  readonly connect: () => Promise<KafkaPeer>
-}
-
-async function open(t: TestContext): Promise<World> {
-  const broker = await startTestBroker({ listen: ONLY_KAFKA })
-  t.after(() => broker[Symbol.asyncDispose]())
-  const connect = async (): Promise<KafkaPeer> => {
-    const peer = await KafkaPeer.connect(broker.port('kafka'))
-    t.after(() => peer.close())
-    return peer
-  }
-  return { broker, connect }
-}
-
-async function createTopic(peer: KafkaPeer, name: string, numPartitions = 1): Promise<void> {
-  const topics = [{ name, numPartitions, replicationFactor: -1, assignments: [], configs: [] }]
-  const answer = await peer.call('CreateTopics', 6, { topics, timeoutMs: 1000 })
-  assert.equal(answer.topics[0]!.errorCode, NONE)
-}
-
 /** Joins, assigns `text` to everybody, and is the only member of a stable group. */
-async function stable({ broker, connect }: World, text = 'all'): Promise<ClassicMember> {
-  const member = new ClassicMember(await connect())
+async function stable(world: KafkaWorld, text = 'all'): Promise<ClassicMember> {
+  const member = new ClassicMember(await world.connect())
   await member.enter()
   const joined = member.join()
-  await broker.clock.advance('1s')
+  await world.broker.clock.advance('1s')
   assert.equal((await joined).errorCode, NONE)
   const synced = await member.sync({ [member.memberId]: text })
   assert.equal(synced.assignment.toString(), text)
@@ -91,7 +67,7 @@ async function fetchOffset(peer: KafkaPeer, groupId = 'g'): Promise<FetchedParti
 }
 
 test('members find each other, and the leader assigns', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const first = new ClassicMember(await world.connect())
   const second = new ClassicMember(await world.connect())
   await first.enter()
@@ -119,7 +95,7 @@ test('members find each other, and the leader assigns', async (t) => {
 })
 
 test('a member that is silent for its session is out', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const member = await stable(world)
   await world.broker.clock.advance('9s')
   assert.equal(await member.beat(), NONE)
@@ -128,7 +104,7 @@ test('a member that is silent for its session is out', async (t) => {
 })
 
 test('after a restart members join anew, and offsets are where they were', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const peer = await world.connect()
   await createTopic(peer, 't')
   const member = await stable(world)
@@ -148,8 +124,8 @@ test('after a restart members join anew, and offsets are where they were', async
 })
 
 test('every version of commit and fetch keeps and finds an offset', async (t) => {
-  const { connect } = await open(t)
-  const peer = await connect()
+  const world = await KafkaWorld.open(t)
+  const peer = await world.connect()
   await createTopic(peer, 't')
   for (let version = 2; version <= 9; version++) {
     assert.equal(await commit(peer, version, { offset: version }), NONE)
@@ -168,13 +144,9 @@ test('every version of commit and fetch keeps and finds an offset', async (t) =>
 })
 
 test('topics are named by their ids in the newest versions', async (t) => {
-  const { connect } = await open(t)
-  const peer = await connect()
-  await createTopic(peer, 't')
-  const metadata = await peer.call('Metadata', 12, {
-    topics: [{ topicId: Buffer.alloc(16), name: 't' }],
-  })
-  const { topicId } = metadata.topics[0]!
+  const world = await KafkaWorld.open(t)
+  const peer = await world.connect()
+  const topicId = await createTopic(peer, 't')
   const committed = await peer.call('OffsetCommit', 10, {
     groupId: 'g',
     generationIdOrMemberEpoch: -1,
@@ -201,7 +173,7 @@ test('topics are named by their ids in the newest versions', async (t) => {
 })
 
 test('commits that may not be are refused, each with its own error', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const peer = await world.connect()
   await createTopic(peer, 't')
   assert.equal(await commit(peer, 8, { topic: 'nowhere' }), UNKNOWN_TOPIC_OR_PARTITION)
@@ -214,7 +186,7 @@ test('commits that may not be are refused, each with its own error', async (t) =
 })
 
 test('groups are listed, described and deleted', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const peer = await world.connect()
   await createTopic(peer, 't')
   const member = await stable(world)
@@ -260,7 +232,7 @@ test('groups are listed, described and deleted', async (t) => {
 })
 
 test('one member may leave in the old form', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const peer = await world.connect()
   const member = await stable(world)
   const leave = async (memberId: string): Promise<number> => {
@@ -271,7 +243,7 @@ test('one member may leave in the old form', async (t) => {
 })
 
 test('offsets are deleted, but not of topics that somebody reads', async (t) => {
-  const world = await open(t)
+  const world = await KafkaWorld.open(t)
   const peer = await world.connect()
   await createTopic(peer, 't')
   await createTopic(peer, 'u')
@@ -298,8 +270,8 @@ test('offsets are deleted, but not of topics that somebody reads', async (t) => 
 })
 
 test('requests that make no sense have their own errors', async (t) => {
-  const { connect } = await open(t)
-  const peer = await connect()
+  const world = await KafkaWorld.open(t)
+  const peer = await world.connect()
   const tooShort = new ClassicMember(peer, { sessionTimeoutMs: 5_999 })
   assert.equal((await tooShort.join()).errorCode, INVALID_SESSION_TIMEOUT)
   const nameless = new ClassicMember(peer, { groupId: '' })

@@ -185,6 +185,7 @@ function readAll(
     forms: vhost,
     isOver: () => connection.isClosed,
   })
+  const lockMs = leaseMs(context, session)
   const slots: { readonly place: SharedPlace; readonly slot: ShareSlot }[] = []
   for (const place of [...session.places()]) {
     const opened = open(context, session, place)
@@ -194,6 +195,10 @@ function readAll(
     } else {
       slots.push({ place, slot: read.add(opened.partition, opened.shared) })
     }
+  }
+  const subscription = subscriptionOf(context, groupId)
+  if (subscription !== undefined && subscription.options.leaseMs !== lockMs) {
+    subscription.options = { ...subscription.options, leaseMs: lockMs }
   }
   read.run(() => {
     const isFirst = request.shareSessionEpoch === FIRST_EPOCH
