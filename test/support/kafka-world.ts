@@ -18,8 +18,8 @@ export class KafkaWorld {
     this.#t = t
   }
 
-  static async open(t: TestContext): Promise<KafkaWorld> {
-    const broker = await startTestBroker({ listen: ONLY_KAFKA })
+  static async open(t: TestContext, listen: { readonly http?: number } = {}): Promise<KafkaWorld> {
+    const broker = await startTestBroker({ listen: { ...ONLY_KAFKA, ...listen } })
     t.after(() => broker[Symbol.asyncDispose]())
     return new KafkaWorld(broker, t)
   }
