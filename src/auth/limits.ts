@@ -46,6 +46,9 @@ export const USER_NAME_LENGTH_MAX = 255
 /** Names remembered for each user, virtual host and kind of permission; more start afresh. */
 export const PERMISSION_NAMES_CACHED_MAX = 1000
 
+/** Longer names, such as some topics are, are looked at each time. */
+export const PERMISSION_NAME_CACHED_LENGTH_MAX = 255
+
 /** Pairs of user and address whose failures are remembered; the oldest is forgotten first. */
 export const FAILURES_REMEMBERED_MAX = 10_000
 

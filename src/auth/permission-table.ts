@@ -1,5 +1,5 @@
 import { compileNamePattern } from '../model/name-pattern.ts'
-import { PERMISSION_NAMES_CACHED_MAX } from './limits.ts'
+import { PERMISSION_NAME_CACHED_LENGTH_MAX, PERMISSION_NAMES_CACHED_MAX } from './limits.ts'
 
 export type PermissionKind = 'configure' | 'write' | 'read'
 
@@ -43,6 +43,7 @@ class NameCheck {
   fits(name: string): boolean {
     const known = this.#answers.get(name)
     if (known !== undefined) return known
+    if (name.length > PERMISSION_NAME_CACHED_LENGTH_MAX) return this.#expression.test(name)
     if (this.#answers.size >= PERMISSION_NAMES_CACHED_MAX) this.#answers.clear()
     const answer = this.#expression.test(name)
     this.#answers.set(name, answer)

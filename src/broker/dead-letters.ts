@@ -72,7 +72,7 @@ export class DeadLetters {
     if (exchange === undefined) return !isKept
     const form = this.#vhost.form(draft.form)
     const { header, headerStart, headerEnd } = draft
-    const ownKey = routingKeyOf(draft.address, draft.addressStart)
+    const ownKey = routingKeyOf(draft.address, draft.addressStart, draft.addressEnd)
     const extraKeys = form?.extraKeys(header, headerStart, headerEnd) ?? []
     const routingKeys = [ownKey, ...extraKeys]
     const annotations = addDeath(before, {

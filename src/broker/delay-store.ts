@@ -175,7 +175,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   #route(offset: number): void {
     const view = this.#view
     const exchangeName = exchangeOf(view.data, view.addressStart)
-    const routingKey = routingKeyOf(view.data, view.addressStart)
+    const routingKey = routingKeyOf(view.data, view.addressStart, view.addressEnd)
     const exchange = this.#vhost.exchange(exchangeName)
     this.#shard.beginHold()
     if (exchange !== undefined) {

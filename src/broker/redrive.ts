@@ -191,7 +191,7 @@ export class Redrive implements TurnTask, TimerTarget {
     if (ageMsMin !== undefined && ageMs < ageMsMin) return false
     if (ageMsMax !== undefined && ageMs > ageMsMax) return false
     if (routingKey !== undefined) {
-      if (routingKeyOf(message.data, message.addressStart) !== routingKey) return false
+      if (keyOf(message) !== routingKey) return false
     }
     if (reason !== undefined || diedIn !== undefined) {
       const death = message.annotations?.lastDeath ?? null
@@ -252,7 +252,7 @@ export class Redrive implements TurnTask, TimerTarget {
         ? 'it never died, so it has no origin'
         : { exchange: '', routingKey: death.queue }
     }
-    const own = routingKeyOf(message.data, message.addressStart)
+    const own = keyOf(message)
     return { exchange: to.exchange, routingKey: to.routingKey ?? own }
   }
 
@@ -288,8 +288,12 @@ export class Redrive implements TurnTask, TimerTarget {
   /** The key it was published with, which the story of its deaths has kept. */
   #keyOf(message: StoredMessage): string {
     const first = message.annotations?.deaths.at(-1)?.routingKeys[0]
-    return first ?? routingKeyOf(message.data, message.addressStart)
+    return first ?? keyOf(message)
   }
+}
+
+function keyOf({ data, addressStart, addressEnd }: StoredMessage): string {
+  return routingKeyOf(data, addressStart, addressEnd)
 }
 
 function textOf(value: HeaderValue | undefined): string | undefined {

@@ -139,10 +139,15 @@ test('keys that come and go leave no memory behind', () => {
 
 test('a key that is too long is in no index', () => {
   const index = new RetainedIndex()
-  const long = 'é'.repeat(128)
+  const long = 'é'.repeat(32_501)
   assert.equal(index.find(long), -1)
   assert.equal(index.find('x'.repeat(70_000)), -1)
-  assert.throws(() => index.set(long, 1, 0), /longer than 255 bytes/)
-  index.set('x'.repeat(255), 7, 0)
-  assert.equal(index.offsetOf(index.find('x'.repeat(255))), 7)
+  assert.throws(() => index.set(long, 1, 0), /longer than 65000 bytes/)
+  for (const [at, size] of [255, 256, 1024, 65_000].entries()) {
+    index.set('x'.repeat(size), at, 0)
+    index.set(`${'y'.repeat(size - 2)}.z`, at + 10, 0)
+    assert.equal(index.offsetOf(index.find('x'.repeat(size))), at)
+    assert.equal(index.offsetOf(index.find(`${'y'.repeat(size - 2)}.z`)), at + 10)
+  }
+  assert.equal(index.count, 8)
 })

@@ -1,5 +1,8 @@
+import { ROUTING_KEY_BYTES_MAX } from '../model/address.ts'
+
 const FIRST_CAPACITY = 64
 const FIRST_ARENA_BYTES = 1024
+const FIRST_KEY_BYTES = 1024
 /** Where every key starts: the node of the empty key. */
 export const ROOT = 0
 const NO_NODE = -1
@@ -7,8 +10,6 @@ const NO_OFFSET = -1
 /** In the place of a parent: the node is not in use. */
 const FREE = 0xffff_ffff
 const SEPARATOR = 0x2e
-/** Routing keys have no more; what is longer is in no index. */
-const KEY_BYTES_MAX = 255
 /** The most bytes that UTF-8 needs for one unit of a string. */
 const BYTES_PER_UNIT = 3
 
@@ -38,7 +39,7 @@ export class RetainedIndex {
   #nexts = new Uint32Array(FIRST_CAPACITY)
   #previous = new Uint32Array(FIRST_CAPACITY)
   #segmentStarts = new Uint32Array(FIRST_CAPACITY)
-  #segmentSizes = new Uint8Array(FIRST_CAPACITY)
+  #segmentSizes = new Uint16Array(FIRST_CAPACITY)
   /** Nodes that are or were in use. */
   #nodeEnd = 1
   #freeNode = 0
@@ -52,7 +53,8 @@ export class RetainedIndex {
   #arenaEnd = 0
   #arenaLive = 0
 
-  readonly #key: Buffer = Buffer.alloc(KEY_BYTES_MAX * BYTES_PER_UNIT)
+  /** Grows with the longest key. */
+  #key: Buffer = Buffer.alloc(FIRST_KEY_BYTES)
   #count = 0
   #bytes = 0
 
@@ -69,7 +71,7 @@ export class RetainedIndex {
   /** Memory that the index takes, in bytes. */
   get memoryBytes(): number {
     const capacity = this.#offsets.length
-    return capacity * (8 + 4 * 6 + 1) + 4 * this.#slots.length + this.#arena.length
+    return capacity * (8 + 4 * 6 + 2) + 4 * this.#slots.length + this.#arena.length
   }
 
   /** The node of a key that holds a message, or -1. */
@@ -81,7 +83,8 @@ export class RetainedIndex {
   /** Makes `key` hold a message, in place of the one before; returns its node. */
   set(key: string, offset: number, bytes: number): number {
     const node = this.#descend(key, true)
-    if (node === NO_NODE) throw new RangeError(`a key is longer than ${KEY_BYTES_MAX} bytes`)
+    if (node === NO_NODE)
+      throw new RangeError(`a key is longer than ${ROUTING_KEY_BYTES_MAX} bytes`)
     if (this.#offsets[node] === NO_OFFSET) this.#count++
     this.#bytes += bytes - this.#sizes[node]!
     this.#offsets[node] = offset
@@ -139,10 +142,12 @@ export class RetainedIndex {
 
   /** The node of a key, made where it is not there and `makes` says so; else -1. */
   #descend(key: string, makes: boolean): number {
-    if (key.length > KEY_BYTES_MAX) return NO_NODE
+    if (key.length > ROUTING_KEY_BYTES_MAX) return NO_NODE
+    const roomBytes = key.length * BYTES_PER_UNIT
+    if (this.#key.length < roomBytes) this.#key = Buffer.alloc(roomBytes)
     const bytes = this.#key
     const end = bytes.write(key, 0, 'utf8')
-    if (end > KEY_BYTES_MAX) return NO_NODE
+    if (end > ROUTING_KEY_BYTES_MAX) return NO_NODE
     if (end === 0) return ROOT
     let node = ROOT
     let start = 0
@@ -214,7 +219,7 @@ export class RetainedIndex {
     this.#nexts = widened(this.#nexts, capacity)
     this.#previous = widened(this.#previous, capacity)
     this.#segmentStarts = widened(this.#segmentStarts, capacity)
-    const segmentSizes = new Uint8Array(capacity)
+    const segmentSizes = new Uint16Array(capacity)
     segmentSizes.set(this.#segmentSizes)
     this.#segmentSizes = segmentSizes
   }

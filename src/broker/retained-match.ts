@@ -174,7 +174,7 @@ export class RetainedMatch implements TurnTask {
     if (offset < this.#until && this.#parts.live.isLive(offset)) {
       if (!this.#reader.look(offset)) return false
       const { view } = this.#reader
-      const key = routingKeyOf(view.data, view.addressStart)
+      const key = routingKeyOf(view.data, view.addressStart, view.addressEnd)
       if (this.#isWanted(view, key) && !this.#visit(view, key)) this.#paused = true
     }
     this.#at++

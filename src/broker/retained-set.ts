@@ -69,7 +69,7 @@ export class RetainedSet implements ShardMember, TimerTarget {
    * `LIMIT_EXCEEDED` for a new key when there are as many as there may be.
    */
   set(key: string, draft: MessageDraft): void {
-    if (routingKeyOf(draft.address, draft.addressStart) !== key) {
+    if (routingKeyOf(draft.address, draft.addressStart, draft.addressEnd) !== key) {
       throw new Error(`a message to retain under '${key}' is addressed to another key`)
     }
     const index = this.#index
@@ -202,7 +202,7 @@ export class RetainedSet implements ShardMember, TimerTarget {
   // --- inside ---
 
   #loaded(offset: number, view: StoredMessage): void {
-    const key = routingKeyOf(view.data, view.addressStart)
+    const key = routingKeyOf(view.data, view.addressStart, view.addressEnd)
     const known = this.#index.find(key)
     // Two of a key: the older one could not be read when the other took its place.
     if (known >= 0) {

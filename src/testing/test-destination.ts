@@ -107,13 +107,13 @@ async function read(queue: Queue, offset: number): Promise<TestMessage> {
 }
 
 function messageOf(queue: Queue, offset: number, view: StoredMessage): TestMessage {
-  const { data, addressStart, headerStart, headerEnd, bodyStart, bodyEnd } = view
+  const { data, addressStart, addressEnd, headerStart, headerEnd, bodyStart, bodyEnd } = view
   const body = Buffer.from(data.subarray(bodyStart, bodyEnd))
   return {
     body,
     text: body.toString('utf8'),
     exchange: exchangeOf(data, addressStart),
-    routingKey: routingKeyOf(data, addressStart),
+    routingKey: routingKeyOf(data, addressStart, addressEnd),
     headers: new Map(queue.vhost.form(view.form)?.headers(data, headerStart, headerEnd)),
     persistent: view.persistent,
     priority: view.priority,

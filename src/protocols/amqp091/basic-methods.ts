@@ -1,3 +1,4 @@
+import { shortAddressEnd } from '../../model/address.ts'
 import type { Destination, StoredMessage } from '../../broker/index.ts'
 import { requirePermission } from '../../auth/index.ts'
 import { HOLD } from '../../net/index.ts'
@@ -116,7 +117,7 @@ function sendGetOk(channel: Channel, message: StoredMessage, answer: GetAnswer):
   const { connection, writer, consumers } = channel
   const { content, output } = connection
   const { data } = message
-  content.setAddress(data, message.addressStart, message.addressEnd)
+  content.setAddress(data, message.addressStart, shortAddressEnd(data, message.addressStart))
   content.setHeader(data, message.headerStart, message.headerEnd)
   content.setBody(data, message.bodyStart, message.bodyEnd)
   if (answer.attempts > 0 || needsOwnHeader(message)) {

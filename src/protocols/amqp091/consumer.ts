@@ -1,5 +1,6 @@
 import type { Consumer, DeliverySink, Destination, StoredMessage } from '../../broker/index.ts'
 import { encodeShortString } from '../../codec/amqp091/index.ts'
+import { routingKeyOf, shortAddressEnd } from '../../model/address.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
 import type { Channel } from './channel.ts'
 import { foreignHeader } from './foreign-header.ts'
@@ -67,7 +68,7 @@ export class AmqpConsumer implements DeliverySink, DeliveryOwner {
     const { connection, writer } = channel
     const { content, output } = connection
     const { data } = message
-    content.setAddress(data, message.addressStart, message.addressEnd)
+    content.setAddress(data, message.addressStart, shortAddressEnd(data, message.addressStart))
     content.setBody(data, message.bodyStart, message.bodyEnd)
     if (attempts > 0 || this.#showsOffset || needsOwnHeader(message)) {
       const streamOffset = this.#showsOffset ? offset : -1
@@ -120,7 +121,11 @@ function headerOfForeign(channel: Channel, message: StoredMessage): Buffer {
   const bodySize = message.bodyEnd - message.bodyStart
   const payloadBytesMax = writer.bodyFrameMax - DECORATION_BYTES
   const form = vhost.form(message.form)
-  const { payload, lost } = foreignHeader(form, message, { bodySize, payloadBytesMax })
+  const { data, addressStart, addressEnd } = message
+  const isLong = shortAddressEnd(data, addressStart) < addressEnd
+  const longRoutingKey = isLong ? routingKeyOf(data, addressStart, addressEnd) : null
+  const options = { bodySize, payloadBytesMax, longRoutingKey }
+  const { payload, lost } = foreignHeader(form, message, options)
   connection.lostCount += lost
   return payload
 }

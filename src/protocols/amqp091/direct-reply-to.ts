@@ -1,3 +1,4 @@
+import { shortAddressEnd } from '../../model/address.ts'
 import type { Inbox, InboxSink, StoredMessage } from '../../broker/index.ts'
 import { encodeShortString } from '../../codec/amqp091/index.ts'
 import type { Channel } from './channel.ts'
@@ -37,7 +38,8 @@ export class ReplyConsumer implements InboxSink {
     const channel = this.#channel
     const { connection, writer } = channel
     const { content, output } = connection
-    content.setAddress(message.data, message.addressStart, message.addressEnd)
+    const addressEnd = shortAddressEnd(message.data, message.addressStart)
+    content.setAddress(message.data, message.addressStart, addressEnd)
     if (needsOwnHeader(message)) {
       const header = headerFor(channel, message, { attempts: 0, streamOffset: -1 })
       content.setHeader(header, 0, header.length)

@@ -17,6 +17,8 @@ const MARK = {
   LONG_NAMES: 'x-long-header-names',
   /** How many headers were left out because the frame is too small for all of them. */
   LEFT_OUT: 'x-headers-left-out',
+  /** The whole routing key, where the message shows it shortened. */
+  LONG_ROUTING_KEY: 'x-routing-key',
 } as const
 
 /** Enough for the mark that headers were left out. */
@@ -26,6 +28,8 @@ export interface ForeignHeaderOptions {
   readonly bodySize: number
   /** Octets that one frame holds; headers beyond it are left out from the last one on. */
   readonly payloadBytesMax: number
+  /** The routing key where it is too long for the place it has; default null: it is not. */
+  readonly longRoutingKey?: string | null
 }
 
 export interface ForeignHeader {
@@ -71,11 +75,12 @@ export function foreignHeader(
 /** The payload of a content header that says what `canonical` does. */
 export function contentHeaderOf(
   canonical: CanonicalProperties,
-  { bodySize, payloadBytesMax }: ForeignHeaderOptions,
+  { bodySize, payloadBytesMax, longRoutingKey = null }: ForeignHeaderOptions,
 ): ForeignHeader {
   const builder = new HeaderBuilder()
   for (const { name, value } of canonical.headers) builder.add(name, value)
   const properties = builder.properties(canonical)
+  if (longRoutingKey !== null) builder.addLongRoutingKey(longRoutingKey)
   const { headers } = builder
   if (headers.size === 0) return { payload: encodeContentHeader(bodySize, properties), lost: 0 }
   const whole = encodeContentHeader(bodySize, { ...properties, headers })
@@ -111,6 +116,11 @@ class HeaderBuilder {
       this.#append(MARK.LONG_NAMES, [name, field])
     } else if (this.headers.has(name)) this.#append(name, field)
     else this.headers.set(name, field)
+  }
+
+  addLongRoutingKey(key: string): void {
+    this.lost++
+    this.#set(MARK.LONG_ROUTING_KEY, key)
   }
 
   /** All but the headers; what has no place there becomes one of them. */

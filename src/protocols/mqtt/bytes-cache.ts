@@ -1,6 +1,9 @@
+import { REMEMBERED_BYTES_MAX } from './limits.ts'
+
 /**
  * Remembers values by bytes, such as what a topic leads to, so that a topic is decoded once and
- * not for each message. Forgets everything when `sizeMax` are known.
+ * not for each message. Forgets everything when `sizeMax` are known; what is long is not
+ * remembered at all, so that the memory it takes is bounded.
  */
 export class BytesCache<Value> {
   readonly #sizeMax: number
@@ -13,6 +16,7 @@ export class BytesCache<Value> {
 
   /** HOT: undefined when nothing is remembered. */
   get(bytes: Buffer, start: number, end: number): Value | undefined {
+    if (end - start > REMEMBERED_BYTES_MAX) return undefined
     const last = this.#last
     if (last !== undefined && isSame(last.bytes, bytes, start, end)) return last.value
     const entry = this.#values.get(bytes.toString('latin1', start, end))
@@ -22,6 +26,7 @@ export class BytesCache<Value> {
 
   /** Copies the bytes. */
   set(bytes: Buffer, start: number, end: number, value: Value): void {
+    if (end - start > REMEMBERED_BYTES_MAX) return
     if (this.#values.size >= this.#sizeMax) this.clear()
     const entry = { bytes: Buffer.from(bytes.subarray(start, end)), value }
     this.#values.set(bytes.toString('latin1', start, end), entry)

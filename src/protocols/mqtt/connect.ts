@@ -6,7 +6,8 @@ import {
   REASON,
 } from '../../codec/mqtt/index.ts'
 import { ConnectRefusal } from './faults.ts'
-import { CLIENT_ID_BYTES_MAX, type MqttLimits } from './limits.ts'
+import type { MqttLimits } from './limits.ts'
+import { isKey } from './topic-key.ts'
 import { packetIdQueueName, type SessionState, sessionQueueName } from './subscriber.ts'
 
 /** Stands for a session that never ends (section 3.1.2.11.2). */
@@ -24,8 +25,8 @@ export function claimOf(
   if (given === '' && (version === 3 || (version === 4 && !cleanStart))) {
     throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, 'a session without a client id')
   }
-  if (Buffer.byteLength(clientId) > CLIENT_ID_BYTES_MAX) {
-    const text = `a client id of ${Buffer.byteLength(clientId)} octets, ${CLIENT_ID_BYTES_MAX} go`
+  if (!isKey(packetIdQueueName(clientId))) {
+    const text = `a client id of ${clientId.length} characters`
     throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, text)
   }
   const asked = properties.sessionExpiryInterval ?? 0

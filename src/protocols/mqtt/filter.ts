@@ -1,6 +1,6 @@
 import { REASON } from '../../codec/mqtt/index.ts'
 import { ProtocolFault } from './faults.ts'
-import { KEY_BYTES_MAX, keyTextOfTopic, patternOfFilter } from './topic-key.ts'
+import { isKey, keyTextOfTopic, patternOfFilter } from './topic-key.ts'
 
 /** A topic filter, told apart by what it leads to. */
 export type ParsedFilter =
@@ -103,9 +103,4 @@ export const TOPIC_EXCHANGE = 'amq.topic'
 
 function malformedFilter(filter: string): ProtocolFault {
   return new ProtocolFault(`the topic filter '${filter}' is none`, REASON.MALFORMED_PACKET)
-}
-
-/** What AMQP 0-9-1 can say as a routing key or the name of a queue. */
-function isKey(text: string): boolean {
-  return text.length <= KEY_BYTES_MAX && Buffer.byteLength(text) <= KEY_BYTES_MAX
 }

@@ -44,8 +44,14 @@ export const DEFAULT_LIMITS: MqttLimits = {
   topicsCachedMax: 2048,
 }
 
+/** Topics that are longer are looked up each time: 2048 of them could take 200 MiB. */
+export const REMEMBERED_BYTES_MAX = 1024
+
+/** All topics that have an alias, for each way of a connection; none is made, or taken, beyond. */
+export const ALIASED_BYTES_MAX: number = 1024 * 1024
+
+/** All filters of a session, as UTF-16; one that does not fit is refused with 0x97. */
+export const FILTERS_LENGTH_MAX: number = 4 * 1024 * 1024
+
 /** Before a client is known: a CONNECT with every field at its longest fits. */
 export const CONNECT_BYTES_MAX: number = 512 * 1024
-
-/** Octets of a client id: with what is put around it, it names queues, which have 255 at most. */
-export const CLIENT_ID_BYTES_MAX: number = 245

@@ -24,6 +24,7 @@ import {
   patchExpiry,
   propertiesStart,
 } from './message-header.ts'
+import { ALIASED_BYTES_MAX } from './limits.ts'
 import { foreignPropertiesOf } from './mapping.ts'
 import { type PacketIds, WAY } from './packet-ids.ts'
 import { type Match, matchOfEnded, type Matching } from './subscriptions.ts'
@@ -123,6 +124,7 @@ export class Outbox implements InboxSink {
   /** Messages of groups that were put into the session's queue and have not come out of it. */
   #copiedCount = 0
   readonly #aliases: Map<string, number> = new Map()
+  #aliasedBytes = 0
   readonly #out: Draft
   /** Who waits for the client to read. */
   #waiting: (() => void)[] = []
@@ -471,6 +473,7 @@ export class Outbox implements InboxSink {
     let alias = known ?? 0
     if (alias === 0) {
       if (this.#aliases.size >= this.#peer.topicAliasMax) return
+      if (this.#aliasedBytes + match.topic.length > ALIASED_BYTES_MAX) return
       alias = this.#aliases.size + 1
     }
     const withAlias = Buffer.concat([
@@ -484,7 +487,10 @@ export class Outbox implements InboxSink {
       // It will not be sent, so the client would not learn what the number means.
       out.properties = before
       return
-    } else this.#aliases.set(name, alias)
+    } else {
+      this.#aliases.set(name, alias)
+      this.#aliasedBytes += match.topic.length
+    }
     match.alias = alias
   }
 }

@@ -5,6 +5,7 @@ import { NATIVE_FORM } from '../../model/native-form.ts'
 import { BytesCache } from './bytes-cache.ts'
 import type { MqttConnection } from './connection.ts'
 import { ProtocolFault } from './faults.ts'
+import { ALIASED_BYTES_MAX } from './limits.ts'
 import { headerSize, storedProperties, writeHeader } from './message-header.ts'
 import { WAY } from './packet-ids.ts'
 import { type Publisher, TopicSlot } from './publisher.ts'
@@ -18,6 +19,7 @@ export class PublishPath {
   readonly #draft = new MessageDraft()
   readonly #slots: BytesCache<TopicSlot>
   readonly #aliases: Map<number, TopicSlot> = new Map()
+  #aliasedBytes = 0
   #header: Buffer = Buffer.alloc(64)
 
   constructor(connection: MqttConnection, publisher: Publisher) {
@@ -125,8 +127,19 @@ export class PublishPath {
       slot = made
       this.#slots.set(bytes, topicStart, topicEnd, slot)
     }
-    if (topicAlias > 0) this.#aliases.set(topicAlias, slot)
+    if (topicAlias > 0) this.#setAlias(topicAlias, slot)
     return slot
+  }
+
+  #setAlias(alias: number, slot: TopicSlot): void {
+    const before = this.#aliases.get(alias)
+    const bytes = this.#aliasedBytes + slot.address.length - (before?.address.length ?? 0)
+    if (bytes > ALIASED_BYTES_MAX) {
+      const text = `topics with an alias of ${bytes} octets, ${ALIASED_BYTES_MAX} may be`
+      throw new ProtocolFault(text, REASON.QUOTA_EXCEEDED)
+    }
+    this.#aliases.set(alias, slot)
+    this.#aliasedBytes = bytes
   }
 
   #newSlot(topic: string): TopicSlot | null {

@@ -4,8 +4,8 @@ import { REASON } from '../../codec/mqtt/index.ts'
 const TEXTS: Readonly<Record<number, string>> = {
   [REASON.UNSPECIFIED_ERROR]: 'that is not there, or cannot be used so',
   [REASON.NOT_AUTHORIZED]: 'the permissions of this user do not allow it',
-  [REASON.TOPIC_FILTER_INVALID]: 'the filter has too many levels, or no routing key of 255 octets',
-  [REASON.TOPIC_NAME_INVALID]: 'the topic has too many levels, or no routing key of 255 octets',
+  [REASON.TOPIC_FILTER_INVALID]: 'the filter has too many levels, or is too long',
+  [REASON.TOPIC_NAME_INVALID]: 'the topic has too many levels, or is too long',
   [REASON.PACKET_IDENTIFIER_NOT_FOUND]: 'nothing is under way with this packet id',
   [REASON.QUOTA_EXCEEDED]: 'a limit is reached: of a queue, of retained messages, of subscriptions',
 }

@@ -5,7 +5,7 @@ import { BrokerError } from '../../model/errors.ts'
 import { NO_HEADERS } from '../../model/header-value.ts'
 import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
 import { GroupCopies } from './group-copies.ts'
-import type { MqttLimits } from './limits.ts'
+import { FILTERS_LENGTH_MAX, type MqttLimits } from './limits.ts'
 import type { Outbox, Outlet } from './outbox.ts'
 import { sendRetained } from './retained.ts'
 import { SYS_LEVEL, type SysTopics } from './sys-topics.ts'
@@ -85,6 +85,7 @@ export class Subscriber {
   /** Of groups and named destinations, by filter. */
   readonly #outlets: Map<string, Outlet> = new Map()
   #queueOutlet: Outlet | null = null
+  #filtersLength = 0
   /** Subscriptions that what is retained is to be sent for. */
   #retained: HeldSubscription[] = []
 
@@ -102,6 +103,7 @@ export class Subscriber {
     const { subscriptions } = session.state as SessionState
     if (session.spec.durable) await this.#openQueue()
     for (const stored of subscriptions) {
+      this.#filtersLength += stored.filter.length
       const parsed = parseFilter(stored.filter, this.#parts.limits.levelsMax)
       if (parsed === null) continue
       const held = { ...stored, parsed }
@@ -132,6 +134,9 @@ export class Subscriber {
     const isNew = subscriptions.get(filter) === undefined && !this.#outlets.has(filter)
     const count = subscriptions.size + this.#outlets.size
     if (isNew && count >= limits.subscriptionsMax) return REASON.QUOTA_EXCEEDED
+    if (isNew && this.#filtersLength + filter.length > FILTERS_LENGTH_MAX) {
+      return REASON.QUOTA_EXCEEDED
+    }
     try {
       this.#requireRead(held)
       if (parsed.kind === 'topic') await this.#subscribeTopic(held)
@@ -282,9 +287,11 @@ export class Subscriber {
     const { session } = this.#parts
     const { subscriptions } = session.state as SessionState
     const kept = subscriptions.filter(({ filter }) => filter !== removed)
+    if (kept.length < subscriptions.length) this.#filtersLength -= removed?.length ?? 0
     if (added !== null) {
       const { parsed: _parsed, ...stored } = added
       kept.push(stored)
+      this.#filtersLength += stored.filter.length
     }
     session.state = { subscriptions: kept } satisfies SessionState
   }

@@ -136,8 +136,8 @@ export function matchOfEnded(message: StoredMessage): Match {
 }
 
 /** The topic a subscriber sees: a destination's own name where it was published to that. */
-function topicOf({ data, addressStart }: StoredMessage): string {
-  const key = routingKeyOf(data, addressStart)
+function topicOf({ data, addressStart, addressEnd }: StoredMessage): string {
+  const key = routingKeyOf(data, addressStart, addressEnd)
   return exchangeOf(data, addressStart) === '' ? `$queue/${key}` : topicOfKey(key)
 }
 

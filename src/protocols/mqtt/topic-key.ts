@@ -1,3 +1,4 @@
+import { ROUTING_KEY_BYTES_MAX } from '../../model/address.ts'
 import { BrokerError } from '../../model/errors.ts'
 
 /**
@@ -20,9 +21,6 @@ import { BrokerError } from '../../model/errors.ts'
  * keys: those with a segment `*` or `#`, which are shown like `%2A` or `%23`, and the empty key.
  */
 
-/** A routing key has one length octet. */
-export const KEY_BYTES_MAX = 255
-
 /** What an empty routing key is shown as: MQTT has no empty topic. */
 const TOPIC_OF_EMPTY_KEY = '%'
 
@@ -31,15 +29,19 @@ const KEY_CODE = /\.|%((?:25)*)(2E)/g
 /** `*` and `#` are wildcards of a pattern only as a whole segment. */
 const KEY_CODE_WHOLE = /^(?:[*#]|%((?:25)*)(2A|23))$/
 
-/** The routing key of a topic; throws `LIMIT_EXCEEDED` when it has more than 255 octets. */
+/** The routing key of a topic; throws `LIMIT_EXCEEDED` when it is longer than one may be. */
 export function keyOfTopic(topic: string): string {
   const key = keyTextOfTopic(topic)
+  if (isKey(key)) return key
+  const text = `the routing key of a topic has more than ${ROUTING_KEY_BYTES_MAX} octets`
+  throw new BrokerError('LIMIT_EXCEEDED', text)
+}
+
+/** Whether a text is short enough for a routing key, or the name of a queue. */
+export function isKey(text: string): boolean {
   // A character of UTF-16 has three octets at most.
-  if (key.length * 3 > KEY_BYTES_MAX && Buffer.byteLength(key) > KEY_BYTES_MAX) {
-    const text = `the routing key of a topic has more than ${KEY_BYTES_MAX} octets`
-    throw new BrokerError('LIMIT_EXCEEDED', text)
-  }
-  return key
+  if (text.length * 3 <= ROUTING_KEY_BYTES_MAX) return true
+  return Buffer.byteLength(text) <= ROUTING_KEY_BYTES_MAX
 }
 
 /** The same, however long: for a key that is shown, not routed by. */

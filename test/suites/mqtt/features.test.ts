@@ -147,15 +147,9 @@ test('a message that somebody puts among the packet ids of a session is ignored'
   assert.equal(broker.destination('mqtt.one.qos2').ready, 0)
 })
 
-test('a topic or filter that has no routing key is refused with its reason', async (t) => {
+test('a delay of more than ten years is no topic', async (t) => {
   const { connect } = await open(t)
-  const client = await connect('long')
-  const long = 'x'.repeat(256)
-  for (const topic of [long, `$queue/${long}`, `$delayed/5/${long}`, '$delayed/9999999999/x']) {
-    await assert.rejects(client.publishAsync(topic, 'x', { qos: 1 }), /Topic Name invalid/)
-  }
-  for (const filter of [long, `$queue/${long}`, `$share/g/${long}`, '.'.repeat(86)]) {
-    await assert.rejects(client.subscribeAsync(filter), /Topic Filter invalid/)
-  }
-  await client.publishAsync('x'.repeat(255), 'x', { qos: 1 })
+  const client = await connect('patient')
+  const refused = client.publishAsync('$delayed/9999999999/x', 'x', { qos: 1 })
+  await assert.rejects(refused, /Topic Name invalid/)
 })
