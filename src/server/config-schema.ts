@@ -103,6 +103,39 @@ const tls = z.strictObject({
 
 const MIB = 1024 * 1024
 
+/** What MQTT clients are told when they connect, and held to. */
+const mqttListener = {
+  receiveMaximum: integer(1, 65_535).optional(),
+  topicAliasMaximum: integer(0, 65_535).optional(),
+  maximumQos: z
+    .union([z.string(), z.number()])
+    .transform((value, context): 0 | 1 | 2 => {
+      const qos = ([0, 1, 2] as const).find((candidate) => String(candidate) === String(value))
+      return qos ?? refuse(context)
+    })
+    .describe('0, 1 or 2')
+    .optional(),
+  retainAvailable: flag().optional(),
+  packetSize: sizeBytes(
+    1024,
+    256 * MIB - 1,
+    "a size from 1KiB to below 256MiB such as '1MiB'",
+  ).optional(),
+  inFlight: integer(1, 65_535).optional(),
+  keepAliveMax: durationMs(
+    1000,
+    65_535_000,
+    "a duration from 1s to 65535s such as '10m'",
+  ).optional(),
+  sessionExpiryMax: durationMs(
+    0,
+    4_294_967_294_000,
+    "a duration such as '30d'; 0 keeps no session",
+  ).optional(),
+}
+
+const mqttPorts = PORTS.filter(({ name }) => name.startsWith('mqtt'))
+
 /** The file's form, validated after file, environment and flags were put together. */
 export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
   data: text("the path of a directory, or 'memory'").optional(),
@@ -130,6 +163,18 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
         2 ** 50,
         "a size such as '1GiB'; 0 turns the alarm off",
       ).optional(),
+    })
+    .optional(),
+  mqtt: z
+    .strictObject({
+      ...mqttListener,
+      listeners: z
+        .strictObject(
+          Object.fromEntries(
+            mqttPorts.map(({ name }) => [name, z.strictObject(mqttListener).optional()]),
+          ),
+        )
+        .optional(),
     })
     .optional(),
   webSocket: z
@@ -176,6 +221,7 @@ export interface ConfigInput {
       }
     | undefined
   readonly limits?: LimitsInput | undefined
+  readonly mqtt?: MqttInput | undefined
   readonly webSocket?: { readonly origins?: readonly string[] | undefined } | undefined
   readonly kafka?: KafkaInput | undefined
   /** Milliseconds. */
@@ -216,6 +262,25 @@ export interface KafkaInput {
   readonly virtualHost?: string | undefined
   readonly autoCreateTopics?: boolean | undefined
   readonly partitions?: number | undefined
+}
+
+export interface MqttListenerInput {
+  readonly receiveMaximum?: number | undefined
+  readonly topicAliasMaximum?: number | undefined
+  readonly maximumQos?: 0 | 1 | 2 | undefined
+  readonly retainAvailable?: boolean | undefined
+  /** Bytes. */
+  readonly packetSize?: number | undefined
+  readonly inFlight?: number | undefined
+  /** Milliseconds. */
+  readonly keepAliveMax?: number | undefined
+  /** Milliseconds. */
+  readonly sessionExpiryMax?: number | undefined
+}
+
+/** For all listeners, and what is different on single ones. */
+export interface MqttInput extends MqttListenerInput {
+  readonly listeners?: Readonly<Record<string, MqttListenerInput | undefined>> | undefined
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'

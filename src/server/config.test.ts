@@ -57,6 +57,29 @@ test('JSON has line numbers too, even indented with tabs', () => {
   ])
 })
 
+test('MQTT is set for all listeners and for one, also by the environment', () => {
+  const file = write(
+    'mqtt.yaml',
+    'mqtt:\n  maximumQos: 1\n  listeners:\n    mqtts: { inFlight: 5 }\n',
+  )
+  const environment = {
+    WAYSTATION_MQTT_RETAIN_AVAILABLE: 'false',
+    WAYSTATION_MQTT_LISTENERS_MQTT_WS_KEEP_ALIVE_MAX: '10m',
+  }
+  assert.deepEqual(load({ file, environment }).input.mqtt, {
+    maximumQos: 1,
+    retainAvailable: false,
+    listeners: { mqtts: { inFlight: 5 }, 'mqtt-ws': { keepAliveMax: 600_000 } },
+  })
+  const bad = 'mqtt: { maximumQos: 3, retainAvailable: no!, listeners: { amqp: {} } }\n'
+  assert.deepEqual(faultsOf({ file: write('bad-mqtt.yaml', bad) }), [
+    'bad-mqtt.yaml:1:9: mqtt.maximumQos: expected 0, 1 or 2, got 3',
+    `bad-mqtt.yaml:1:24: mqtt.retainAvailable: expected 'true' or 'false', got "no!"`,
+    "bad-mqtt.yaml:1:59: unknown key 'mqtt.listeners.amqp', expected one of mqtt, mqtts, mqtt-ws, " +
+      'mqtt-wss',
+  ])
+})
+
 test('an unknown key is refused with the key that was meant', () => {
   const file = write('typo.yaml', 'lissten:\n  amqp: 5672\ntls: { colour: red }\n')
   assert.deepEqual(faultsOf({ file }), [
@@ -162,7 +185,12 @@ test('docs/configuration.md names every setting', () => {
   const file = path.join(import.meta.dirname, '../../docs/configuration.md')
   const page = readFileSync(file, 'utf8')
   for (const { path: keys } of allSettings()) {
-    const name = keys[0] === 'listen' ? (keys[1] ?? '') : keys.join('.')
+    const isOfListener = keys[0] === 'mqtt' && keys[1] === 'listeners'
+    const name = isOfListener
+      ? 'mqtt.listeners.NAME.KEY'
+      : keys[0] === 'listen'
+        ? (keys[1] ?? '')
+        : keys.join('.')
     assert.ok(page.includes(`\`${name}\``), `${keys.join('.')} is missing`)
   }
 })

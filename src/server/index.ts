@@ -1,4 +1,4 @@
-export type { LimitsInput, LogLevel, TlsInput } from './config-schema.ts'
+export type { LimitsInput, LogLevel, MqttInput, TlsInput } from './config-schema.ts'
 export type { ListenAddress } from './listen-address.ts'
 export type { Log } from './log.ts'
 export type { ListenerName } from './protocol-ports.ts'

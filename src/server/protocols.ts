@@ -9,6 +9,7 @@ import { createAmqp091 } from '../protocols/amqp091/index.ts'
 import { createKafka } from '../protocols/kafka/index.ts'
 import { createMqtt } from '../protocols/mqtt/index.ts'
 import type { Log } from './log.ts'
+import { mqttSettingsOf } from './mqtt-settings.ts'
 import type { ListenerName } from './protocol-ports.ts'
 import type { ServerConfig } from './server-config.ts'
 import { packageVersion } from './version.ts'
@@ -56,16 +57,10 @@ function amqp091(parts: ProtocolParts): ServedProtocol {
 }
 
 function mqtt(parts: ProtocolParts): ServedProtocol {
-  const { messageSize } = parts.config.limits
-  return createMqtt({
-    ...parts,
-    version: packageVersion(),
-    limits: messageSize === undefined ? {} : { packetSizeMax: messageSize + PACKET_HEAD_BYTES },
-  })
+  const { limits, mqtt: input } = parts.config
+  const settings = mqttSettingsOf(input, limits.messageSize)
+  return createMqtt({ ...parts, version: packageVersion(), ...settings })
 }
-
-/** Room for the topic and the properties of the largest message. */
-export const PACKET_HEAD_BYTES: number = 128 * 1024
 
 function kafka(parts: ProtocolParts): ServedProtocol {
   const { config } = parts

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { TlsOptions } from '../net/index.ts'
-import type { ConfigInput, KafkaInput, LimitsInput, TlsInput } from './config-schema.ts'
+import type { ConfigInput, KafkaInput, LimitsInput, MqttInput, TlsInput } from './config-schema.ts'
 import type { ListenAddress } from './listen-address.ts'
 import { PORTS, type ListenerName, type PortSpec } from './protocol-ports.ts'
 import { StartupError } from './startup-error.ts'
@@ -32,6 +32,7 @@ export interface ServerConfig {
   readonly defaultUser: DefaultUser | null
   /** Absent ones are at the default of the part they belong to. */
   readonly limits: LimitsInput
+  readonly mqtt: MqttInput
   /** Origins of web pages that may connect besides those of this host; `*`: all. */
   readonly webSocketOrigins: readonly string[]
   readonly kafka: KafkaInput
@@ -61,6 +62,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     tls: resolveTls(input.tls),
     defaultUser: resolveDefaultUser(input.defaultUser),
     limits: input.limits ?? {},
+    mqtt: input.mqtt ?? {},
     webSocketOrigins: input.webSocket?.origins ?? [],
     kafka: input.kafka ?? {},
     heartbeatSeconds:

@@ -8,7 +8,7 @@ import { PORTS, type ListenerName } from './protocol-ports.ts'
 import type { RunningBroker } from './running-broker.ts'
 import { MEMORY, resolveConfig, type DefaultUser } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
-import type { KafkaInput, LimitsInput, LogLevel, TlsInput } from './config-schema.ts'
+import type { KafkaInput, LimitsInput, LogLevel, MqttInput, TlsInput } from './config-schema.ts'
 
 /** What an embedded broker can be told. Everything has a default. */
 export interface StartOptions {
@@ -24,6 +24,8 @@ export interface StartOptions {
   /** In the place of `guest` with password `guest`, where the store has no other user yet. */
   readonly defaultUser?: DefaultUser
   readonly limits?: LimitsInput
+  /** What MQTT clients are told and held to; times are in milliseconds, sizes in bytes. */
+  readonly mqtt?: MqttInput
   readonly kafka?: KafkaInput
   /** Seconds; 0: none. Default: what the protocol suggests. */
   readonly heartbeatSeconds?: number
@@ -44,7 +46,7 @@ const STOP_TIMEOUT_MS = 1000
  * directory and its ports. Throws `StartupError`.
  */
 export async function startBroker(options: StartOptions = {}): Promise<RunningBroker> {
-  const { data = MEMORY, tls, defaultUser, limits, kafka, heartbeatSeconds } = options
+  const { data = MEMORY, tls, defaultUser, limits, mqtt, kafka, heartbeatSeconds } = options
   const config = resolveConfig(
     {
       data: data === MEMORY ? MEMORY : path.resolve(data),
@@ -52,6 +54,7 @@ export async function startBroker(options: StartOptions = {}): Promise<RunningBr
       ...(tls === undefined ? {} : { tls }),
       ...(defaultUser === undefined ? {} : { defaultUser }),
       ...(limits === undefined ? {} : { limits }),
+      ...(mqtt === undefined ? {} : { mqtt }),
       ...(kafka === undefined ? {} : { kafka }),
       ...(heartbeatSeconds === undefined ? {} : { heartbeat: heartbeatSeconds * 1000 }),
       stopTimeout: options.stopTimeoutMs ?? STOP_TIMEOUT_MS,

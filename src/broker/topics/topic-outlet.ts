@@ -134,7 +134,7 @@ export class TopicOutlet implements TurnTask, CommitListener {
     draft.setHeader(view.data, view.headerStart, view.headerEnd)
     draft.setBody(view.data, view.bodyStart, view.bodyEnd)
     draft.persistent = view.persistent
-    const key = routingKeyOf(view.data, view.addressStart)
+    const key = routingKeyOf(view.data, view.addressStart, view.addressEnd)
     exchange.totals.published++
     this.#topic.vhost.publishExcept(exchange, [key], draft, (name) => name === this.#topic.name)
   }

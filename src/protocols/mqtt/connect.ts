@@ -15,7 +15,7 @@ const NEVER_SECONDS = 0xffff_ffff
 
 /** Section 3.1.2.4 and 3.1.2.11.2: whether a session is taken up and how long it is kept. */
 export function claimOf(
-  { version, cleanStart, properties, clientId: given }: ConnectPacket,
+  { version, cleanStart, properties, clientId: given, will }: ConnectPacket,
   {
     clientId,
     user,
@@ -28,6 +28,13 @@ export function claimOf(
   if (!isKey(packetIdQueueName(clientId))) {
     const text = `a client id of ${clientId.length} characters`
     throw new ConnectRefusal(REASON.CLIENT_IDENTIFIER_NOT_VALID, text)
+  }
+  if (will !== null && will.qos > limits.maximumQos) {
+    const text = `a will with QoS ${will.qos}, ${limits.maximumQos} is the highest`
+    throw new ConnectRefusal(REASON.QOS_NOT_SUPPORTED, text)
+  }
+  if (will?.retain === true && !limits.isRetainAvailable) {
+    throw new ConnectRefusal(REASON.RETAIN_NOT_SUPPORTED, 'nothing is retained here')
   }
   const asked = properties.sessionExpiryInterval ?? 0
   const seconds = version === 5 ? asked : cleanStart ? 0 : NEVER_SECONDS
@@ -66,6 +73,9 @@ export function connackProperties(
   return {
     receiveMaximum: limits.receiveMaximum,
     topicAliasMaximum: limits.topicAliasMaximum,
+    // Absent: 2, and the value 2 itself is not allowed (section 3.2.2.3.4).
+    ...(limits.maximumQos === 2 ? {} : { maximumQos: limits.maximumQos }),
+    ...(limits.isRetainAvailable ? {} : { retainAvailable: 0 }),
     maximumPacketSize: limits.packetSizeMax,
     ...(isCut ? { sessionExpiryInterval: limits.sessionExpirySecondsMax } : {}),
     ...(assigned === null ? {} : { assignedClientIdentifier: assigned }),

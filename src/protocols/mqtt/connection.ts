@@ -73,7 +73,7 @@ export interface ConnectionShared {
   readonly clock: Clock
   readonly random: RandomSource
   readonly log: BrokerLog
-  readonly limits: MqttLimits
+  limitsOf(listener: string): MqttLimits
   readonly slabs: SlabPool
   readonly wills: Wills
   readonly sysTopics: SysTopics
@@ -149,7 +149,7 @@ export class MqttConnection
     this.peer = transport.peer
     this.broker = shared.broker
     this.log = shared.log
-    this.limits = shared.limits
+    this.limits = shared.limitsOf(transport.peer.listener)
     this.#shared = shared
     this.#transport = transport
     this.output = new OutputBuffer(transport, shared.slabs)
@@ -157,7 +157,7 @@ export class MqttConnection
     this.#parser = new PacketParser(this, CONNECT_BYTES_MAX)
     this.#gate = new ReadGate(transport)
     this.connectedAtMs = shared.clock.now()
-    this.#timer = shared.clock.setTimer(shared.limits.connectTimeoutMs, () => {
+    this.#timer = shared.clock.setTimer(this.limits.connectTimeoutMs, () => {
       this.log.warn(this.#fields(), 'no CONNECT, or no login, came in time')
       this.#transport.destroy()
     })

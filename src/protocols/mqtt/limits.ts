@@ -6,6 +6,10 @@ export interface MqttLimits {
   readonly receiveMaximum: number
   /** Topic aliases a client may use; a higher one ends the connection with 0x94. */
   readonly topicAliasMaximum: number
+  /** The highest QoS; a publish or a will of a higher one ends the connection with 0x9B. */
+  readonly maximumQos: 0 | 1 | 2
+  /** False: a retained publish or will ends the connection with 0x9A, and nothing is retained. */
+  readonly isRetainAvailable: boolean
   /** Messages of QoS 1 and 2 under way to a client, if it does not ask for fewer; others wait. */
   readonly inFlightMax: number
   /** Longest keep-alive in seconds; MQTT 5 clients are told, for others it counts unsaid. */
@@ -32,6 +36,8 @@ export const DEFAULT_LIMITS: MqttLimits = {
   packetSizeMax: 16 * 1024 * 1024 + 128 * 1024,
   receiveMaximum: 20,
   topicAliasMaximum: 10,
+  maximumQos: 2,
+  isRetainAvailable: true,
   // Mosquitto has 20, which costs a round trip for every 20 messages.
   inFlightMax: 1000,
   keepAliveSecondsMax: 65_535,

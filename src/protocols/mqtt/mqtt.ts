@@ -33,6 +33,8 @@ export interface MqttOptions {
   /** Of the broker, for `$SYS` topics. */
   readonly version: string
   readonly limits?: Partial<MqttLimits>
+  /** What is different on single listeners, by their names. */
+  readonly listenerLimits?: Readonly<Record<string, Partial<MqttLimits>>>
 }
 
 /** One connection as listings show it. */
@@ -83,7 +85,8 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   readonly clock: Clock
   readonly random: RandomSource
   readonly log: BrokerLog
-  readonly limits: MqttLimits
+  readonly #limits: MqttLimits
+  readonly #listenerLimits: ReadonlyMap<string, MqttLimits>
   readonly slabs: SlabPool = new SlabPool()
   readonly wills: Wills
   readonly version: string
@@ -103,13 +106,22 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
     this.clock = options.clock
     this.random = options.random
     this.log = options.log
-    this.limits = { ...DEFAULT_LIMITS, ...options.limits }
+    const limits = { ...DEFAULT_LIMITS, ...options.limits }
+    const listenerLimits = Object.entries(options.listenerLimits ?? {})
+    this.#limits = limits
+    this.#listenerLimits = new Map(
+      listenerLimits.map(([name, different]) => [name, { ...limits, ...different }]),
+    )
     this.wills = new Wills({ users: this.users, log: this.log, clock: this.broker.clock })
     this.version = options.version
     this.sysTopics = new SysTopics(this)
     this.broker.pressure.subscribe(this)
     this.broker.watchSessions(this)
     this.users.onChange((name) => this.#userChanged(name))
+  }
+
+  limitsOf(listener: string): MqttLimits {
+    return this.#listenerLimits.get(listener) ?? this.#limits
   }
 
   accept(transport: Transport): ConnectionHandler {
@@ -125,7 +137,7 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   }
 
   get intervalSeconds(): number {
-    return this.limits.sysIntervalSeconds
+    return this.#limits.sysIntervalSeconds
   }
 
   totals(): MqttTotals {

@@ -37,6 +37,7 @@ export class PublishPath {
 
   publish(view: PublishView): void {
     const { packetId, qos } = view
+    this.#require(view)
     const { acks, limits, packetIds, version } = this.#connection
     const slot = this.#slotOf(view)
     if (qos > 0) {
@@ -52,6 +53,18 @@ export class PublishPath {
     }
     const reasonCode = slot === null ? REASON.TOPIC_NAME_INVALID : this.#publish(slot, view)
     this.#answer(view, reasonCode)
+  }
+
+  /** Sections 3.2.2.3.4 and 3.2.2.3.5, which older versions are held to unsaid. */
+  #require({ qos, retain }: PublishView): void {
+    const { maximumQos, isRetainAvailable } = this.#connection.limits
+    if (qos > maximumQos) {
+      const text = `a publish with QoS ${qos}, ${maximumQos} is the highest`
+      throw new ProtocolFault(text, REASON.QOS_NOT_SUPPORTED)
+    }
+    if (retain && !isRetainAvailable) {
+      throw new ProtocolFault('nothing is retained here', REASON.RETAIN_NOT_SUPPORTED)
+    }
   }
 
   #answer({ qos, packetId }: PublishView, reasonCode: number): void {

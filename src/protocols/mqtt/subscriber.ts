@@ -127,7 +127,8 @@ export class Subscriber {
   /** The reason code for SUBACK; `save` is to follow. */
   async subscribe(asked: Subscription, identifier: number): Promise<number> {
     const { limits, subscriptions } = this.#parts
-    const { filter, qos, noLocal, retainAsPublished } = asked
+    const { filter, noLocal, retainAsPublished } = asked
+    const qos = Math.min(asked.qos, limits.maximumQos) as 0 | 1 | 2
     const parsed = parseFilter(filter, limits.levelsMax)
     if (parsed === null) return REASON.TOPIC_FILTER_INVALID
     const held = { filter, qos, noLocal, retainAsPublished, identifier, parsed }
@@ -148,7 +149,8 @@ export class Subscriber {
       return error.code === 'ACCESS_REFUSED' ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR
     }
     this.#keep(held)
-    if (wantsRetained(asked.retainHandling, isNew)) this.#retained.push(held)
+    if (limits.isRetainAvailable && wantsRetained(asked.retainHandling, isNew))
+      this.#retained.push(held)
     return qos
   }
 
