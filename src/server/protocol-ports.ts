@@ -56,7 +56,6 @@ export const PORTS: readonly PortSpec[] = [
     tls: true,
     webSocket: MQTT_WEB_SOCKET,
   },
-  planned('mqtt-ws', 8083, 'MQTT over WebSocket'),
   { ...served('kafka', 9092, 'Kafka'), givesWay: true },
   { ...served('kafkas', 9093, 'Kafka over TLS'), onByDefault: false, tls: true },
   planned('stomp', 61_613, 'STOMP'),
