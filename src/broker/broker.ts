@@ -18,6 +18,7 @@ import { checkSpace } from './space-check.ts'
 import type { StateTable } from './state-table.ts'
 import { TimerIndex } from './timer-index.ts'
 import type { Partition } from './topics/partition.ts'
+import { TopicCleaner } from './topics/topic-cleaner.ts'
 import { Topic } from './topics/topic.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
 
@@ -61,6 +62,7 @@ export class Broker {
   /** Virtual hosts that are being deleted, by name. */
   readonly #leaving: Map<string, Promise<unknown>> = new Map()
   #keeper: Keeper | null = null
+  #cleaner: TopicCleaner | null = null
 
   private constructor(options: BrokerOptions, shards: Shards) {
     this.#options = options
@@ -177,6 +179,7 @@ export class Broker {
   async close(): Promise<void> {
     try {
       await this.#metadata.settled()
+      await this.#cleaner?.close()
       for (const partition of this.#partitions()) partition.snapshot()
       await this.#keeper?.close()
     } finally {
@@ -208,6 +211,18 @@ export class Broker {
       limits: this.#shards.limits,
     })
     this.#keeper.start()
+    this.#cleaner = new TopicCleaner({
+      cycle: this.#shards.cycle,
+      limits: this.#shards.limits,
+      forms: this.#forms,
+      now: () => this.clock.now(),
+      openLog: (name) => this.#shards.openLog(name),
+      deleteLog: (name) => this.#shards.deleteLog(name),
+      timers: this.timers,
+      log: this.#options.log,
+      topics: () => this.#topics(),
+    })
+    this.#cleaner.start()
     this.#watchEngine()
   }
 

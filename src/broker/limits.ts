@@ -49,6 +49,11 @@ export interface BrokerLimits {
   readonly positionMetadataBytesMax: number
   /** Default 32767 bytes, the longest name that Kafka's protocol can carry in every version. */
   readonly subscriptionNameBytesMax: number
+  /**
+   * Keys that one compaction of a partition knows at a time; for more it takes several. Default
+   * 500,000: some 60 MB of memory while it runs, and one runs at a time.
+   */
+  readonly compactedKeysMax: number
   /** Partitions of one topic. Default 10,000: each takes a file and some kilobytes of memory. */
   readonly partitionCountMax: number
   /**
@@ -104,6 +109,7 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   positionCheckMs: 600_000,
   positionMetadataBytesMax: 4096,
   subscriptionNameBytesMax: 32_767,
+  compactedKeysMax: 500_000,
   partitionCountMax: 10_000,
   partitionReplayBytesMax: 16 * MIB,
   partitionProducersMax: 20_000,

@@ -4,6 +4,7 @@
  */
 import { BrokerError } from '../model/errors.ts'
 import { compileNamePattern } from '../model/name-pattern.ts'
+import type { CompactionPolicy } from './topics/compaction-policy.ts'
 import { parseRetrySetting, retryDefinition, type RetryPolicy } from './retry-policy.ts'
 
 /** What happens to a publish into a full destination; `block` holds the publisher back. */
@@ -39,6 +40,8 @@ export interface DestinationPolicy extends RetryPolicy {
   /** Retention of profile topic: segments older than this go. */
   readonly ageMsMax?: number
   readonly segmentBytesMax?: number
+  /** Profile topic: of each key only the last message is kept. */
+  readonly compaction?: CompactionPolicy
 }
 
 export interface ExchangePolicy {

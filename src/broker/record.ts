@@ -15,7 +15,8 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *                                           .. MOVED only: f64 offset it was first stored at
  *                                           .. address, header, body to the end
  *
- * BATCH is a run of messages, see `topics/batch-record.ts`, and takes as many offsets as it says.
+ * COMPACTED is followed by 3 zero bytes and an f64: when what comes after it in the entry was first
+ * compacted. BATCH is a run of messages, see `topics/batch-record.ts`, and takes as many offsets as it says.
  * MESSAGE and MOVED take one offset each, in order; every other kind takes none. Those begin with
  * the same 8 bytes and u32 destination id, and go on
  *
@@ -32,7 +33,17 @@ export const KIND: {
   readonly LIVE_BYTES: 5
   readonly RETRY: 6
   readonly BATCH: 7
-} = { MESSAGE: 1, MOVED: 2, SETTLED: 3, ATTEMPTS: 4, LIVE_BYTES: 5, RETRY: 6, BATCH: 7 }
+  readonly COMPACTED: 8
+} = {
+  MESSAGE: 1,
+  MOVED: 2,
+  SETTLED: 3,
+  ATTEMPTS: 4,
+  LIVE_BYTES: 5,
+  RETRY: 6,
+  BATCH: 7,
+  COMPACTED: 8,
+}
 
 export const FLAG: {
   readonly PERSISTENT: 1

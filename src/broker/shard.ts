@@ -275,7 +275,7 @@ export class Shard implements Stager {
 }
 
 /** The same message with its targets, time of storage and first offset written down. */
-function movedRecord(
+export function movedRecord(
   offset: number,
   record: Buffer,
   timestampMs: number,

@@ -77,7 +77,18 @@ export class Shards {
     return this.#engine.openLog(partitionLogName(topicId, index), { epoch: this.#epoch, volatile })
   }
 
-  async deletePartitionLog(log: Log): Promise<void> {
+  /** A durable log that belongs to a partition. */
+  openLog(name: string): Promise<Log> {
+    return this.#engine.openLog(name, { epoch: this.#epoch })
+  }
+
+  /** Nothing happens when it is not there. */
+  deleteLog(name: string): Promise<void> {
+    return this.#engine.deleteLog(name)
+  }
+
+  async deletePartitionLogs({ log, source }: Partition): Promise<void> {
+    if (source.clean !== null) await this.#engine.deleteLog(source.clean.name)
     await this.#engine.deleteLog(log.name)
   }
 
@@ -85,8 +96,9 @@ export class Shards {
   async deleteLostPartitions(known: Iterable<Partition>): Promise<void> {
     const names = new Set<string>()
     const topics = new Set<string>()
-    for (const { log, topicId } of known) {
+    for (const { log, topicId, source } of known) {
       names.add(log.name)
+      if (source.clean !== null) names.add(source.clean.name)
       topics.add(String(topicId))
     }
     for (const prefix of TOPIC_STATES) {

@@ -518,7 +518,7 @@ export class VirtualHost {
         this.#checkHas(topic)
       }
     } catch (error) {
-      await Promise.all(opened.map(({ log }) => shards.deletePartitionLog(log)))
+      await Promise.all(opened.map((each) => shards.deletePartitionLogs(each)))
       throw error
     }
     topic.spec = { ...topic.spec, partitionCount }
@@ -578,7 +578,7 @@ export class VirtualHost {
     this.#topicStates.topicDeleted(id)
     for (const partition of partitions) partition.forget()
     const { shards } = this.#options
-    await Promise.all(partitions.map(({ log }) => shards.deletePartitionLog(log)))
+    await Promise.all(partitions.map((each) => shards.deletePartitionLogs(each)))
   }
 
   #addBinding(spec: BindingSpec): HeldBinding | null {

@@ -52,6 +52,21 @@ test('files that are gone are missed', async () => {
   await again.close()
 })
 
+test('a log of which all was discarded goes on where it was after a crash', async () => {
+  const disk = new FaultyDisk()
+  const engine = await open(disk)
+  const log = await engine.openLog('a', { epoch: 1 })
+  log.setRetention({ bytesMax: 64 * 1024 })
+  log.append(Buffer.alloc(64 * 1024), 7)
+  await new Promise((resolve) => engine.commit('synced', resolve))
+  log.discard(0, 7)
+  for (let turn = 0; turn < 60; turn++) await new Promise((resolve) => setImmediate(resolve))
+  const again = await open(disk.killed())
+  const reopened = await again.openLog('a', { epoch: 2 })
+  assert.deepEqual([reopened.startOffset, reopened.nextOffset], [7, 7])
+  await again.close()
+})
+
 // The power may go at any step of making files: what was answered is there, of the rest nothing.
 test('logs get their files whole or not at all', async () => {
   const random = new SeededRandom(5)

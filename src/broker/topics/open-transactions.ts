@@ -125,6 +125,18 @@ export class OpenTransactions {
     return false
   }
 
+  /** Nothing of the aborted transactions with these markers is left in the log. */
+  forget(markerOffsets: readonly number[]): void {
+    const gone = new Set(markerOffsets)
+    const kept: number[] = []
+    for (let at = this.#abortedHead; at < this.#aborted.length; at += ABORTED_FIELDS) {
+      if (gone.has(this.#aborted[at + 2]!)) continue
+      kept.push(...this.#aborted.slice(at, at + ABORTED_FIELDS))
+    }
+    this.#aborted = kept
+    this.#abortedHead = 0
+  }
+
   /** What ended below `offset` is kept no more. */
   trimBelow(offset: number): void {
     while (this.#abortedHead < this.#aborted.length) {

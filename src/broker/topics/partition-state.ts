@@ -10,6 +10,7 @@ import {
   producerEpochOf,
   producerIdOf,
 } from './batch-record.ts'
+import type { CompactedSource } from './compacted-source.ts'
 import { OpenTransactions } from './open-transactions.ts'
 import type { PartitionParts } from './partition.ts'
 import { ProducerStates } from './producer-states.ts'
@@ -27,7 +28,8 @@ const HEAD_BYTES = 1 + 4 + 8
  *     0 u8 version | 1 u32 count of values | 5 f64 offset up to which it knows the log
  *     13.. producers, transactions, times
  *
- * and `<key>/start`, the offset below which all was deleted, as f64.
+ * and `<key>/start`, the offset below which all was deleted, as f64; and `<key>/clean`, of the
+ * compacted part: u32 how often that was done, f64 where it ends.
  */
 export class PartitionState {
   readonly producers: ProducerStates
@@ -36,11 +38,11 @@ export class PartitionState {
   /** A stretch of the time index takes nothing more when it is as old as that. */
   stretchMsMax: number = Infinity
   readonly #key: string
-  readonly #parts: PartitionParts
+  readonly #parts: PartitionParts & { readonly source: CompactedSource }
   #bytesSince = 0
   #valueCount = 0
 
-  constructor(key: string, parts: PartitionParts) {
+  constructor(key: string, parts: PartitionParts & { readonly source: CompactedSource }) {
     this.#key = key
     this.#parts = parts
     const { partitionProducersMax, partitionStretchesMax, partitionStretchBytes } = parts.limits
@@ -58,7 +60,7 @@ export class PartitionState {
 
   /** Resolves to the offset below which everything was deleted. */
   async recover(): Promise<number> {
-    const { log, state, isDurable } = this.#parts
+    const { log, state, isDurable, source } = this.#parts
     if (!isDurable) return 0
     const startOffset = state?.get(`${this.#key}/start`)?.readDoubleBE(0) ?? 0
     const knownOffset = this.#readSnapshot()
@@ -67,7 +69,7 @@ export class PartitionState {
       for await (const entry of readLog(log, from)) this.#replay(entry)
     }
     this.transactions.committed(log.committedOffset)
-    this.trimBelow(Math.max(startOffset, log.startOffset))
+    this.trimBelow(Math.max(startOffset, source.startOffset))
     return startOffset
   }
 
@@ -85,19 +87,33 @@ export class PartitionState {
     this.#parts.state?.set(`${this.#key}/start`, value)
   }
 
+  /** What is compacted, by what is stored; null when nothing is. */
+  get compacted(): { readonly generation: number; readonly end: number } | null {
+    const value = this.#parts.state?.get(`${this.#key}/clean`)
+    if (value === undefined) return null
+    return { generation: value.readUInt32BE(0), end: value.readDoubleBE(4) }
+  }
+
+  set compacted(compacted: { readonly generation: number; readonly end: number }) {
+    const value = Buffer.allocUnsafe(12)
+    value.writeUInt32BE(compacted.generation, 0)
+    value.writeDoubleBE(compacted.end, 4)
+    this.#parts.state?.set(`${this.#key}/clean`, value)
+  }
+
   trimBelow(offset: number): void {
     this.transactions.trimBelow(offset)
     this.times.trimBelow(offset)
   }
 
-  /** Keeps all that follows from what was appended to the log, if there was anything. */
+  /** Keeps all that follows from what was appended to the log. */
   snapshot(): void {
-    const { state, limits, now, log } = this.#parts
-    if (state === null || this.#bytesSince === 0) return
+    const { state, limits, now, log, source } = this.#parts
+    if (state === null) return
     this.producers.expire(now() - limits.producerExpiryMs, (producerId) => {
       return this.transactions.isOpen(producerId)
     })
-    this.trimBelow(log.startOffset)
+    this.trimBelow(source.startOffset)
     const encoded = this.#encode(log.nextOffset)
     const pieceBytes = limits.snapshotPieceBytes
     const count = Math.ceil(encoded.length / pieceBytes)
@@ -117,6 +133,7 @@ export class PartitionState {
     if (state === null) return
     for (let index = 0; index < this.#valueCount; index++) state.delete(this.#valueKey(index))
     state.delete(`${this.#key}/start`)
+    state.delete(`${this.#key}/clean`)
   }
 
   #valueKey(index: number): string {

@@ -11,7 +11,8 @@ import {
 } from '../record.ts'
 import { BatchDraft } from './batch-draft.ts'
 import { BATCH_FLAG, BATCH_HEAD_BYTES, writeBatchHead } from './batch-record.ts'
-import type { EntrySource } from './entry-source.ts'
+import { cleanLogName, CompactedSource } from './compacted-source.ts'
+import type { CompactionPolicy } from './compaction-policy.ts'
 import type { AbortedTransaction } from './open-transactions.ts'
 import { PartitionState } from './partition-state.ts'
 import type { PiecesDone } from './piece.ts'
@@ -65,12 +66,19 @@ export class Partition implements Stager {
   readonly topicId: number
   readonly index: number
   readonly log: Log
+  /** Where its entries are, compacted ones too. */
+  readonly source: CompactedSource
+  /** It is closed or deleted. */
+  isDisposed = false
   readonly #parts: PartitionParts
   readonly #state: PartitionState
   readonly #watchers: Set<PartitionWatcher> = new Set()
   /** Everything below it was deleted, whether it is still on disk or not. */
   #startOffset = 0
   #ageMsMax = Infinity
+  /** Of what was never compacted, and since when there is some. */
+  #dirtyBytes = 0
+  #dirtySinceMs = 0
   /** Of what this turn brought. */
   #turnOffset = -1
   #turnBytes = 0
@@ -82,18 +90,28 @@ export class Partition implements Stager {
     this.index = index
     this.log = parts.log
     this.#parts = parts
-    this.#state = new PartitionState(`partition/${topicId}/${index}`, parts)
+    this.source = new CompactedSource(parts.log)
+    const key = `partition/${topicId}/${index}`
+    this.#state = new PartitionState(key, { ...parts, source: this.source })
   }
 
   /** Reads what was stored before; nothing else may be asked of it until that is done. */
-  async recover(): Promise<void> {
+  async recover(openLog: (name: string) => Promise<Log>): Promise<void> {
+    const { compacted } = this.#state
+    if (compacted !== null) {
+      const { end, generation } = compacted
+      const clean = await openLog(cleanLogName(this.log.name, generation))
+      this.source.switchTo(clean, end, generation)
+    }
     this.#startOffset = await this.#state.recover()
+    if (this.endOffset > this.source.cleanEnd) this.#dirtyBytes = this.log.storedBytes
+    this.#dirtySinceMs = this.#parts.now()
     this.log.onCommitted(() => this.#committed())
   }
 
   /** The lowest offset that may be read. */
   get startOffset(): number {
-    return Math.max(this.#startOffset, this.log.startOffset)
+    return Math.max(this.#startOffset, this.source.startOffset)
   }
 
   /** The offset that the next message gets. */
@@ -112,12 +130,7 @@ export class Partition implements Stager {
   }
 
   get storedBytes(): number {
-    return this.log.storedBytes
-  }
-
-  /** Where its entries are. */
-  get source(): EntrySource {
-    return this.log
+    return this.source.storedBytes
   }
 
   /**
@@ -284,6 +297,8 @@ export class Partition implements Stager {
       const last = this.log.peek(this.log.nextOffset - 1)
       this.#turnMaxMs = Math.max(this.#turnMaxMs, last?.timestampMs ?? this.#parts.now())
     }
+    if (this.#dirtyBytes === 0) this.#dirtySinceMs = this.#parts.now()
+    this.#dirtyBytes += this.#turnBytes
     this.#state.appended(this.#turnOffset, { bytes: this.#turnBytes, maxMs: this.#turnMaxMs })
     this.#turnOffset = -1
     this.#turnBytes = 0
@@ -291,15 +306,53 @@ export class Partition implements Stager {
     this.#turnHasMessages = false
   }
 
+  /** Whether compacting it is worth it, or must be. */
+  isCompactionDue({ dirtyRatioMin, dirtyBytesMin, lagMsMax }: CompactionPolicy): boolean {
+    const { isDurable, now } = this.#parts
+    if (!isDurable || this.isDisposed || this.stableOffset <= this.source.cleanEnd) return false
+    if (now() - this.#dirtySinceMs > lagMsMax) return true
+    const cleanBytes = this.source.clean?.storedBytes ?? 0
+    const ratio = this.#dirtyBytes / Math.max(1, this.#dirtyBytes + cleanBytes)
+    return this.#dirtyBytes >= dirtyBytesMin && ratio >= dirtyRatioMin
+  }
+
+  /**
+   * All below `end` stands in a compacted log, and nothing any more of the aborted transactions
+   * with these markers. Stored with the commit of this turn; `switchTo` comes after that.
+   */
+  noteCompaction(end: number, generation: number, gone: readonly number[]): void {
+    this.stage()
+    this.#state.transactions.forget(gone)
+    this.#state.compacted = { generation, end }
+    this.#state.snapshot()
+  }
+
+  /** Reads from the compacted log from now on, and gives back what it takes the place of. */
+  switchTo(
+    clean: Log,
+    made: {
+      readonly end: number
+      readonly generation: number
+      readonly dirtyBytes: number
+      readonly restSinceMs: number
+    },
+  ): void {
+    this.source.switchTo(clean, made.end, made.generation)
+    this.#dirtyBytes = Math.max(0, this.#dirtyBytes - made.dirtyBytes)
+    if (this.stableOffset <= made.end) this.#dirtyBytes = 0
+    this.#dirtySinceMs = made.restSinceMs
+  }
+
   /** Stores what it knows, so that the next start need not read the log; part of this turn. */
   snapshot(): void {
     // What this turn brought is known already, so it must be in the log that the snapshot is of.
     this.stage()
-    this.#state.snapshot()
+    if (this.#state.bytesSince > 0) this.#state.snapshot()
   }
 
   /** It is closed or deleted: nobody is told of anything any more. */
   dispose(): void {
+    this.isDisposed = true
     this.log.onCommitted(null)
     this.#watchers.clear()
   }

@@ -1,6 +1,7 @@
 import { EngineError, type LogEntry } from '../../engine/contract.ts'
 import { KIND } from '../record.ts'
 import { firstOffsetOf } from '../shard.ts'
+import { StoredMessage } from '../stored-message.ts'
 import { BATCH_HEAD_BYTES, batchCountOf, batchOffsetOf } from './batch-record.ts'
 import type { EntrySource } from './entry-source.ts'
 import { Piece, type PiecesDone } from './piece.ts'
@@ -60,8 +61,9 @@ class PieceGatherer {
     start: number,
     place: { readonly baseOffset: number; readonly nextOffset: number },
   ): void {
-    const { from, below, bytesMax } = this.#range
-    if (place.nextOffset <= from) return
+    const { below, bytesMax } = this.#range
+    // Where the compacted part ends, the first entry after it may begin before that.
+    if (place.nextOffset <= this.offset) return
     const end = start + data.readUInt32BE(start)
     const isBatch = data[start + 4] === KIND.BATCH
     const size = end - start
@@ -78,11 +80,18 @@ class PieceGatherer {
           ...place,
           kind: isBatch ? 'batch' : 'message',
           form: data[start + 7]!,
-          timestampMs,
+          timestampMs: data[start + 4] === KIND.MOVED ? timeOf(data, start) : timestampMs,
         },
       ),
     )
   }
+}
+
+/** When a message was stored that was stored again since. */
+function timeOf(data: Buffer, start: number): number {
+  const view = new StoredMessage()
+  view.set(data, start, 0)
+  return view.timestampMs
 }
 
 /** Calls back in the call when something of what is asked for is in memory, else when it is read. */

@@ -72,6 +72,6 @@ async function openPartition(
     state: durable ? state : null,
     now,
   })
-  await partition.recover()
+  await partition.recover((name) => shards.openLog(name))
   return partition
 }

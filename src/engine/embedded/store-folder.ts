@@ -10,7 +10,7 @@
  */
 import { readWhole, replaceFile } from '../../storage/disk.ts'
 import type { Disk } from '../../storage/disk.ts'
-import { decodeSegmentHeader, segmentHeaderBytes } from '../../storage/segment.ts'
+import { decodeSegmentHeader, segmentHeaderBytes, segmentPath } from '../../storage/segment.ts'
 import { EngineError } from '../contract.ts'
 
 const STORE_FORMAT = 1
@@ -60,6 +60,8 @@ export async function isUnborn(disk: Disk, id: number, name: string | null): Pro
   if (files.length > 1) return false
   const [only] = files
   if (only === undefined) return true
+  // All that was in it may be discarded; where it goes on is what must not be lost.
+  if (`${logFolder(id)}/${only}` !== segmentPath(logFolder(id), 0)) return false
   const bytes = await readWhole(disk, `${logFolder(id)}/${only}`)
   if (bytes === null) return true
   const nameBytes = bytes.length < 16 ? 0 : bytes.readUInt32LE(12)
