@@ -12,8 +12,6 @@ export interface Will {
   readonly qos: 0 | 1 | 2
   readonly retain: boolean
   readonly properties: Properties
-  /** The will's properties as they came, without their length. */
-  readonly rawProperties: Buffer
 }
 
 export interface ConnectPacket {
@@ -127,15 +125,13 @@ export class PacketDecoder {
 
   #will(reader: FieldReader, version: Version, flags: number): Will {
     const properties = this.#properties(reader, version, WILL)
-    const rawStart = version === 5 ? this.#scan.start : reader.at
-    const rawProperties = Buffer.from(reader.bytes.subarray(rawStart, reader.at))
     const start = reader.span()
     if (start === reader.at) throw malformed('a will without a topic')
     checkTopic(reader.bytes, start, reader.at)
     const topic = reader.bytes.toString('utf8', start, reader.at)
     const payload = reader.binary()
     const qos = ((flags >> 3) & 3) as 0 | 1 | 2
-    return { topic, payload, qos, retain: (flags & 0x20) !== 0, properties, rawProperties }
+    return { topic, payload, qos, retain: (flags & 0x20) !== 0, properties }
   }
 }
 
