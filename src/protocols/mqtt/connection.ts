@@ -59,6 +59,7 @@ import { PacketIds, WAY } from './packet-ids.ts'
 import { PublishPath } from './publish-path.ts'
 import { Publisher } from './publisher.ts'
 import { reasonStringOf } from './reasons.ts'
+import { StoredFirst, type StoredFirstPeer } from './stored-first.ts'
 import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { SysTopics } from './sys-topics.ts'
@@ -99,7 +100,14 @@ const ACK_REASON_BYTES = 5
 
 /** One MQTT connection: packets in, packets out, and every error in its right place. */
 export class MqttConnection
-  implements ConnectionHandler, TurnTask, PacketHandler, SessionOwner, AckSender, OutboxPeer
+  implements
+    ConnectionHandler,
+    TurnTask,
+    PacketHandler,
+    SessionOwner,
+    AckSender,
+    StoredFirstPeer,
+    OutboxPeer
 {
   turnQueued = false
   readonly id: number
@@ -109,6 +117,7 @@ export class MqttConnection
   readonly limits: MqttLimits
   readonly output: OutputBuffer
   readonly acks: Acks = new Acks(this)
+  readonly storedFirst: StoredFirst = new StoredFirst(this)
   readonly packetIds: PacketIds
   readonly connectedAtMs: number
   version: Version = 4
@@ -277,6 +286,12 @@ export class MqttConnection
       output.at = writeAckReason(output.buffer, at, { type, packetId, reasonCode })
     }
     this.requestOutput()
+  }
+
+  sendStored(packets: readonly Buffer[]): void {
+    if (this.#state === 'closed') return
+    for (const packet of packets) this.#send(packet)
+    this.#opened?.outbox.refresh()
   }
 
   releaseAfterCommit(packetId: number): void {

@@ -27,6 +27,7 @@ import {
 import { ALIASED_BYTES_MAX } from './limits.ts'
 import { foreignPropertiesOf } from './mapping.ts'
 import { type PacketIds, WAY } from './packet-ids.ts'
+import type { StoredFirst } from './stored-first.ts'
 import { type Match, matchOfEnded, type Matching } from './subscriptions.ts'
 
 /** What the client said it can take, and how to reach it. */
@@ -42,6 +43,7 @@ export interface OutboxPeer {
   /** Bytes it does not read; beyond it QoS 0 is dropped. */
   readonly outputBytesMax: number
   readonly packetIds: PacketIds
+  readonly storedFirst: StoredFirst
   /** This client's own publish is being routed. */
   readonly isPublishing: boolean
   now(): number
@@ -201,7 +203,7 @@ export class Outbox implements InboxSink {
 
   /** Lets the queues go on or makes them wait, as the client's credit says. */
   refresh(): void {
-    const canTake = this.#isOpen && !this.#peer.output.blocked && !this.#isFull
+    const canTake = this.#isOpen && !this.#isBlocked && !this.#isFull
     const canCopy = canTake && !this.#isFullOfCopies
     for (const { handle, copies } of this.#outlets) {
       if (copies === null ? canTake : canCopy) handle?.resume()
@@ -214,6 +216,12 @@ export class Outbox implements InboxSink {
     const waiting = this.#waiting
     this.#waiting = []
     for (const resolve of waiting) resolve()
+  }
+
+  /** The client does not read, or too much waits for the disk. */
+  get #isBlocked(): boolean {
+    const { output, storedFirst, outputBytesMax } = this.#peer
+    return output.blocked || storedFirst.bytes > outputBytesMax
   }
 
   get #isFull(): boolean {
@@ -293,7 +301,7 @@ export class Outbox implements InboxSink {
       this.#flights.set(packetId, { outlet, offset, qos })
       if (this.#isFull) this.refresh()
     }
-    if (peer.output.blocked) this.refresh()
+    if (this.#isBlocked) this.refresh()
   }
 
   /** What a message of a queue means; null: nothing (any more). */
@@ -417,6 +425,7 @@ export class Outbox implements InboxSink {
     const peer = this.#peer
     const out = this.#out
     const flags = flagsOf(message)
+    const waits = how.qos === 2 && peer.packetIds.isDurable
     const isRetain = match.retainAsPublished && (flags & HEADER.RETAIN) !== 0
     out.qos = how.qos
     out.packetId = how.packetId
@@ -426,17 +435,24 @@ export class Outbox implements InboxSink {
     out.payloadBytes = message.bodyEnd - message.bodyStart
     if (peer.version === 5) {
       out.properties = this.#properties(message, match)
-      if (match.alias > 0 || peer.topicAliasMax > 0) this.#useAlias(match)
+      if (match.alias > 0 || peer.topicAliasMax > 0) this.#useAlias(match, !waits)
     }
     const size = publishSize(out)
     if (size > peer.packetSizeMax) return false
+    this.deliveredCount++
+    if (waits) {
+      const packet = Buffer.allocUnsafe(size)
+      const bodyAt = writePublishHead(packet, 0, out)
+      message.data.copy(packet, bodyAt, message.bodyStart, message.bodyEnd)
+      peer.storedFirst.add(packet)
+      return true
+    }
     const { output } = peer
     const at = output.reserve(size)
     const { buffer } = output
     const bodyAt = writePublishHead(buffer, at, out)
     message.data.copy(buffer, bodyAt, message.bodyStart, message.bodyEnd)
     output.at = at + size
-    this.deliveredCount++
     peer.requestOutput()
     return true
   }
@@ -465,14 +481,17 @@ export class Outbox implements InboxSink {
     return properties
   }
 
-  /** Section 3.3.2.3.4: a topic is written out once and then by its number. */
-  #useAlias(match: Match): void {
+  /**
+   * Section 3.3.2.3.4: a topic is written out once and then by its number. A packet that others
+   * may overtake gives no number a meaning.
+   */
+  #useAlias(match: Match, mayDefine: boolean): void {
     const out = this.#out
     const name = match.alias === 0 ? match.topic.toString('latin1') : ''
     const known = match.alias === 0 ? this.#aliases.get(name) : match.alias
     let alias = known ?? 0
     if (alias === 0) {
-      if (this.#aliases.size >= this.#peer.topicAliasMax) return
+      if (!mayDefine || this.#aliases.size >= this.#peer.topicAliasMax) return
       if (this.#aliasedBytes + match.topic.length > ALIASED_BYTES_MAX) return
       alias = this.#aliases.size + 1
     }

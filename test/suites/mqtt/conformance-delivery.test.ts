@@ -339,6 +339,33 @@ check(
   },
 )
 
+check(
+  'an alias has its meaning before it is used, whatever the QoS',
+  FIVE,
+  async (world, version) => {
+    const as = session(world, version)
+    const properties = [...as.properties!, ['TopicAliasMaximum', 2]] as const
+    const peer = await world.open({ ...as, properties })
+    await peer.subscribe(`${as.clientId}/+`, 2)
+    const publisher = await world.open()
+    for (let packetId = 1; packetId <= 18; packetId++) {
+      // What is to be on disk first may be overtaken by what is not.
+      const qos = packetId % 3 === 0 ? 1 : 2
+      publisher.publish({ topic: `${as.clientId}/${packetId % 2}`, payload: 'x', qos, packetId })
+    }
+    await world.all(publisher)
+    const meanings = new Map<unknown, string>()
+    const all = await world.all(peer)
+    assert.equal(all.length, 18)
+    for (const seen of all) {
+      const [alias] = valuesOf(seen, 'TopicAlias')
+      if (seen.topic === '') assert.ok(meanings.has(alias), `alias ${String(alias)} means nothing`)
+      else if (alias !== undefined) meanings.set(alias, seen.topic)
+    }
+    assert.equal(meanings.size, 2)
+  },
+)
+
 check('an alias of the broker ends with the connection', FIVE, async (world, version) => {
   const as = session(world, version)
   const properties = [...as.properties!, ['TopicAliasMaximum', 5]] as const
