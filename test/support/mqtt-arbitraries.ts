@@ -20,9 +20,7 @@ const text = fc
   .string({ unit: 'grapheme', maxLength: 12 })
   // oxlint-disable-next-line no-control-regex
   .map((found) => found.replaceAll(/[\0-\u001f\u007f-\u009f]/g, ''))
-const topics: fc.Arbitrary<string> = text.map(
-  (found) => found.replaceAll(/[+#]/g, '') || 'a/b',
-)
+const topics: fc.Arbitrary<string> = text.map((found) => found.replaceAll(/[+#]/g, '') || 'a/b')
 const filters = fc.constantFrom('a', 'a/+', '#', '+/b/#', '$share/g/a/+', '$SYS/#', 'é/😀')
 
 /** No names that a JavaScript object keeps elsewhere or in another order. */
