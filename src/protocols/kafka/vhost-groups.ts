@@ -42,6 +42,8 @@ export class VhostGroups {
       limits: this.limits,
       watcher: {
         membersChanged: (groupId, count, readState) => {
+          // Sessions of a virtual host that was deleted end later, and nothing is kept of them.
+          if (broker.vhost(vhost.name) !== vhost) return
           if (readState === 'shared') vhost.shared.setMembers(groupId, count)
           else vhost.subscriptions.setMembers(groupId, count)
         },
