@@ -35,9 +35,8 @@ const APIS: Readonly<Record<string, { min?: number; max?: number; advertisedMin?
   // 4 and up are for brokers among themselves.
   AddPartitionsToTxn: { max: 3 },
   AddOffsetsToTxn: {},
-  // 5 is of the second transaction protocol, which is not announced.
-  EndTxn: { max: 4 },
-  TxnOffsetCommit: { max: 4 },
+  EndTxn: {},
+  TxnOffsetCommit: {},
   DescribeAcls: {},
   CreateAcls: {},
   DeleteAcls: {},

@@ -18,14 +18,19 @@ test(`kill -9 and idempotent producers: each message once, seed ${SEED}`, async 
   await using rig = await KafkaRig.start()
   const random = new SeededRandom(SEED)
   const ledger = new Ledger()
-  const loops = PRODUCERS.map(async (name) => produceLoop(rig, name, { ledger, random }))
+  const loops = Promise.all(
+    PRODUCERS.map(async (name) => produceLoop(rig, name, { ledger, random })),
+  )
+  loops.catch(() => {
+    // It is waited for below; until then something else may have failed.
+  })
   const commits = new Commits(rig)
   await commits.begin()
   await rig.killRounds(ROUNDS, random, {
     progress: () => commits.count,
     started: async () => commits.check(),
   })
-  await Promise.all(loops)
+  await loops
   ledger.check(await rig.readAll())
   t.diagnostic(`${ROUNDS} kills, ${ledger.count} acknowledged, ${commits.count} commits`)
   assert.ok(ledger.count > ROUNDS * PRODUCERS.length, 'hardly anything was acknowledged')
@@ -36,14 +41,14 @@ test(`kill -9 and transactions: whole or not at all, seed ${SEED}`, async (t) =>
   await using rig = await KafkaRig.start()
   const random = new SeededRandom(SEED)
   const runs = PRODUCERS.map((name) => new TransactionRun(rig, name, random))
-  const loops = runs.map(async (run) => run.loop())
+  const loops = Promise.all(runs.map(async (run) => run.loop()))
   await rig.killRounds(ROUNDS, random, {
     progress: () => runs.reduce((sum, { answeredCount }) => sum + answeredCount, 0),
     started: async () => {
       for (const run of runs) await run.checkPosition()
     },
   })
-  await Promise.all(loops)
+  await loops
   const counts = { committed: 0, aborted: 0, unknown: 0 }
   for (const run of runs) {
     await run.settle()

@@ -291,14 +291,14 @@ export const API_VERSIONS: Readonly<Record<ApiName, ApiVersions>> = {
   EndTxn: {
     key: 26,
     versionMin: 0,
-    versionMax: 4,
+    versionMax: 5,
     advertisedMin: 0,
     flexibleFrom: 3,
   },
   TxnOffsetCommit: {
     key: 28,
     versionMin: 0,
-    versionMax: 4,
+    versionMax: 5,
     advertisedMin: 0,
     flexibleFrom: 3,
   },

@@ -6,12 +6,13 @@ const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
 /**
  * Features of a cluster, all of them finalized, at the level that is served. Clients ask whether
- * `transaction.version` is 2 before they leave AddPartitionsToTxn out: here they may not.
+ * `transaction.version` is 2 before they leave AddPartitionsToTxn out and have their epoch raised
+ * with each transaction.
  */
 const FEATURES: readonly { readonly name: string; readonly level: number }[] = [
   { name: 'group.version', level: 1 },
   { name: 'share.version', level: 1 },
-  { name: 'transaction.version', level: 1 },
+  { name: 'transaction.version', level: 2 },
 ]
 
 export const handleApiVersions: Handler<'ApiVersions'> = (

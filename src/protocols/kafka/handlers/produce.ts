@@ -23,6 +23,9 @@ type TopicData = Request<'Produce'>['topicData'][number]
 
 const ACKS_ALL = -1
 
+/** From this version on a batch makes its partition part of the transaction. */
+const ADDS_PARTITIONS_VERSION = 12
+
 /** What became of a batch, and of a transaction that it should be part of, in Kafka's codes. */
 const PRODUCE_ERRORS = {
   'out-of-order': ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -197,7 +200,10 @@ function produceBatch(
   }
 }
 
-/** Transactional batches are taken only where the coordinator knows of them (KIP-890). */
+/**
+ * Transactional batches are taken only where the coordinator knows of them; from version 12 on,
+ * which clients use where `transaction.version` is 2, they say so themselves (KIP-890).
+ */
 function transactionFault(
   context: RequestContext,
   {
@@ -216,7 +222,10 @@ function transactionFault(
   const { transactions } = context.vhost
   const identity = { producerId, producerEpoch }
   const place = { topicId: partition.topicId, partition: partition.index }
-  const result = transactions.checkPartition(transactionalId, identity, place)
+  const result =
+    context.apiVersion >= ADDS_PARTITIONS_VERSION
+      ? transactions.addPartitions(transactionalId, identity, [place])
+      : transactions.checkPartition(transactionalId, identity, place)
   if (result === 'ok') return ERROR.NONE
   if (result === 'unknown-producer') return ERROR.INVALID_PRODUCER_ID_MAPPING
   return result === 'fenced' ? ERROR.INVALID_PRODUCER_EPOCH : ERROR.INVALID_TXN_STATE
