@@ -60,6 +60,10 @@ export class HeldInput {
     return this.#bytes.length === 0
   }
 
+  get size(): number {
+    return this.#bytes.length
+  }
+
   /** Copies from `start` on: reads are borrowed. */
   add(bytes: Buffer, start: number): void {
     this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(start)])

@@ -120,6 +120,22 @@ test('a paused transport gives nothing until it is resumed', async (t) => {
   await until(() => Buffer.concat(received).toString() === 'later', 'the bytes')
 })
 
+test('what a peer that broke off never took is not said to be taken', async (t) => {
+  const protocol = new EchoProtocol()
+  protocol.echo = false
+  const listener = await open(t, protocol)
+  const socket = await dial(t, listener.port)
+  socket.pause()
+  socket.write('hello')
+  await until(() => protocol.seen[0]?.received.length === 1, 'the connection')
+  const seen = protocol.seen[0]!
+  // More than both kernels hold.
+  assert.equal(seen.transport.write(Buffer.alloc(64 * 1024 * 1024)), false)
+  socket.resetAndDestroy()
+  await until(() => seen.closed !== undefined, 'the end')
+  assert.equal(seen.drained, 0)
+})
+
 test('a peer that does not read makes write say false, and drained comes when it does', async (t) => {
   const protocol = new EchoProtocol()
   const listener = await open(t, protocol)

@@ -15,7 +15,10 @@ export class SocketTransport implements OwnedTransport {
   #ending = false
   #linger: NodeJS.Timeout | null = null
   /** One function for all writes: the callback tells when the kernel has everything. */
-  readonly #written = (): void => {
+  readonly #written = (error?: Error | null): void => {
+    // What a broken socket did not take is not taken: `closed` follows, and until then no more
+    // shall be made for it.
+    if (error instanceof Error || this.#socket.destroyed) return
     if (!this.#waiting || this.#socket.writableLength > 0) return
     this.#waiting = false
     this.#handler?.drained()

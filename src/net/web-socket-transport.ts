@@ -29,7 +29,9 @@ export class WebSocketTransport implements OwnedTransport {
   #isAlive = true
   #linger: NodeJS.Timeout | null = null
   /** One function for all writes: the callback tells when the kernel has everything. */
-  readonly #written = (): void => {
+  readonly #written = (error?: Error | null): void => {
+    // As in `SocketTransport`: what a broken socket did not take is not taken.
+    if (error instanceof Error || this.#webSocket.readyState !== this.#webSocket.OPEN) return
     if (!this.#waiting || this.#webSocket.bufferedAmount > 0) return
     this.#waiting = false
     this.#handler?.drained()

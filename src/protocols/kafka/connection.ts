@@ -34,6 +34,9 @@ interface Exchange {
 }
 
 const PRODUCE = 0
+
+/** While a request is awaited so much is read ahead: enough to see the client go. */
+const HELD_BYTES_MAX = 64 * 1024
 /** Larger answers go to the socket as they are, without another copy. */
 const DIRECT_BYTES = 64 * 1024
 
@@ -60,6 +63,8 @@ export class KafkaConnection
   readonly #reader = new KafkaReader()
   readonly #exchanges: Exchange[] = []
   #isHeld = false
+  /** A request other than Produce is not answered yet. */
+  #isAwaited = false
   #isParsing = false
   #isPeerDone = false
   #isPublisher = false
@@ -105,8 +110,12 @@ export class KafkaConnection
   received(bytes: Buffer): void {
     this.receivedBytes += bytes.length
     this.#lastMs = this.#shared.clock.monotonicMs()
-    if (this.#isHeld || !this.#held.isEmpty) this.#held.add(bytes, 0)
-    else this.#parse(bytes)
+    if (!this.#isStill && this.#held.isEmpty) {
+      this.#parse(bytes)
+      return
+    }
+    this.#held.add(bytes, 0)
+    if (this.#held.size >= HELD_BYTES_MAX) this.#gate.close(PAUSE.HELD)
   }
 
   drained(): void {
@@ -184,12 +193,17 @@ export class KafkaConnection
     else if (!overloaded) this.#gate.open(PAUSE.OVERLOADED)
   }
 
+  /** Whether what comes has to wait. */
+  get #isStill(): boolean {
+    return this.#isHeld || this.#isAwaited
+  }
+
   // --- requests ---
 
   onFrame(bytes: Buffer, start: number, end: number): boolean {
     if (this.authentication.takesRawTokens) {
       this.authentication.rawToken(Buffer.from(bytes.subarray(start, end)))
-      return !this.#isHeld && !this.isClosed
+      return !this.#isStill && !this.isClosed
     }
     const isProduce = end - start >= 2 && bytes.readInt16BE(start) === PRODUCE
     const { apis } = this.#shared
@@ -207,8 +221,11 @@ export class KafkaConnection
     }
     if (isProduce) this.#becomePublisher()
     this.#handle(api, header)
+    // One request at a time, as with Kafka, so that what is asked but not read yet is in memory
+    // once at most. Only Produce is taken ahead: it waits for the disk, and answers little.
+    if (!isProduce && this.#exchanges.length > 0) this.#isAwaited = true
     if (this.#exchanges.length >= this.#shared.limits.inFlightMax) this.hold()
-    return !this.#isHeld && !this.isClosed
+    return !this.#isStill && !this.isClosed
   }
 
   #handle(api: Api, header: RequestHeader): void {
@@ -286,9 +303,10 @@ export class KafkaConnection
     if (sent === 0) return
     exchanges.splice(0, sent)
     this.requestOutput()
+    if (exchanges.length === 0) this.#isAwaited = false
     const isRoomAgain = exchanges.length <= this.#shared.limits.inFlightMax / 2
-    if (isRoomAgain && !this.authentication.isBusy) this.release()
-    this.#endWithPeer()
+    if (isRoomAgain && !this.authentication.isBusy) this.#isHeld = false
+    if (!this.#isParsing) this.#parseHeld()
   }
 
   #send({ api, version, correlationId, response }: Exchange): void {
@@ -314,11 +332,11 @@ export class KafkaConnection
     this.#isParsing = false
     if (this.isClosed) return
     if (at < bytes.length) this.#held.add(bytes, at)
-    if (!this.#isHeld) this.#parseHeld()
+    this.#parseHeld()
   }
 
   #parseHeld(): void {
-    while (!this.#isHeld && !this.isClosed && !this.#held.isEmpty) {
+    while (!this.#isStill && !this.isClosed && !this.#held.isEmpty) {
       const bytes = this.#held.take()
       this.#isParsing = true
       let at = bytes.length
@@ -330,7 +348,7 @@ export class KafkaConnection
       this.#isParsing = false
       if (at < bytes.length) this.#held.add(bytes, at)
     }
-    if (this.isClosed || this.#isHeld) return
+    if (this.isClosed || this.#isStill) return
     this.#gate.open(PAUSE.HELD)
     this.#endWithPeer()
   }
@@ -358,7 +376,7 @@ export class KafkaConnection
 
   /** The client sends nothing more: neither do we, once what it sent is answered. */
   #endWithPeer(): void {
-    if (!this.#isPeerDone || this.#isHeld || this.isClosed || this.#exchanges.length > 0) return
+    if (!this.#isPeerDone || this.#isStill || this.isClosed || this.#exchanges.length > 0) return
     this.#close()
   }
 
