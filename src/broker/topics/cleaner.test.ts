@@ -226,6 +226,36 @@ test('a batch that cannot be looked into stays as it is', async () => {
   assert.equal((await read(partition, 0)).length, 2)
 })
 
+test('what is deleted by age is gone from the compacted part too', async () => {
+  const rig = await openTopicBroker()
+  const settings = { compaction: POLICY, ageMsMax: 60_000 }
+  const topic = await declareTopic(rig, 't', { settings })
+  const [partition] = topic.partitions
+  const produce = (text: string): void => {
+    const [message] = keyed(text)
+    partition!.produce(testBatch([{ ...message!, timestampMs: rig.clock.now() }]))
+  }
+  for (const text of ['a1', 'b1', 'c1']) {
+    produce(text)
+    await pass(rig)
+  }
+  assert.equal(partition!.source.cleanEnd, 3)
+  const before = partition!.source.clean!.storedBytes
+  for (let round = 0; round < 4; round++) await pass(rig)
+  assert.ok(partition!.startOffset > 0)
+  assert.ok(partition!.startOffset === 3 || partition!.source.clean!.storedBytes < before)
+  await rig.vhost.adopt(topic, { arguments: new Map(), settings: { ageMsMax: 60_000 } })
+  for (let round = 0; round < 6; round++) await pass(rig)
+  assert.deepEqual([partition!.startOffset, partition!.endOffset], [3, 3])
+  assert.equal(partition!.source.clean, null)
+  const again = await reopenTopicBroker(rig)
+  topicOf(again, 't').partitions[0]!.produce(testBatch(keyed('d1')))
+  await turns()
+  assert.deepEqual(await contents(topicOf(again, 't').partitions[0]!), ['3:d1'])
+  const logs = (await again.engine.listLogs()).filter((name) => name.startsWith('stream'))
+  assert.equal(logs.length, 1)
+})
+
 const ENGINE_LIMITS = { segmentBytes: 1500, journalBytesMax: 4096, diskFreeBytesMin: 0 }
 const LIMITS = { entryBytes: 300, partitionReplayBytesMax: 400, snapshotPieceBytes: 100 }
 

@@ -77,7 +77,10 @@ export class PartitionCleaning {
   async run(): Promise<boolean> {
     const { source } = this.#partition
     const end = await this.#gatherKeys()
-    if (end <= source.cleanEnd || this.#partition.isDisposed) return false
+    const { startOffset, isDisposed } = this.#partition
+    // With nothing new it may still be worth it, for what was deleted.
+    const isWorthIt = end > source.cleanEnd || this.#partition.isCompactedPartDeleted
+    if (!isWorthIt || isDisposed) return false
     const generation = source.generation + 1
     const name = cleanLogName(source.name, generation)
     // What a crash or a failure left of an earlier try.
@@ -91,6 +94,7 @@ export class PartitionCleaning {
       await this.#committed()
       if (this.#partition.isDisposed) return false
       this.#partition.switchTo(log, {
+        start: startOffset,
         end,
         generation,
         dirtyBytes: this.#dirtyBytes,
@@ -249,16 +253,32 @@ export class PartitionCleaning {
   }
 
   #committed(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#parts.cycle.requireSync()
-      this.#parts.cycle.onCommit({
-        committed: (_ticket: number, error: EngineError | null) => {
-          if (error === null) resolve()
-          else reject(error)
-        },
-      })
-    })
+    return committed(this.#parts.cycle)
   }
+}
+
+/** Gives back the compacted log of a partition, all of which was deleted. */
+export async function dropCompacted(partition: Partition, parts: CleanerParts): Promise<void> {
+  const { clean } = partition.source
+  if (clean === null) return
+  partition.noteNoCompaction()
+  await committed(parts.cycle)
+  if (partition.isDisposed) return
+  partition.source.drop()
+  await parts.deleteLog(clean.name)
+}
+
+/** Resolves when what this turn brought is on disk. */
+function committed(cycle: CommitCycle): Promise<void> {
+  return new Promise((resolve, reject) => {
+    cycle.requireSync()
+    cycle.onCommit({
+      committed: (_ticket: number, error: EngineError | null) => {
+        if (error === null) resolve()
+        else reject(error)
+      },
+    })
+  })
 }
 
 function readSome({ source }: Partition, offset: number): Promise<readonly LogEntry[]> {

@@ -55,6 +55,12 @@ export class CompactedSource implements EntrySource {
     this.#main.discard(this.#main.startOffset, cleanEnd)
   }
 
+  /** All of the compacted part was deleted. */
+  drop(): void {
+    this.#clean = null
+    this.#cleanEnd = 0
+  }
+
   peek(offset: number): LogEntry | null {
     return this.#logOf(offset).peek(offset)
   }

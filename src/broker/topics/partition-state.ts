@@ -94,7 +94,11 @@ export class PartitionState {
     return { generation: value.readUInt32BE(0), end: value.readDoubleBE(4) }
   }
 
-  set compacted(compacted: { readonly generation: number; readonly end: number }) {
+  set compacted(compacted: { readonly generation: number; readonly end: number } | null) {
+    if (compacted === null) {
+      this.#parts.state?.delete(`${this.#key}/clean`)
+      return
+    }
     const value = Buffer.allocUnsafe(12)
     value.writeUInt32BE(compacted.generation, 0)
     value.writeDoubleBE(compacted.end, 4)

@@ -29,6 +29,9 @@ const NO_TIMES: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
 /** What is kept by age goes in so many steps. */
 const RETAINED_STRETCHES = 8
 
+/** Where so much of a compacted log was deleted, it is written again without that. */
+const DELETED_PART = 1 / 2
+
 /** Told when something of a partition changed that a reader may wait for. */
 export interface PartitionWatcher {
   /** More is on disk, more is stable, or its beginning was cut off. */
@@ -79,6 +82,8 @@ export class Partition implements Stager {
   /** Of what was never compacted, and since when there is some. */
   #dirtyBytes = 0
   #dirtySinceMs = 0
+  /** Below it nothing is in the compacted log, as far as is known. */
+  #cleanStart = 0
   /** Of what this turn brought. */
   #turnOffset = -1
   #turnBytes = 0
@@ -306,10 +311,19 @@ export class Partition implements Stager {
     this.#turnHasMessages = false
   }
 
+  /** Whether half of what the compacted log holds, or more, was deleted since. */
+  get isCompactedPartDeleted(): boolean {
+    const { cleanEnd } = this.source
+    if (cleanEnd <= this.#cleanStart || this.startOffset >= cleanEnd) return false
+    return this.startOffset - this.#cleanStart >= (cleanEnd - this.#cleanStart) * DELETED_PART
+  }
+
   /** Whether compacting it is worth it, or must be. */
   isCompactionDue({ dirtyRatioMin, dirtyBytesMin, lagMsMax }: CompactionPolicy): boolean {
     const { isDurable, now } = this.#parts
-    if (!isDurable || this.isDisposed || this.stableOffset <= this.source.cleanEnd) return false
+    if (!isDurable || this.isDisposed) return false
+    if (this.isCompactedPartDeleted) return true
+    if (this.stableOffset <= this.source.cleanEnd) return false
     if (now() - this.#dirtySinceMs > lagMsMax) return true
     const cleanBytes = this.source.clean?.storedBytes ?? 0
     const ratio = this.#dirtyBytes / Math.max(1, this.#dirtyBytes + cleanBytes)
@@ -327,10 +341,21 @@ export class Partition implements Stager {
     this.#state.snapshot()
   }
 
+  /** All that was compacted was deleted since. */
+  get hasOnlyDeletedCompacted(): boolean {
+    return this.source.clean !== null && this.startOffset >= this.source.cleanEnd
+  }
+
+  /** There is no compacted log any more; stored with the commit of this turn. */
+  noteNoCompaction(): void {
+    this.#state.compacted = null
+  }
+
   /** Reads from the compacted log from now on, and gives back what it takes the place of. */
   switchTo(
     clean: Log,
     made: {
+      readonly start: number
       readonly end: number
       readonly generation: number
       readonly dirtyBytes: number
@@ -338,6 +363,7 @@ export class Partition implements Stager {
     },
   ): void {
     this.source.switchTo(clean, made.end, made.generation)
+    this.#cleanStart = made.start
     this.#dirtyBytes = Math.max(0, this.#dirtyBytes - made.dirtyBytes)
     if (this.stableOffset <= made.end) this.#dirtyBytes = 0
     this.#dirtySinceMs = made.restSinceMs

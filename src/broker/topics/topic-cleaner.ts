@@ -1,6 +1,6 @@
 import type { BrokerLog } from '../broker-log.ts'
 import type { TimerIndex, TimerTarget } from '../timer-index.ts'
-import { type CleanerParts, PartitionCleaning } from './cleaner.ts'
+import { type CleanerParts, dropCompacted, PartitionCleaning } from './cleaner.ts'
 import type { Partition } from './partition.ts'
 import type { Topic } from './topic.ts'
 
@@ -50,8 +50,9 @@ export class TopicCleaner implements TimerTarget {
 
   async #clean(topic: Topic, partition: Partition): Promise<void> {
     const { compaction } = topic.settings
-    if (compaction === undefined) return
     try {
+      if (partition.hasOnlyDeletedCompacted) await dropCompacted(partition, this.#parts)
+      if (compaction === undefined) return
       // Where there are more keys than one pass can know, it takes some.
       let isDone = false
       while (!isDone && !this.#isClosed && partition.isCompactionDue(compaction)) {

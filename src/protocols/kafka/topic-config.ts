@@ -5,6 +5,8 @@ import { bool, choice, ConfigTable, int, list, long, ratio, text } from './confi
 import type { KafkaLimits } from './limits.ts'
 
 const LONG_MAX = '9223372036854775807'
+/** With less that is new a topic is not written again: it takes no room that matters. */
+const DIRTY_BYTES_MIN = 1024 * 1024
 
 /** Kafka 4's topic configuration with its defaults ('Topic Configs' of its documentation). */
 export const TOPIC_CONFIG: ConfigTable = new ConfigTable('topic', [
@@ -49,19 +51,33 @@ export const TOPIC_CONFIG: ConfigTable = new ConfigTable('topic', [
   int('segment.bytes', '1073741824', 14, 'Bytes after which a new file begins.'),
   int('segment.index.bytes', '10485760', 4, 'Not used.'),
   long('segment.jitter.ms', '0', 0, 'Not used.'),
-  long('segment.ms', '604800000', 1, 'Not used: files end by size.'),
+  long('segment.ms', '604800000', 1, 'How long records may wait until they are compacted.'),
   bool('unclean.leader.election.enable', 'false', 'Not used: there is one node.'),
 ])
 
 /** What the broker acts on. */
 export function topicSettings(config: HeaderMap): DestinationPolicy {
-  const deletes = TOPIC_CONFIG.list(config, 'cleanup.policy').includes('delete')
+  const policies = TOPIC_CONFIG.list(config, 'cleanup.policy')
+  const deletes = policies.includes('delete')
   const retentionMs = TOPIC_CONFIG.number(config, 'retention.ms')
   const retentionBytes = TOPIC_CONFIG.number(config, 'retention.bytes')
   return {
     ...(deletes && retentionMs >= 0 ? { ageMsMax: Math.max(retentionMs, 1) } : {}),
     ...(deletes && retentionBytes >= 0 ? { bytesMax: retentionBytes } : {}),
+    ...(policies.includes('compact') ? { compaction: compactionPolicy(config) } : {}),
     segmentBytesMax: TOPIC_CONFIG.number(config, 'segment.bytes'),
+  }
+}
+
+/** Kafka compacts what is not in the segment that is written, so a little is left alone. */
+function compactionPolicy(config: HeaderMap): NonNullable<DestinationPolicy['compaction']> {
+  const number = (name: string): number => TOPIC_CONFIG.number(config, name)
+  return {
+    dirtyRatioMin: number('min.cleanable.dirty.ratio'),
+    dirtyBytesMin: Math.min(number('segment.bytes'), DIRTY_BYTES_MIN),
+    lagMsMin: number('min.compaction.lag.ms'),
+    lagMsMax: Math.min(number('max.compaction.lag.ms'), number('segment.ms')),
+    tombstoneMs: number('delete.retention.ms'),
   }
 }
 
