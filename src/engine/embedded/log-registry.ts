@@ -214,11 +214,13 @@ export class LogRegistry {
     const { groups } = this.#parts
     const logs = [...this.#durable.values()]
     const cores = logs.map(({ core }) => core)
-    for (const { handle } of logs) handle.shut()
+    // All in one group; should it fail, each log sees that for itself. What turns that are not
+    // over append meanwhile is stored too.
+    if (groups.failure === null) await this.#flush(cores).catch(() => {})
     try {
-      // All in one group; should it fail, so does what follows.
-      if (groups.failure === null) await this.#flush(cores)
       await this.#noteBorn(cores)
+      for (const { handle } of logs) handle.shut()
+      if (groups.failure === null) await this.#flush(cores)
       await groups.checkpointed
       await groups.run(() => someAtOnce(cores, FILES_AT_ONCE, ({ files }) => files.close()))
     } catch (error) {
