@@ -4,17 +4,18 @@
  * Runs Waystation and the peers that are installed, each in its own process, and drives them in
  * turn with the same load program. Prints a table per scenario and writes all runs as JSON.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { runKafkaBench } from '../kafka/main.ts'
 import { openTargets, PEERS } from './brokers.ts'
 import type { Endpoint } from './raw-socket.ts'
-import { describeCommit, describeMachine, scenarioTable, type Run } from './report.ts'
+import { describeCommit, describeMachine, scenarioTable, writeReport, type Run } from './report.ts'
 import { SCENARIOS, type Scenario, type Settings } from './scenarios.ts'
 import type { Protocol, Target } from './target.ts'
 
 const ALL_PEERS = Object.values(PEERS).flat()
+
+/** Scenarios of Kafka are driven by its own tools and know other options. */
+const isKafka = process.argv.slice(2).some((arg) => /^kafka(-|$)/.test(arg))
 
 const USAGE = `npm run bench -- [scenario...] [options]
   --peer NAME            compare with ${ALL_PEERS.join(', ')}, none, or all installed (default);
@@ -28,10 +29,11 @@ const USAGE = `npm run bench -- [scenario...] [options]
   --peer-backlog N       the same for the peer (default 1,000,000)
   --retained N           topics of the retained set (default 1,000,000)
   --json FILE            where to write the runs (default bench/results/local/DATE-COMMIT.json)
-scenarios:
+scenarios (those of Kafka have their own help: npm run bench -- kafka --help):
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(18)} ${about}`).join('\n')}`
 
 const { values: flags, positionals: names } = parseArgs({
+  args: isKafka ? [] : process.argv.slice(2),
   allowPositionals: true,
   options: {
     peer: { type: 'string', multiple: true, default: ['all'] },
@@ -81,7 +83,7 @@ async function main(): Promise<void> {
       const made = await runScenario(scenario, targets, settings, rounds)
       runs.push(...made)
       console.log(scenarioTable(made))
-      writeReport(head.date, head.commit, { ...head, runs })
+      writeReport(flags.json, { ...head, runs })
     }
   }
   if (runs.some((run) => run.error !== null)) process.exitCode = 1
@@ -150,16 +152,8 @@ function positiveNumber(name: string, text: string): number {
   return value
 }
 
-function writeReport(date: string, commit: string, report: object): void {
-  const results = fileURLToPath(new URL('../results/local', import.meta.url))
-  const day = date.slice(0, 16).replaceAll(':', '')
-  const file = flags.json ?? join(results, `${day}-${commit}.json`)
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
-}
-
 try {
-  await main()
+  await (isKafka ? runKafkaBench(process.argv.slice(2)) : main())
 } catch (error) {
   console.error((error as Error).message)
   process.exitCode = 2

@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, release, totalmem, type } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Metrics } from './target.ts'
 
 export interface Run {
@@ -71,6 +74,15 @@ export function scenarioTable(runs: readonly Run[]): string {
   )
   const errors = runs.filter((run) => run.error !== null)
   return [...lines, ...errors.map((run) => `FAILED on ${run.target}: ${run.error}`)].join('\n')
+}
+
+/** Writes it to `file`, or else into the folder of results that git ignores. */
+export function writeReport(file: string | undefined, report: Report): void {
+  const results = fileURLToPath(new URL('../results/local', import.meta.url))
+  const day = report.date.slice(0, 16).replaceAll(':', '')
+  const path = file ?? join(results, `${day}-${report.commit}.json`)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `${JSON.stringify(report, null, 1)}\n`)
 }
 
 function medianOf(runs: readonly Run[], target: string, metric: string): number {

@@ -146,7 +146,7 @@ export class ProcessServer implements Server {
   }
 }
 
-/** Low enough for the two further ports that tools/rabbitmq.sh derives from it. */
+/** Low enough for the further ports that tools/rabbitmq.sh and tools/kafka.sh derive from it. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = await listenOnce(20_000 + Math.floor(Math.random() * 10_000))

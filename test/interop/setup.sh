@@ -1,8 +1,8 @@
 #!/bin/bash
-# Fetches the third-party AMQP and MQTT clients that npm does not bring, for `npm run test:interop`.
+# Fetches the AMQP, MQTT and Kafka clients that npm does not bring, for `npm run test:interop`.
 #
 #   test/interop/setup.sh            everything below
-#   test/interop/setup.sh NAME...    only those of: tools python java go
+#   test/interop/setup.sh NAME...    only those of: tools python java kafka go
 #
 # Safe to run again: what is there already is left alone. Everything but the Debian package lies
 # in $WAYSTATION_INTEROP_CACHE, or waystation/interop in the user's cache directory. A client that
@@ -21,47 +21,55 @@ absent() {
   missing=1
 }
 
-# The command-line tools of rabbitmq-c and of mosquitto.
+# The command-line tools of rabbitmq-c, of mosquitto and of librdkafka.
 setup_tools() {
-  have amqp-publish && have mosquitto_pub && return
-  have apt-get || { absent 'amqp-tools or mosquitto-clients' 'no apt-get here'; return; }
+  local packages=(amqp-tools mosquitto-clients kcat)
+  have amqp-publish && have mosquitto_pub && have kcat && return
+  have apt-get || { absent "one of ${packages[*]}" 'no apt-get here'; return; }
   apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive \
-    apt-get install -qy --no-install-recommends amqp-tools mosquitto-clients >&2 ||
-    absent 'amqp-tools or mosquitto-clients' 'apt-get failed'
+    apt-get install -qy --no-install-recommends "${packages[@]}" >&2 ||
+    absent "one of ${packages[*]}" 'apt-get failed'
 }
 
 setup_python() {
-  have python3 || { absent 'pika and paho-mqtt' 'no python3 here'; return; }
+  have python3 || { absent 'the Python clients' 'no python3 here'; return; }
   local venv=$cache/python
   cmp -s "$here/python/requirements.txt" "$venv/requirements.txt" && return
   rm -rf "$venv"
   python3 -m venv "$venv" >&2 &&
     "$venv/bin/pip" install -q --disable-pip-version-check -r "$here/python/requirements.txt" >&2 &&
-    cp "$here/python/requirements.txt" "$venv/requirements.txt" || absent 'pika and paho-mqtt' 'pip failed'
+    cp "$here/python/requirements.txt" "$venv/requirements.txt" || absent 'the Python clients' 'pip failed'
 }
 
-setup_java() {
-  have mvn && have javac || { absent 'the Java clients' 'no mvn or no JDK here'; return; }
-  local jars=$cache/java
-  cmp -s "$here/java/pom.xml" "$jars/pom.xml" && return
+# Copies the jars that a pom.xml names into a folder of the cache.
+setup_jars() {
+  local what=$1 pom=$here/$2 jars=$cache/$3
+  have mvn && have javac || { absent "$what" 'no mvn or no JDK here'; return; }
+  cmp -s "$pom" "$jars/pom.xml" && return
   rm -rf "$jars"
   mkdir -p "$jars"
-  mvn -q -B -f "$here/java/pom.xml" "-DoutputDirectory=$jars" dependency:copy-dependencies >&2 &&
-    cp "$here/java/pom.xml" "$jars/pom.xml" || absent 'the Java clients' 'mvn failed'
+  mvn -q -B -f "$pom" "-DoutputDirectory=$jars" dependency:copy-dependencies >&2 &&
+    cp "$pom" "$jars/pom.xml" || absent "$what" 'mvn failed'
 }
+
+setup_java() { setup_jars 'the Java clients' java/pom.xml java; }
+
+# Clients, command line tools and the broker of Apache Kafka.
+setup_kafka() { setup_jars 'Apache Kafka' java/kafka/pom.xml kafka; }
 
 setup_go() {
   have go || { absent 'the Go clients' 'no go here'; return; }
   mkdir -p "$cache/go"
   # The build goes on offline from then on: modules and objects are in Go's own caches.
-  (cd "$here/go" && go build -o "$cache/go/driver" . && go build -o "$cache/go/mqtt-driver" ./mqtt) >&2 ||
+  (cd "$here/go" && go build -o "$cache/go/driver" . &&
+    go build -o "$cache/go/mqtt-driver" ./mqtt && go build -o "$cache/go/kafka-driver" ./kafka) >&2 ||
     absent 'the Go clients' 'go build failed'
 }
 
-(( $# > 0 )) || set -- tools python java go
+(( $# > 0 )) || set -- tools python java kafka go
 for part in "$@"; do
   case $part in
-    tools | python | java | go) "setup_$part" ;;
+    tools | python | java | kafka | go) "setup_$part" ;;
     *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
