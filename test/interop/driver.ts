@@ -11,10 +11,11 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 
-import { closeTarget, openTarget, type Target } from '../support/target.ts'
+import { closeKafka, openKafka } from '../support/kafka-target.ts'
+import { closeTarget, openTarget } from '../support/target.ts'
 import { CHECKS } from './checks.ts'
 
-const DRIVER_WITHIN_MS = 120_000
+const DRIVER_WITHIN_MS = 240_000
 const OUTPUT_CHARS_SHOWN = 4_000
 
 export interface DriverCommand {
@@ -35,7 +36,7 @@ interface Result {
 
 /** What one client is asked to do, and by which protocol. */
 interface Asked {
-  readonly protocol: 'amqp' | 'mqtt'
+  readonly protocol: 'amqp' | 'mqtt' | 'kafka'
   readonly checks: readonly string[]
 }
 
@@ -46,14 +47,14 @@ export function driverTests(
   { protocol, checks }: Asked = { protocol: 'amqp', checks: CHECKS },
 ): void {
   after(closeTarget)
+  after(closeKafka)
   test(client, { timeout: DRIVER_WITHIN_MS + 30_000 }, async (context) => {
     const driver = find()
     if ('absent' in driver) {
       context.skip(`${client} is absent: ${driver.absent} (test/interop/setup.sh fetches it)`)
       return
     }
-    const target = await openTarget()
-    const url = protocol === 'amqp' ? target.url : mqttUrl(target)
+    const url = await urlFor(protocol)
     if (url === null) {
       context.skip('the broker that the environment names is asked for AMQP only')
       return
@@ -73,8 +74,11 @@ export function driverTests(
   })
 }
 
-/** null for a broker that is not ours. */
-function mqttUrl({ process: broker }: Target): string | null {
+/** null when the environment names a broker that cannot be asked for MQTT. */
+async function urlFor(protocol: Asked['protocol']): Promise<string | null> {
+  if (protocol === 'kafka') return (await openKafka()).url
+  const { url, process: broker } = await openTarget()
+  if (protocol === 'amqp') return url
   return broker === null ? null : `mqtt://127.0.0.1:${broker.mqttPort}`
 }
 

@@ -56,6 +56,11 @@ export class BrokerProcess implements AsyncDisposable {
     return portOf('kafka', this.#output) ?? 0
   }
 
+  /** The port of Kafka over TLS, where `args` ask for it. */
+  get kafkaTlsPort(): number {
+    return portOf('kafkas', this.#output) ?? 0
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid
   }

@@ -129,6 +129,7 @@ function sequence(...parts: readonly Buffer[]): Buffer {
 function der(tag: number, content: Buffer | string): Buffer {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content
   const size = bytes.length
-  const head = size < 0x80 ? [tag, size] : [tag, 0x82, size >> 8, size & 0xff]
-  return Buffer.concat([Buffer.from(head), bytes])
+  // In as few bytes as go: Go and Java take nothing else.
+  const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff]
+  return Buffer.concat([Buffer.of(tag, ...length), bytes])
 }
