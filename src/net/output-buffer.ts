@@ -1,11 +1,11 @@
-import { FLUSH_BYTES, SLABS_POOLED_MAX, SLAB_BYTES_MIN } from './limits.ts'
+import { FLUSH_BYTES, SLABS_POOLED_BYTES_MAX, SLAB_BYTES_MIN } from './limits.ts'
 import type { Transport } from './transport.ts'
 
 const NONE: Buffer = Buffer.alloc(0)
 
 /**
  * Buffers that connections write their output into, shared by all connections of a protocol: an
- * idle connection holds none. At most `SLABS_POOLED_MAX` free ones are kept.
+ * idle connection holds none. Of the free ones `SLABS_POOLED_BYTES_MAX` are kept.
  */
 export class SlabPool {
   readonly #small: Buffer[] = []
@@ -28,7 +28,8 @@ export class SlabPool {
         : slab.length === FLUSH_BYTES
           ? this.#large
           : null
-    if (list !== null && list.length < SLABS_POOLED_MAX) list.push(slab)
+    if (list === null || list.length * slab.length >= SLABS_POOLED_BYTES_MAX) return
+    list.push(slab)
   }
 }
 
