@@ -131,6 +131,8 @@ export class Outbox implements InboxSink {
   /** Who waits for the client to read. */
   #waiting: (() => void)[] = []
   #isOpen = false
+  /** Some queue waits for the client: what it acknowledges may let the queue go on. */
+  #isHeldBack = true
   deliveredCount = 0
   /** Of QoS 0, because the client does not read. */
   droppedCount = 0
@@ -205,6 +207,7 @@ export class Outbox implements InboxSink {
   refresh(): void {
     const canTake = this.#isOpen && !this.#isBlocked && !this.#isFull
     const canCopy = canTake && !this.#isFullOfCopies
+    this.#isHeldBack = !canCopy
     for (const { handle, copies } of this.#outlets) {
       if (copies === null ? canTake : canCopy) handle?.resume()
       else handle?.pause()
@@ -361,7 +364,7 @@ export class Outbox implements InboxSink {
       if (!flight.outlet.isGone) flight.outlet.destination.reject(flight.offset)
     } else if (type === PACKET.PUBACK) this.#accept(flight)
     else this.#release(flight, packetId)
-    this.refresh()
+    if (this.#isHeldBack) this.refresh()
   }
 
   /** The connection is over: what was not acknowledged goes back to where it came from. */
@@ -407,6 +410,7 @@ export class Outbox implements InboxSink {
 
   #putBack(outlet: Outlet, consumer: Consumer, offset: number): void {
     consumer.pause()
+    this.#isHeldBack = true
     this.#unsent.add(offset)
     outlet.destination.release(offset)
   }

@@ -2,6 +2,7 @@ import type {
   Broker,
   Consumer,
   DeliverySink,
+  Route,
   StoredMessage,
   VirtualHost,
 } from '../../broker/index.ts'
@@ -34,6 +35,10 @@ export class PacketIds implements DeliverySink {
   #consumer: Consumer | null = null
   #expected = 0
   #loaded: (() => void) | null = null
+  #route: Route | null = null
+  /** One for all ids: a publish copies what it is given. */
+  readonly #draft = new MessageDraft()
+  readonly #header: Buffer = Buffer.alloc(ID_BYTES)
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -48,6 +53,12 @@ export class PacketIds implements DeliverySink {
     const queue = vhost.destination(queueName)!
     this.#vhost = vhost
     this.#queueName = queueName
+    const draft = this.#draft
+    const address = encodeAddress('', queueName)
+    draft.form = NATIVE_FORM.MQTT
+    draft.persistent = true
+    draft.setAddress(address, 0, address.length)
+    draft.setHeader(this.#header, 0, ID_BYTES)
     this.#expected = queue.readyCount
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#loaded = resolve
@@ -81,7 +92,7 @@ export class PacketIds implements DeliverySink {
   /** Part of the present atomic group, if there is one. */
   add(way: Way, packetId: number): void {
     if (this.#consumer === null) this.#added((way << 16) | packetId, 0)
-    else this.#vhost!.publish(this.#route(), this.#draft(way, packetId))
+    else this.#vhost!.publish(this.#currentRoute(), this.#fill(way, packetId))
   }
 
   /** False when it is not there. */
@@ -128,18 +139,20 @@ export class PacketIds implements DeliverySink {
     this.#ids.set(key, offset)
   }
 
-  #route(): ReturnType<VirtualHost['route']> {
+  /** What was found last, as long as it holds. */
+  #currentRoute(): Route {
     const vhost = this.#vhost!
-    return vhost.route(vhost.exchange('')!, this.#queueName)
+    if (this.#route?.version !== vhost.topologyVersion) {
+      this.#route = vhost.route(vhost.exchange('')!, this.#queueName)
+    }
+    return this.#route
   }
 
-  #draft(way: Way, packetId: number): MessageDraft {
-    const draft = new MessageDraft()
-    const address = encodeAddress('', this.#queueName)
-    draft.form = NATIVE_FORM.MQTT
-    draft.persistent = true
-    draft.setAddress(address, 0, address.length)
-    draft.setHeader(Buffer.of(way, packetId >> 8, packetId & 0xff), 0, ID_BYTES)
-    return draft
+  #fill(way: Way, packetId: number): MessageDraft {
+    const header = this.#header
+    header[0] = way
+    header[1] = packetId >> 8
+    header[2] = packetId & 0xff
+    return this.#draft
   }
 }
