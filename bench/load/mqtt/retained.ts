@@ -43,6 +43,28 @@ export async function runMqttRetained(target: Target, count: number): Promise<Me
   metrics['bytes/topic'] = (residentBytes(server.pid) - before) / count
   if (server.dataDirectory !== null) metrics['disk MB'] = diskBytes(server.dataDirectory) / 1e6
   const pinger = new Pinger(await open(target, 'pinger'))
+  try {
+    await lookUpAll({ target, client, pinger, metrics }, count)
+  } finally {
+    // A lookup that failed must not leave clients that keep the process alive.
+    await Promise.allSettled([client.close(), pinger.close()])
+  }
+  metrics['resident after lookups MB'] = residentBytes(server.pid) / 1e6
+  if (server.pid !== null) await server.renew()
+  return metrics
+}
+
+interface LookupParts {
+  readonly target: Target
+  readonly client: MqttClient
+  readonly pinger: Pinger
+  readonly metrics: Record<string, number>
+}
+
+async function lookUpAll(
+  { target: { server }, client, pinger, metrics }: LookupParts,
+  count: number,
+): Promise<void> {
   for (const lookup of lookups(count)) {
     const times: number[] = []
     const rounds = lookup.expected < MANY ? ROUNDS : 1
@@ -59,11 +81,6 @@ export async function runMqttRetained(target: Target, count: number): Promise<Me
     times.sort((a, b) => a - b)
     metrics[`${lookup.name}: ${lookup.expected} in ms`] = times[rounds >> 1] ?? Number.NaN
   }
-  metrics['resident after lookups MB'] = residentBytes(server.pid) / 1e6
-  await client.close()
-  await pinger.close()
-  if (server.pid !== null) await server.renew()
-  return metrics
 }
 
 function lookups(count: number): readonly Lookup[] {
@@ -178,6 +195,8 @@ class Pinger {
     this.#isRunning = true
     this.#longestMs = 0
     this.#done = this.#run()
+    // Whoever stops it is told; until then nobody listens.
+    this.#done.catch(() => {})
   }
 
   async stop(): Promise<number> {
