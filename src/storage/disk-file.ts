@@ -6,6 +6,13 @@ import { takeDirectoryLock } from './disk-lock.ts'
 
 const FLAGS: Readonly<Record<OpenMode, string>> = { read: 'r', write: 'r+', create: 'w+' }
 
+/**
+ * So much is handed to the kernel in the call: it copies it in less time than it takes to wake
+ * another thread for it, which on a busy machine is milliseconds. What waits for the device is the
+ * sync, and that has its thread.
+ */
+const WRITTEN_AT_ONCE_BYTES_MAX = 256 * 1024
+
 /** The machine's own file system, below one directory. */
 export class FileDisk implements Disk {
   readonly name: string
@@ -117,12 +124,23 @@ class FileOnDisk implements DiskFile {
       if (written > 0) this.write(left, position + written, done)
       else done(new DiskError('EIO', this.path, { text: 'the device took no bytes' }))
     }
-    if (buffers.length === 1) {
-      const only = buffers[0]!
-      fs.write(this.#fd, only, 0, only.length, position, answer)
-    } else {
-      fs.writev(this.#fd, buffers, position, answer)
+    if (bytesOf(buffers) <= WRITTEN_AT_ONCE_BYTES_MAX) this.#writeNow(buffers, position, answer)
+    else fs.writev(this.#fd, buffers, position, answer)
+  }
+
+  #writeNow(
+    buffers: readonly Buffer[],
+    position: number,
+    answer: (error: NodeJS.ErrnoException | null, written: number) => void,
+  ): void {
+    let written = 0
+    try {
+      written = fs.writevSync(this.#fd, buffers, position)
+    } catch (error) {
+      queueMicrotask(() => answer(error as NodeJS.ErrnoException, 0))
+      return
     }
+    queueMicrotask(() => answer(null, written))
   }
 
   sync(done: DiskDone): void {
@@ -164,6 +182,12 @@ class FileOnDisk implements DiskFile {
       else this.#readOn(target, start + count, position, done)
     })
   }
+}
+
+function bytesOf(buffers: readonly Buffer[]): number {
+  let bytes = 0
+  for (const { length } of buffers) bytes += length
+  return bytes
 }
 
 function toDiskError(error: NodeJS.ErrnoException, full: string): DiskError {

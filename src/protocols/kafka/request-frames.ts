@@ -13,6 +13,10 @@ export interface FrameHandler {
  * as bytes come, so that a size that is only claimed takes no memory.
  */
 const FIRST_BUFFER_BYTES = 64 * 1024
+/** Buffers of that size that wait for the next request that comes in parts, of any connection. */
+const SPARE_BUFFERS_MAX = 16
+const spares: Buffer[] = []
+const NOTHING: Buffer = Buffer.alloc(0)
 
 /**
  * Cuts requests out of a stream: `int32 size, size bytes` (protocol guide, 'Network'). A request
@@ -21,7 +25,7 @@ const FIRST_BUFFER_BYTES = 64 * 1024
 export class RequestFrames {
   readonly #handler: FrameHandler
   /** The request that is being put together, from its size prefix on. */
-  #partial: Buffer = Buffer.alloc(0)
+  #partial: Buffer = NOTHING
   #have = 0
   #isStopped = false
 
@@ -31,7 +35,7 @@ export class RequestFrames {
 
   stop(): void {
     this.#isStopped = true
-    this.#partial = Buffer.alloc(0)
+    this.#partial = NOTHING
     this.#have = 0
   }
 
@@ -53,9 +57,14 @@ export class RequestFrames {
       if (!this.#isWhole()) continue
       const frame = this.#partial
       const end = this.#have
-      this.#partial = Buffer.alloc(0)
+      this.#partial = NOTHING
       this.#have = 0
-      if (!this.#handler.onFrame(frame, SIZE_BYTES, end)) return at
+      const goesOn = this.#handler.onFrame(frame, SIZE_BYTES, end)
+      // It was borrowed for the call, so the next one may have it.
+      if (frame.length === FIRST_BUFFER_BYTES && spares.length < SPARE_BUFFERS_MAX) {
+        spares.push(frame)
+      }
+      if (!goesOn) return at
     }
     return bytes.length
   }
@@ -86,8 +95,10 @@ export class RequestFrames {
 
   #makeRoom(needed: number, whole: number): void {
     if (needed <= this.#partial.length) return
-    const size = Math.min(whole, Math.max(needed, this.#partial.length * 2, FIRST_BUFFER_BYTES))
-    const wider = Buffer.allocUnsafeSlow(size)
+    const wider =
+      whole <= FIRST_BUFFER_BYTES || needed <= FIRST_BUFFER_BYTES
+        ? (spares.pop() ?? Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES))
+        : Buffer.allocUnsafeSlow(Math.min(whole, Math.max(needed, this.#partial.length * 2)))
     this.#partial.copy(wider, 0, 0, this.#have)
     this.#partial = wider
   }
