@@ -72,7 +72,7 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
   async start(): Promise<void> {
-    const listen = ['amqp', 'http', 'kafka', 'mqtt'].flatMap((name) => [
+    const listen = ['amqp', 'http', 'kafka', 'mqtt', 'mqtt-ws'].flatMap((name) => [
       '--listen',
       `${name}=127.0.0.1:0`,
     ])
@@ -142,7 +142,8 @@ function hasEnded(child: ChildProcess): boolean {
 
 /** Finds a listener and its address in the start screen or in the log lines. */
 function portOf(name: string, output: string): number | null {
-  const match = new RegExp(`\\b${name}\\b[^\\n]*?127\\.0\\.0\\.1:(\\d+)`, 'i').exec(output)
+  // Other lines may name a listener and an address too, such as one that is taken.
+  const match = new RegExp(`(?:"${name}":"| ${name}  )127\\.0\\.0\\.1:(\\d+)`).exec(output)
   const port = Number(match?.[1] ?? 0)
   return port > 0 ? port : null
 }

@@ -218,6 +218,15 @@ export class Partition implements Stager {
     readPieces(this.source, { from: offset, below, bytesMax, readAheadBytes }, done)
   }
 
+  /** Brings what stands from `offset` on into memory, for a reader that will ask for it next. */
+  readAhead(offset: number, bytesMax: number): void {
+    const isThere = offset >= this.startOffset && offset < this.highWatermark
+    if (!isThere || this.source.peek(offset) !== null) return
+    this.source.read(offset, bytesMax, () => {
+      // It was a guess; whoever reads in earnest is told what is wrong.
+    })
+  }
+
   /** Tells `watcher` of changes until it says `unwatch`. */
   watch(watcher: PartitionWatcher): void {
     this.#watchers.add(watcher)

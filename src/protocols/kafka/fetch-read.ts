@@ -5,6 +5,11 @@ import type { TurnTask } from '../../lib/turn.ts'
 import { type Forms, recordsOfMessages } from './foreign-records.ts'
 import type { KafkaShared } from './request-context.ts'
 
+/** Who got so much of a partition at once is behind, and will read on. */
+const READ_AHEAD_FROM_BYTES = 64 * 1024
+/** What a consumer asks of one partition unless told otherwise (`max.partition.fetch.bytes`). */
+const READ_AHEAD_BYTES_MAX = 1024 * 1024
+
 type ReadError = NonNullable<Parameters<PiecesDone>[0]>
 
 /** The lowest bits of the attributes. */
@@ -240,6 +245,16 @@ export class FetchRead implements PartitionWatcher, TurnTask {
       }
     }
     this.#done()
+    this.#readAhead()
+  }
+
+  /** Consumers read on in order: while this answer is on its way, the disk works for the next. */
+  #readAhead(): void {
+    for (const { partition, nextOffset, bytes, bytesMax } of this.#slots) {
+      if (bytes >= READ_AHEAD_FROM_BYTES) {
+        partition.readAhead(nextOffset, Math.min(bytesMax, READ_AHEAD_BYTES_MAX))
+      }
+    }
   }
 }
 
