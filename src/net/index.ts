@@ -3,7 +3,7 @@ export { type ListenOptions, type Listener, listen } from './listener.ts'
 export { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'
 export { OutputBuffer, SlabPool } from './output-buffer.ts'
 export { loginPeerOf } from './peer-info.ts'
-export type { WebSocketOptions } from './web-socket-gate.ts'
+export type { WebSocketOptions } from './web-socket-options.ts'
 export type { TlsOptions } from './tls-options.ts'
 export type {
   ConnectionHandler,

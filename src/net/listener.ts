@@ -20,7 +20,8 @@ import { SocketTransport } from './socket-transport.ts'
 import { TlsReloader } from './tls-reloader.ts'
 import { type TlsOptions, loadTls } from './tls-options.ts'
 import type { NetLog, ProtocolHandler } from './transport.ts'
-import { WebSocketGate, type WebSocketOptions } from './web-socket-gate.ts'
+import { WebSocketGate } from './web-socket-gate.ts'
+import type { WebSocketOptions } from './web-socket-options.ts'
 import { WebSocketTransport } from './web-socket-transport.ts'
 
 export interface ListenOptions {

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import WebSocket from 'ws'
 import { type ListenOptions, type Listener, listen } from './listener.ts'
 import type { ConnectionHandler, NetLog, ProtocolHandler, Transport } from './transport.ts'
-import type { WebSocketOptions } from './web-socket-gate.ts'
+import type { WebSocketOptions } from './web-socket-options.ts'
 
 const silent: NetLog = { info: () => {}, warn: () => {}, error: () => {} }
 const OPTIONS: WebSocketOptions = {
