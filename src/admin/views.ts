@@ -18,6 +18,8 @@ export interface DestinationView {
   readonly unsettled: number
   /** Failed messages that wait for their next attempt, and dead letters that nobody takes. */
   readonly held: number
+  /** Of those that are ready: how many wait for others of their key. */
+  readonly followers: number
   readonly consumers: number
   readonly readyBytes: number
   readonly arguments: Readonly<Record<string, unknown>>
@@ -36,6 +38,7 @@ export function destinationView(destination: Destination): DestinationView {
     ready: destination.readyCount,
     unsettled: destination.unsettledCount,
     held: destination.heldCount,
+    followers: destination.followerCount,
     consumers: destination.consumerCount,
     readyBytes: destination.readyBytes,
     arguments: headersToShow(spec.arguments),

@@ -1,5 +1,6 @@
 import type { HeaderMap } from '../model/header-value.ts'
 import type { Consumer, DeliverySink } from './consumer.ts'
+import type { KeySharing } from './message-key.ts'
 import type { DestinationPolicy } from './policy.ts'
 import type { StoredMessage } from './stored-message.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -58,6 +59,11 @@ export interface ConsumeOptions {
   readonly owner: object
   /** Topics only. Default `next`. */
   readonly startAt?: StreamStart
+  /**
+   * Queues only: messages of one key are to come in order, or with null as any others. Absent: as
+   * the queue has it. Refused where that has it otherwise, or others take part already.
+   */
+  readonly keyShared?: KeySharing | null
   readonly arguments: HeaderMap
 }
 
@@ -83,6 +89,8 @@ export interface Destination {
    * in no other count.
    */
   readonly heldCount: number
+  /** Ready ones that wait for others of their key, which are out; in `readyCount` too. */
+  readonly followerCount: number
   readonly consumerCount: number
   /** Bytes of the bodies that wait. */
   readonly readyBytes: number

@@ -61,6 +61,16 @@ export class HeadExpiry implements TimerTarget {
     return true
   }
 
+  /** The same for a message that stands anywhere. */
+  expiresAt(level: QueueIndex, offset: number): boolean {
+    if (!this.mayExpire) return false
+    if (this.#queue.spec.keepsReturned === true && level.isReturned(offset)) return false
+    if (this.#expiryOf() > this.#queue.vhost.now()) return false
+    this.#contents.takeRead(offset, this.#reader.view)
+    this.#burials.buryNow(offset, 'expired')
+    return true
+  }
+
   /** Expires what stands at the head of each level; false while a head is being read. */
   run(): boolean {
     if (!this.mayExpire) return true

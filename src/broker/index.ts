@@ -14,6 +14,7 @@ export {
 } from './destination.ts'
 export { Exchange, type ExchangeSpec } from './exchange.ts'
 export { Inbox, type InboxSink } from './inbox.ts'
+export { type KeySharing, keySharingOf } from './message-key.ts'
 export { MessageReader } from './message-reader.ts'
 export { type Pressure, type PressureListener } from './pressure.ts'
 export { type DestinationPolicy } from './policy.ts'

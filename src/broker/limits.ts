@@ -91,6 +91,12 @@ export interface BrokerLimits {
   readonly sharedInFlightMax: number
   /** Partitions of all shared subscriptions of a virtual host. Default 100,000: 100 MB at worst. */
   readonly sharedPartitionCountMax: number
+  /**
+   * Messages that wait in a key-shared queue for others of their key, passed by those behind them.
+   * Default 100,000, which take 5 MB. With so many the queue looks no further until some of them
+   * went out: what is behind them waits, and nothing is lost.
+   */
+  readonly keyFollowersMax: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -124,4 +130,5 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   sharedAttemptsMax: 5,
   sharedInFlightMax: 2000,
   sharedPartitionCountMax: 100_000,
+  keyFollowersMax: 100_000,
 }

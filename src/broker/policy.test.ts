@@ -137,6 +137,8 @@ const definition = fc.record(
     'dead-letter-routing-key': fc.string(),
     'dead-letter-strategy': fc.constantFrom('at-most-once', 'at-least-once'),
     'alternate-exchange': fc.string(),
+    'key-shared': fc.boolean(),
+    'key-header': fc.string(),
   },
   { requiredKeys: [] },
 )
@@ -164,6 +166,7 @@ test('what RabbitMQ refuses is refused, what only its cluster needs is named', (
   refused({ overflow: 'toString' }, /overflow/)
   refused({ 'dead-letter-exchange': 5 }, /^5 is not a valid dead letter exchange$/)
   refused({ 'dead-letter-strategy': null }, /^null is not a valid dead letter strategy$/)
+  refused({ 'key-shared': 'yes' }, /^<<"yes">> is not a valid key-shared/)
   refused({ 'max-age': '7 days' }, /max age/)
   refused({ constructor: 1 }, /constructor is not recognised/)
   const ignored: string[] = []

@@ -35,6 +35,10 @@ export interface DestinationPolicy extends RetryPolicy {
   readonly deadLetterStrategy?: DeadLetterStrategy
   /** How often a message may fail before it is dead-lettered; -1: without limit. */
   readonly attemptsMax?: number
+  /** Messages of one key go out in order, never to two consumers at a time. Default false. */
+  readonly keyShared?: boolean
+  /** The header that holds the key; makes it key-shared. Default: what a message is routed by. */
+  readonly keyHeader?: string
   /** A delivery unsettled for so long closes its channel. */
   readonly consumerTimeoutMs?: number
   /** Retention of profile topic: segments older than this go. */
@@ -117,12 +121,13 @@ const LIMITS: Readonly<Record<LimitName, Limit>> = {
   },
 }
 
-type NameSetting = 'deadLetterExchange' | 'deadLetterRoutingKey' | 'alternateExchange'
+type NameSetting = 'deadLetterExchange' | 'deadLetterRoutingKey' | 'alternateExchange' | 'keyHeader'
 
 const NAME_SETTINGS: Readonly<Record<NameSetting, string>> = {
   deadLetterExchange: 'dead-letter-exchange',
   deadLetterRoutingKey: 'dead-letter-routing-key',
   alternateExchange: 'alternate-exchange',
+  keyHeader: 'key-header',
 }
 
 const OVERFLOWS: Readonly<Record<string, Overflow>> = {
@@ -250,6 +255,7 @@ export function parsePolicyDefinition(
       settings[limit[0]] = key === 'max-age' ? parseAgeMs(value) : checkedLimit(limit[1], value)
     } else if (name !== undefined) settings[name[0]] = checkedName(key, value)
     else if (key === 'overflow') settings['overflow'] = parseOverflow(value)
+    else if (key === 'key-shared') settings['keyShared'] = checkedSwitch(key, value)
     else if (key === 'dead-letter-strategy') {
       settings['deadLetterStrategy'] = checkedStrategy(value)
     } else if (key.startsWith('retry-')) Object.assign(settings, retrySetting(key, value))
@@ -271,6 +277,7 @@ export function policyDefinition(settings: PolicySettings): Record<string, unkno
     else if (Object.hasOwn(NAME_SETTINGS, name))
       definition[NAME_SETTINGS[name as NameSetting]] = value
     else if (name === 'deadLetterStrategy') definition['dead-letter-strategy'] = value
+    else if (name === 'keyShared') definition['key-shared'] = value
     else if (name === 'overflow') {
       definition['overflow'] = Object.keys(OVERFLOWS).find((key) => OVERFLOWS[key] === value)
     }
@@ -326,6 +333,11 @@ function checkedName(key: string, value: unknown): string {
   throw refused(`${shown(value)} is not a valid ${key.replaceAll('-', ' ')}`)
 }
 
+function checkedSwitch(key: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw refused(`${shown(value)} is not a valid ${key}, expected true or false`)
+}
+
 function checkedStrategy(value: unknown): DeadLetterStrategy {
   if (value === 'at-most-once' || value === 'at-least-once') return value
   throw refused(`${shown(value)} is not a valid dead letter strategy`)
@@ -345,6 +357,7 @@ function compiled(policy: Policy): Compiled {
     else if (Object.hasOwn(NAME_SETTINGS, name))
       checkedName(NAME_SETTINGS[name as NameSetting], value)
     else if (name === 'deadLetterStrategy') checkedStrategy(value)
+    else if (name === 'keyShared') checkedSwitch('key-shared', value)
     else if (name !== 'overflow' || !Object.values(OVERFLOWS).includes(value as Overflow)) {
       throw refused(`${name}: ${shown(value)} is not recognised as a policy setting`)
     }

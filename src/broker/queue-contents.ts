@@ -1,4 +1,5 @@
 import { BodyBytes } from './body-bytes.ts'
+import type { KeyOrder } from './key-order.ts'
 import { OffsetMap } from './offset-map.ts'
 import { decodeQueueState, encodeQueueState } from './queue-state.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
@@ -30,6 +31,8 @@ export class QueueContents {
   /** By priority, the lowest first. */
   levels: readonly QueueIndex[]
   readyCount = 0
+  /** Where messages are kept in order by key: told what becomes of them. */
+  keys: KeyOrder | null = null
   /** Failed attempts of messages that failed at least once. */
   readonly #attempts = new OffsetMap()
   readonly #member: ShardMember
@@ -94,13 +97,37 @@ export class QueueContents {
     return level.nextIsReturned || offset < this.#deliveredBefore
   }
 
+  /** The same for any offset that is ready. */
+  wasDelivered(level: QueueIndex, offset: number): boolean {
+    return offset < this.#deliveredBefore || level.isReturned(offset)
+  }
+
+  /** The first message from `from` on, whoever has it; Infinity: none. */
+  nextLive(from: number): number {
+    const levels = this.levels
+    let first = levels[0]!.nextLive(from)
+    for (let at = 1; at < levels.length; at++) first = Math.min(first, levels[at]!.nextLive(from))
+    return first
+  }
+
   /** Takes the message that `next` of the level just gave: it is out until settled or released. */
   take(level: QueueIndex, offset: number, message: StoredMessage): void {
     level.take()
+    this.#tookRead(offset, message)
+  }
+
+  /** The same for a message that is ready, wherever it stands. */
+  takeRead(offset: number, message: StoredMessage): void {
+    this.levelHolding(offset).takeAt(offset)
+    this.#tookRead(offset, message)
+  }
+
+  #tookRead(offset: number, message: StoredMessage): void {
     const bodyBytes = message.bodyEnd - message.bodyStart
     this.readyCount--
     this.bytes.shrink(bodyBytes, this.readyCount)
     this.bytes.wentOut(offset, bodyBytes)
+    this.keys?.taken(offset)
   }
 
   /** The same where the message was not read, and no limit needs its size to the byte. */
@@ -108,6 +135,7 @@ export class QueueContents {
     level.take()
     this.bytes.wentOut(offset, this.bytes.leftReady(this.readyCount))
     this.readyCount--
+    this.keys?.taken(offset)
   }
 
   /** Takes a message that is ready, wherever it stands, and that nobody read. */
@@ -115,6 +143,7 @@ export class QueueContents {
     if (!this.levelHolding(offset).takeAt(offset)) return
     this.bytes.wentOut(offset, this.bytes.leftReady(this.readyCount))
     this.readyCount--
+    this.keys?.taken(offset)
   }
 
   countDelivery(offset: number, redelivered: boolean): void {
@@ -144,6 +173,7 @@ export class QueueContents {
     if (this.#attempts.size > 0) this.#attempts.delete(offset)
     this.bytes.leftOut(offset, this.outCount)
     this.#shard.settle(this.#member, offset)
+    this.keys?.settled(offset)
   }
 
   /** Puts a message that is out back to its place; false when it is not out. */
@@ -151,6 +181,7 @@ export class QueueContents {
     if (!this.levelHolding(offset).release(offset)) return false
     this.readyCount++
     this.bytes.ready += this.bytes.leftOut(offset, this.outCount)
+    this.keys?.released(offset)
     return true
   }
 
@@ -177,6 +208,7 @@ export class QueueContents {
       })
     }
     this.readyCount = 0
+    this.keys?.purged()
     this.bytes.ready = 0
     this.totals.settled += purged
     this.#attempts.deleteWhere((offset) => !this.isLive(offset))
@@ -191,6 +223,7 @@ export class QueueContents {
     // Channels may hold deliveries of it for long: what they settle is not here any more.
     this.levels = [new QueueIndex()]
     this.readyCount = 0
+    this.keys = null
     this.bytes.reset(0)
     this.#attempts.clear()
   }

@@ -55,6 +55,21 @@ class Chunk {
     return -1
   }
 
+  /** Index of the first message at or behind `offset`; `count` where there is none. */
+  firstFrom(offset: number): number {
+    const distance = Math.max(0, offset - this.base)
+    const distances = this.distances
+    if (distances === null) return Math.min(distance, this.count)
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (distances[middle]! < distance) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
   stateAt(index: number): number {
     return this.states === null ? READY : this.states[index]!
   }
@@ -336,6 +351,27 @@ export class QueueIndex {
     if (index < 0) return false
     const state = chunk.stateAt(index)
     return state === READY || state === RETURNED
+  }
+
+  /** Whether it was handed out and came back. */
+  isReturned(offset: number): boolean {
+    const chunk = this.#chunkOf(offset)
+    if (chunk === null) return false
+    const index = chunk.indexOf(offset)
+    return index >= 0 && chunk.stateAt(index) === RETURNED
+  }
+
+  /** The first message from `from` on that is not settled, whoever has it; Infinity: none. */
+  nextLive(from: number): number {
+    const chunks = this.#chunks
+    for (let at = Math.max(0, this.#chunkIndex(from)); at < chunks.length; at++) {
+      const chunk = chunks[at]!
+      if (chunk.count === 0) continue
+      for (let index = chunk.firstFrom(from); index < chunk.count; index++) {
+        if (chunk.stateAt(index) !== SETTLED) return chunk.offsetAt(index)
+      }
+    }
+    return Infinity
   }
 
   /** No message before it, from `from` on, lives; Infinity: none at all. */

@@ -8,7 +8,9 @@ import { Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from './destination.ts'
 import { HeadExpiry } from './head-expiry.ts'
+import { KeyDispatch } from './key-dispatch.ts'
 import { LengthLimit } from './length-limit.ts'
+import { agreedKeySharing, type KeySharing, keySharingOf, sameKeySharing } from './message-key.ts'
 import { MessageReader } from './message-reader.ts'
 import type { DestinationPolicy } from './policy.ts'
 import { QueueContents } from './queue-contents.ts'
@@ -23,7 +25,7 @@ import type { VirtualHost } from './virtual-host.ts'
 const DISPATCH_COUNT_MAX = 1000
 
 /** What `#readNext` found; the message it readied is in the reader's view, and out. */
-const NEXT = { TAKEN: 0, EXPIRED: 1, READING: 2 } as const
+const NEXT = { TAKEN: 0, EXPIRED: 1, READING: 2, NONE: 3 } as const
 
 /**
  * A destination of profile queue: messages wait in order until a consumer settles them.
@@ -52,6 +54,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly #expiry: HeadExpiry
   readonly #limit: LengthLimit
   readonly #retry: RetryHold
+  /** Null unless messages of one key are kept in order. */
+  #keys: KeyDispatch | null = null
+  /** What consumers asked for beside the settings, as long as there are any. */
+  #askedKeys: KeySharing | null = null
   #unusedTimer = 0
   #fault: BrokerError | null = null
   /** Every record is read: before that nothing may be given out or die. */
@@ -112,6 +118,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#retry.count + this.#burials.keptCount
   }
 
+  get followerCount(): number {
+    return this.#keys?.followerCount ?? 0
+  }
+
   get consumerCount(): number {
     return this.#consumers.size
   }
@@ -140,6 +150,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#expiry.applyTtl(settings.messageTtlMs)
     this.#limit.apply(settings)
     this.#retry.apply(settings)
+    this.#applyKeys()
     if (!this.#started) return
     this.touch()
     this.#wake()
@@ -163,7 +174,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     contents.totals.enqueued++
     // Also when it goes out at once: it may come back.
     if (message.expiresAtMs !== 0) this.#expiry.mayExpire = true
-    if (contents.readyCount === 0) {
+    if (this.#keys !== null) {
+      contents.push(level, offset, bodyBytes)
+      if (this.#keys.cameIn(offset, message)) return
+    } else if (contents.readyCount === 0) {
       const consumer = this.#consumers.next()
       if (consumer !== null) {
         contents.pushOut(level, offset, bodyBytes)
@@ -172,7 +186,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
         return
       }
     }
-    contents.push(level, offset, bodyBytes)
+    if (this.#keys === null) contents.push(level, offset, bodyBytes)
     if (this.#limit.tookIn() || this.#consumers.size > 0 || this.#expiry.needsTimer) this.#wake()
   }
 
@@ -190,8 +204,12 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
         `queue '${this.name}' in vhost '${this.vhost.name}' in exclusive use`,
       )
     }
+    if (options.keyShared !== undefined) {
+      this.#askedKeys = agreedKeySharing(this, this.#keys?.sharing ?? null, options.keyShared)
+    }
     const consumer = new Consumer(this, this, options)
     this.#consumers.add(consumer)
+    this.#applyKeys()
     this.touch()
     return consumer
   }
@@ -202,11 +220,14 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   consumerReady(consumer: Consumer): void {
     this.#consumers.wake(consumer)
+    this.#keys?.consumerReady(consumer)
     if (this.#contents.readyCount > 0) this.#wake()
   }
 
   removeConsumer(consumer: Consumer): void {
     const successor = this.#consumers.remove(consumer)
+    this.#keys?.consumerGone(consumer)
+    if (this.#consumers.size === 0) this.#applyKeys()
     this.touch()
     if (successor !== null) this.#wake()
     if (this.#consumers.size === 0 && this.spec.autoDelete) this.vhost.deleteUnused(this)
@@ -281,6 +302,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       return
     }
     if (this.#retry.isOn) {
+      this.#keys?.failed(offset)
       this.#retry.start(offset, attempts)
       return
     }
@@ -378,6 +400,28 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   // --- inside ---
 
+  /** Starts, changes or ends the order by key, as settings and consumers have it now. */
+  #applyKeys(): void {
+    if (this.#consumers.size === 0) this.#askedKeys = null
+    const wanted = keySharingOf(this.#settings) ?? this.#askedKeys
+    if (sameKeySharing(wanted, this.#keys?.sharing ?? null)) return
+    this.#contents.keys = null
+    this.#keys = wanted === null ? null : this.#keyDispatch(wanted)
+  }
+
+  #keyDispatch(sharing: KeySharing): KeyDispatch {
+    return new KeyDispatch(sharing, {
+      queue: this,
+      contents: this.#contents,
+      consumers: this.#consumers,
+      reader: this.#reader,
+      expiry: this.#expiry,
+      deliver: (consumer, offset, message, again) => {
+        this.#deliver(consumer, this.#contents.levelHolding(offset), offset, message, again)
+      },
+    })
+  }
+
   #wake(): void {
     this.vhost.turn.dispatch(this)
   }
@@ -418,6 +462,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** Reads the first message that is ready and takes it, or expires it. Only asked while one is. */
   #readNext(): (typeof NEXT)[keyof typeof NEXT] {
     const contents = this.#contents
+    if (this.#keys !== null) return this.#readNextByKey(this.#keys)
     const level = contents.firstLevel()
     const offset = level.next()
     if (!this.#reader.look(offset)) return NEXT.READING
@@ -430,8 +475,18 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return NEXT.TAKEN
   }
 
+  #readNextByKey(keys: KeyDispatch): (typeof NEXT)[keyof typeof NEXT] {
+    const result = keys.take()
+    if (result !== 'taken') return result === 'none' ? NEXT.NONE : NEXT.READING
+    this.#takenOffset = keys.takenOffset
+    this.#takenAgain = keys.takenAgain
+    this.#takenLevel = this.#contents.levelHolding(keys.takenOffset)
+    return NEXT.TAKEN
+  }
+
   /** Gives out what waits; false when it goes on by itself in another turn. */
   #dispatch(): boolean {
+    if (this.#keys !== null) return this.#keys.run()
     for (let left = DISPATCH_COUNT_MAX; left > 0; left--) {
       if (this.#contents.readyCount === 0) return true
       const consumer = this.#consumers.next()
@@ -457,6 +512,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       const found = this.#readNext()
       if (found === NEXT.READING) return false
       if (found === NEXT.EXPIRED) continue
+      if (found === NEXT.NONE) {
+        this.#answerGettersEmpty()
+        return true
+      }
       const offset = this.#takenOffset
       const attempts = this.attemptsOf(offset)
       const getter = this.#getters.shift()!

@@ -58,7 +58,7 @@ export class Shard implements Stager {
   /** Where the message appended last stands in `batch.buffer`. */
   lastStart = 0
   readonly #cycle: CommitCycle
-  readonly #limits: BrokerLimits
+  readonly limits: BrokerLimits
   readonly #batch: RecordBatch
   #settlers: ShardMember[] = []
   #trimAt = 0
@@ -74,7 +74,7 @@ export class Shard implements Stager {
     this.log = log
     this.#cycle = cycle
     this.durable = durable
-    this.#limits = limits
+    this.limits = limits
     this.extents = new Extents(durable ? limits.extentBytes : limits.transientExtentBytes)
     this.#batch = new RecordBatch(log, limits.entryBytes)
   }
@@ -194,7 +194,7 @@ export class Shard implements Stager {
   /** Reads a message from disk and points the cursor at it, with some that follow it. */
   load(cursor: RecordCursor, offset: number, done: (error: EngineError | null) => void): void {
     const place = this.relocations.locate(offset)
-    this.log.read(place, this.#limits.readAheadBytes, (error, entries) => {
+    this.log.read(place, this.limits.readAheadBytes, (error, entries) => {
       const first = entries[0]
       if (error !== null) done(error)
       else if (first !== undefined && cursor.adopt(first, place)) done(null)
@@ -221,7 +221,7 @@ export class Shard implements Stager {
   /** A volatile log is never recovered, so what nobody holds is given back at once. */
   #trim(): void {
     if (this.appendedBytes < this.#trimAt) return
-    this.#trimAt = this.appendedBytes + this.#limits.transientExtentBytes
+    this.#trimAt = this.appendedBytes + this.limits.transientExtentBytes
     for (const { start, end } of this.extents.takeDead(Number.MAX_SAFE_INTEGER - 1)) {
       this.log.discard(start, end)
     }

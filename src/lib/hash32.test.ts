@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { hashText32, mix32 } from './hash32.ts'
+import { hashBytes53, hashText32, mix32 } from './hash32.ts'
 
 // What a stored ring or partition depends on: these numbers may never change.
 test('hashes are the same in every release', () => {
@@ -25,4 +25,16 @@ test('numbered texts fall evenly into buckets', () => {
   const counts = Array.from({ length: 16 }, () => 0)
   for (let index = 0; index < 16_000; index++) counts[hashText32(`key-${index}`) >>> 28]! += 1
   for (const count of counts) assert.ok(count > 850 && count < 1150, `counts: ${counts.join()}`)
+})
+
+test('octets hash to safe integers, and a hundred thousand keys to different ones', () => {
+  const seen = new Set<number>()
+  for (let index = 0; index < 100_000; index++) {
+    const key = Buffer.from(`..k${index}..`)
+    const hash = hashBytes53(key, 2, key.length - 2)
+    assert.ok(Number.isSafeInteger(hash) && hash >= 0)
+    seen.add(hash)
+  }
+  assert.equal(seen.size, 100_000)
+  assert.notEqual(hashBytes53(Buffer.from('a'), 0, 1), hashBytes53(Buffer.from('a\0'), 0, 2))
 })

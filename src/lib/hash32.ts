@@ -26,3 +26,19 @@ export function hashText32(text: string, seed: number = FNV_OFFSET): number {
   }
   return mix32(hash)
 }
+
+/** A prime of another family, so that the two halves of a long hash know nothing of each other. */
+const OTHER_PRIME = 0x5bd1_e995
+
+/** Hashes octets to a safe integer from 0 to 2^53-1, of two independent hashes. */
+export function hashBytes53(bytes: Uint8Array, start: number, end: number): number {
+  let one = FNV_OFFSET
+  let two = end - start
+  for (let index = start; index < end; index++) {
+    const byte = bytes[index]!
+    one = Math.imul(one ^ byte, FNV_PRIME)
+    two = Math.imul(two ^ byte, OTHER_PRIME)
+    two ^= two >>> 15
+  }
+  return mix32(one) * 0x20_0000 + (mix32(two) >>> 11)
+}

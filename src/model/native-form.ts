@@ -75,6 +75,8 @@ export interface NativeForm {
   extraKeys(header: Buffer, start: number, end: number): readonly string[] | null
   /** The expiration as the publisher wrote it; null when there was none. */
   expiration(header: Buffer, start: number, end: number): string | null
+  /** The key of a message whose routing key is empty; absent: then it has none. */
+  key?(header: Buffer, start: number, end: number): Uint8Array | null
   /** Everything another protocol may want to say of the message; never asked by its own. */
   canonical(header: Buffer, start: number, end: number): CanonicalProperties
   /** A copy of the header bytes with some headers changed; absent: that cannot be done. */

@@ -88,6 +88,10 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     return bytes
   }
 
+  get followerCount(): number {
+    return 0
+  }
+
   get heldCount(): number {
     return 0
   }

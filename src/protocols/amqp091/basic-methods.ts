@@ -8,11 +8,13 @@ import { AmqpConsumer, headerFor, needsOwnHeader } from './consumer.ts'
 import { REPLY_TO_NAME, ReplyConsumer } from './direct-reply-to.ts'
 import { AmqpError, notFound, preconditionFailed, resourceLocked } from './errors.ts'
 import { headerMapOf } from './mapping.ts'
-import { typeOfDestination } from './queue-arguments.ts'
+import { keySharingAsked, typeOfDestination } from './queue-arguments.ts'
 import { streamStartOf } from './stream-start.ts'
 
 const KNOWN_CONSUME_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-priority',
+  'x-key-shared',
+  'x-key-header',
   'x-stream-offset',
   'x-cancel-on-ha-failover',
 ])
@@ -52,6 +54,12 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     const why = `"expected integer, got ${fieldTypeName(priority!)}"`
     throw preconditionFailed(`invalid arg 'x-priority' ${place}: ${why}`)
   }
+  const keyShared = keySharingAsked(args, place)
+  if (keyShared !== undefined && destination.profile === 'topic') {
+    throw preconditionFailed(
+      `invalid arg 'x-key-shared' ${place} of queue type rabbit_stream_queue`,
+    )
+  }
   warnOfUnknown(channel, method)
   const consumer = new AmqpConsumer(channel, destination, {
     tag,
@@ -66,6 +74,7 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     priority: Number(priorityLevel),
     owner: connection,
     arguments: headerMapOf(args),
+    ...(keyShared === undefined ? {} : { keyShared }),
     ...(destination.profile === 'topic'
       ? { startAt: streamStartOf(args.get('x-stream-offset'), connection.clock.now(), place) }
       : {}),

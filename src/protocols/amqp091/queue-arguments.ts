@@ -1,4 +1,10 @@
-import { type DestinationSpec, parseRetrySetting, RETRY_KEYS } from '../../broker/index.ts'
+import {
+  type DestinationSpec,
+  type KeySharing,
+  keySharingOf,
+  parseRetrySetting,
+  RETRY_KEYS,
+} from '../../broker/index.ts'
 import { BrokerError } from '../../model/errors.ts'
 import {
   fieldInteger,
@@ -52,7 +58,7 @@ const CLASSIC: readonly QueueType[] = ['classic']
 const QUORUM: readonly QueueType[] = ['quorum']
 const STREAM: readonly QueueType[] = ['stream']
 
-/** Every argument RabbitMQ 4.0 knows, and our own for retries, with the queue types that take it. */
+/** Every argument RabbitMQ 4.0 knows, and our own for retries and order by key, with the queue types that take it. */
 const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-queue-type', { types: ALL, check: (value) => text(value) }],
   ['x-message-ttl', number(QUEUES, (value, { settings }) => (settings.messageTtlMs = value))],
@@ -81,6 +87,8 @@ const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-max-age', { types: STREAM, check: checkMaxAge }],
   ['x-stream-max-segment-size-bytes', number(STREAM, setSegmentBytes)],
   ['x-stream-filter-size-bytes', { types: ALL, check: checkFilterSize }],
+  ['x-key-shared', { types: QUEUES, check: checkKeyShared }],
+  ['x-key-header', { types: QUEUES, check: checkKeyHeader }],
   ['x-retry-limit', { types: QUEUES, check: checkDeliveryLimit }],
   ...RETRY_KEYS.map((key): [string, ArgumentRule] => [`x-${key}`, retryRule(key)]),
 ])
@@ -274,10 +282,40 @@ function checkDeliveryLimit(value: FieldValue, { settings }: Draft): void {
 }
 
 function checkSingleActive(value: FieldValue, draft: Draft): void {
-  if (typeof value !== 'boolean') {
-    throw new BadArgument(`{unacceptable_type,${fieldTypeName(value)}}`)
+  draft.singleActive = switchOf(value)
+}
+
+function switchOf(value: FieldValue): boolean {
+  if (typeof value === 'boolean') return value
+  throw new BadArgument(`{unacceptable_type,${fieldTypeName(value)}}`)
+}
+
+function checkKeyShared(value: FieldValue, { settings }: Draft): void {
+  settings.keyShared = switchOf(value)
+}
+
+function checkKeyHeader(value: FieldValue, { settings }: Draft): void {
+  settings.keyHeader = text(value)
+}
+
+/**
+ * What a consumer asks for with the same two arguments; undefined: nothing. Throws 406 for what
+ * they cannot be.
+ */
+export function keySharingAsked(args: FieldTable, place: string): KeySharing | null | undefined {
+  const settings: Settings = {}
+  for (const key of ['x-key-shared', 'x-key-header']) {
+    const value = args.get(key)
+    if (value === undefined) continue
+    try {
+      if (key === 'x-key-shared') settings.keyShared = switchOf(value)
+      else settings.keyHeader = text(value)
+    } catch (error) {
+      if (!(error instanceof BadArgument)) throw error
+      throw preconditionFailed(`invalid arg '${key}' ${place}: ${error.message}`)
+    }
   }
-  draft.singleActive = value
+  return Object.keys(settings).length === 0 ? undefined : keySharingOf(settings)
 }
 
 function checkQueueMode(value: FieldValue): void {

@@ -61,6 +61,7 @@ export const KAFKA_FORM: NativeForm = {
   },
   extraKeys: () => null,
   expiration: () => null,
+  key: (header, start, end) => readLoneRecord(header, start, end).key,
   canonical: (header, start, end) => canonicalOf(readLoneRecord(header, start, end)),
   edited(header, { set, remove }) {
     const record = readLoneRecord(header, 0, header.length)
