@@ -8,6 +8,7 @@ import { errorBody, STATUSES } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
 import { addListings } from './listings.ts'
 import { addRedrives } from './redrives.ts'
+import { addSchedules } from './schedules.ts'
 import { InvalidRequest } from './validation.ts'
 
 /** The HTTP API without a socket: a request in, a response out. */
@@ -31,6 +32,7 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   addListings(app, parts)
   addChanges(app, parts)
   addRedrives(app, parts)
+  addSchedules(app, parts)
   app.notFound((context) => {
     const message = `there is no ${context.req.method} ${context.req.path}`
     return context.json(errorBody('NOT_FOUND', message), 404)

@@ -11,3 +11,6 @@ export const PASSWORD_LENGTH_MAX = 1024
 
 /** Longest regular expression for permissions and policies. */
 export const PATTERN_LENGTH_MAX = 4096
+
+/** Messages on one page of those that wait: each is read from disk. */
+export const SCHEDULES_PAGE_MAX = 1000

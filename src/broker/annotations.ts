@@ -31,6 +31,10 @@ export interface Annotations {
   readonly delayedMs: number
   /** How often it was moved out of the dead letters. Absent: never. */
   readonly redrives?: number
+  /** While it is held back: the id that its publisher gave it. */
+  readonly scheduleId?: string
+  /** While it is held back: the topic that has it already. */
+  readonly takenBy?: string
 }
 
 export const NO_ANNOTATIONS: Annotations = {
@@ -41,7 +45,7 @@ export const NO_ANNOTATIONS: Annotations = {
 }
 
 /** Rare and small beside the message, so readable JSON rather than a layout of its own. */
-export function encodeAnnotations(annotations: Annotations): Buffer {
+export function encodeAnnotations(annotations: Partial<Annotations>): Buffer {
   return Buffer.from(JSON.stringify(annotations), 'utf8')
 }
 

@@ -4,6 +4,7 @@ import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { NativeForm } from '../model/native-form.ts'
+import type { Calendar } from './calendar.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { CommitListener } from './commit-cycle.ts'
 import { Keeper } from './keeper.ts'
@@ -32,6 +33,12 @@ const ALARMS: Readonly<Record<EngineState, string | null>> = {
   failed: 'the store failed',
 }
 
+const NO_CALENDAR: Calendar = {
+  parse: () => {
+    throw new RangeError('this broker has no calendar, and so no recurring schedules')
+  },
+}
+
 export interface BrokerOptions {
   /** Stays the caller's: closed by them, after the broker. */
   readonly engine: Engine
@@ -39,6 +46,8 @@ export interface BrokerOptions {
   readonly random: RandomSource
   readonly turn: Turn
   readonly log: BrokerLog
+  /** Reads cron expressions. Default: none, and recurring schedules are refused. */
+  readonly calendar?: Calendar
   /** For tests: what is not given has its default. */
   readonly limits?: Partial<BrokerLimits>
 }
@@ -260,6 +269,7 @@ export class Broker {
       shards: this.#shards,
       forms: this.#forms,
       sessionListeners: this.#sessionListeners,
+      calendar: this.#options.calendar ?? NO_CALENDAR,
     }
   }
 }

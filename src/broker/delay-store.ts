@@ -1,10 +1,12 @@
 import { encodeAddress, exchangeOf, routingKeyOf } from '../model/address.ts'
 import { MessageDraft } from '../model/message-draft.ts'
+import { type Digest, digestText } from '../lib/digest.ts'
 import type { TurnTask } from '../lib/turn.ts'
 import { encodeAnnotations, NO_ANNOTATIONS } from './annotations.ts'
 import { OffsetMap } from './offset-map.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
 import { RecordCursor } from './record-cursor.ts'
+import { ScheduleIds } from './schedule-ids.ts'
 import { SettleRuns } from './settle-runs.ts'
 import type { Shard, ShardMember } from './shard.ts'
 import { StoredMessage } from './stored-message.ts'
@@ -14,24 +16,42 @@ import type { VirtualHost } from './virtual-host.ts'
 /** How many messages are routed before others have their turn. */
 const DISPATCH_COUNT_MAX = 1000
 
+const idDigest: Digest = { high: 0, low: 0 }
+const exchangeDigest: Digest = { high: 0, low: 0 }
+
+/** What is asked beside the time: an id, and who has the message already. */
+export interface HoldOptions {
+  readonly dueAtMs: number
+  readonly scheduleId?: string
+  /** The name of a topic that the message came from. */
+  readonly takenBy?: string
+}
+
+/** Pages are looked for in stretches of offsets, each twice the one before. */
+const PAGE_STRETCH = 4096
+
 /**
- * Messages that delayed exchanges of one virtual host hold back. They are stored like any other,
- * with the time they are due; the timer index wakes them and they are published again, routed as
- * bindings stand then. What is held back survives a restart.
+ * Messages of one virtual host that wait for their time. They are stored like any other, with the
+ * time they are due; the timer index wakes them and they are published again, routed as bindings
+ * stand then. What is held back survives a restart.
  */
 export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   turnQueued = false
   readonly id: number
   readonly settleRuns: SettleRuns = new SettleRuns()
   readonly exactBytes = -1
+  readonly ids: ScheduleIds = new ScheduleIds((offset) => this.#index.isLive(offset))
   readonly #vhost: VirtualHost
   readonly #shard: Shard
   #index = new QueueIndex()
   readonly #cursor = new RecordCursor()
   readonly #view = new StoredMessage()
   readonly #self: readonly DelayStore[] = [this]
-  /** When each is due; kept in the snapshot so that a restart need not read the messages. */
-  readonly #dueMs = new OffsetMap()
+  /**
+   * For each message the handle of its timer; after it fired, and before timers start, when it was
+   * due as a number below 0. All of it is in the snapshot, so that a restart need not read messages.
+   */
+  readonly #timers = new OffsetMap()
   #due: number[] = []
   /** How many of them are done. */
   #dueAt = 0
@@ -48,15 +68,83 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     return this.#index.liveCount
   }
 
-  /** Keeps a message until its delay is over. */
-  hold(draft: MessageDraft): void {
-    const dueAtMs = this.#vhost.now() + draft.delayMs
+  /** Keeps a message until it is due; returns its offset. */
+  hold(draft: MessageDraft, { dueAtMs, scheduleId, takenBy }: HoldOptions): number {
     const expiresAtMs = draft.ttlMs < 0 ? 0 : dueAtMs + draft.ttlMs
+    const { annotations } = draft
+    if (scheduleId !== undefined || takenBy !== undefined) {
+      draft.annotations = encodeAnnotations({
+        ...(scheduleId === undefined ? {} : { scheduleId }),
+        ...(takenBy === undefined ? {} : { takenBy }),
+      })
+    }
     const offset = this.#shard.append(draft, this.#self, { expiresAtMs, dueAtMs })
-    this.#add(offset, dueAtMs)
+    draft.annotations = annotations
+    this.#index.push(offset)
+    if (scheduleId !== undefined)
+      this.#noteId(scheduleId, draft.address, draft.addressStart, offset)
+    this.#timers.set(offset, this.#vhost.timers.schedule(dueAtMs, this, offset))
+    return offset
   }
 
-  onTimer(offset: number): void {
+  /** When a message that waits is due; -1: it does not wait. */
+  dueMsOf(offset: number): number {
+    const value = this.#timers.get(offset)
+    if (value === undefined) return -1
+    return value > 0 ? this.#vhost.timers.dueMsOf(value) : -value
+  }
+
+  /** The message is never given out, from the commit of this turn on. False: it does not wait. */
+  cancel(offset: number): boolean {
+    if (!this.#index.isLive(offset)) return false
+    this.#vhost.timers.cancel(this.#timers.get(offset)!)
+    this.#settle(offset)
+    return true
+  }
+
+  /** Changes when it is due, also to now or before. False: it does not wait. */
+  move(offset: number, dueAtMs: number): boolean {
+    if (!this.#index.isLive(offset)) return false
+    this.#shard.keepRetry(this, { offset, attempts: 0, notBeforeMs: dueAtMs })
+    this.#vhost.timers.cancel(this.#timers.get(offset)!)
+    this.#timers.set(offset, this.#vhost.timers.schedule(dueAtMs, this, offset))
+    return true
+  }
+
+  /** Up to `countMax` offsets of those that wait, from `from` on, in the order they came. */
+  offsetsFrom(from: number, countMax: number): number[] {
+    const offsets: number[] = []
+    let start = this.#index.liveFrom(from)
+    for (let size = PAGE_STRETCH; Number.isFinite(start) && offsets.length < countMax; size *= 2) {
+      this.#index.visitLive(start, start + size, (run, count) => {
+        for (let offset = run; offset < run + count && offsets.length < countMax; offset++) {
+          offsets.push(offset)
+        }
+      })
+      start = this.#index.liveFrom(start + size)
+    }
+    return offsets
+  }
+
+  /** A view of a message that waits, null where it does not; rejects with `EngineError`. */
+  async read(offset: number): Promise<StoredMessage | null> {
+    if (!this.#index.isLive(offset)) return null
+    const cursor = new RecordCursor()
+    if (!this.#shard.seek(cursor, offset)) {
+      await new Promise<void>((resolve, reject) => {
+        this.#shard.load(cursor, offset, (error) => {
+          if (error === null) resolve()
+          else reject(error)
+        })
+      })
+    }
+    const view = new StoredMessage()
+    view.set(cursor.entry!.data, cursor.start, cursor.entry!.timestampMs)
+    return view
+  }
+
+  onTimer(offset: number, dueMs: number): void {
+    this.#timers.set(offset, -dueMs)
     this.#due.push(offset)
     this.#vhost.turn.dispatch(this)
   }
@@ -66,7 +154,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     const due = this.#due
     for (let left = DISPATCH_COUNT_MAX; this.#dueAt < due.length; left--) {
       const offset = due[this.#dueAt]!
-      if (this.#index.isLive(offset)) {
+      if (this.#isDue(offset)) {
         if (left === 0) this.#vhost.turn.dispatch(this)
         if (left === 0 || !this.#look(offset)) return
         this.#route(offset)
@@ -86,7 +174,8 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
       this.#shard.releaseRun(start, count)
     })
     this.#index = new QueueIndex()
-    this.#dueMs.clear()
+    this.#timers.clear()
+    this.ids.clear()
     this.#rest()
   }
 
@@ -97,45 +186,59 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   }
 
   recoverMessage(offset: number, data: Buffer, start: number, timestampMs: number): void {
-    this.#view.set(data, start, timestampMs)
+    const view = this.#view
+    view.set(data, start, timestampMs)
     this.#index.push(offset)
-    this.#dueMs.set(offset, this.#view.dueAtMs)
+    this.#timers.set(offset, -view.dueAtMs)
+    const scheduleId = view.annotations?.scheduleId
+    if (scheduleId !== undefined) this.#noteId(scheduleId, data, view.addressStart, offset)
   }
 
   recoverSettled(start: number, count: number): void {
     for (let offset = start; offset < start + count; offset++) {
       this.#index.settle(offset)
-      this.#dueMs.delete(offset)
+      this.#timers.delete(offset)
     }
   }
 
-  recoverAttempts(): void {}
+  /** Its time was changed. */
+  recoverAttempts(offset: number, _attempts: number, notBeforeMs: number): void {
+    if (this.#index.isLive(offset)) this.#timers.set(offset, -notBeforeMs)
+  }
 
   recoverBytes(): void {}
 
   recovered(): void {
     this.#rest()
-    for (const [offset, dueMs] of this.#dueMs.entries())
-      this.#vhost.timers.schedule(dueMs, this, offset)
+    const offsets = new Float64Array(this.#timers.size)
+    let count = 0
+    this.#timers.visit((offset) => {
+      offsets[count++] = offset
+    })
+    // In the order they came: so those of one time fire as they would have.
+    for (const offset of offsets.sort()) {
+      const dueMs = -this.#timers.get(offset)!
+      this.#timers.set(offset, this.#vhost.timers.schedule(dueMs, this, offset))
+    }
   }
 
   encodeState(): Buffer {
-    const times = Buffer.allocUnsafe(4 + 16 * this.#dueMs.size)
-    let at = times.writeUInt32BE(this.#dueMs.size, 0)
-    for (const [offset, dueMs] of this.#dueMs.entries()) {
+    const times = Buffer.allocUnsafe(4 + 16 * this.#timers.size)
+    let at = times.writeUInt32BE(this.#timers.size, 0)
+    this.#timers.visit((offset) => {
       at = times.writeDoubleBE(offset, at)
-      at = times.writeDoubleBE(dueMs, at)
-    }
-    return Buffer.concat([times, this.#index.encode()])
+      at = times.writeDoubleBE(this.dueMsOf(offset), at)
+    })
+    return Buffer.concat([times, this.#index.encode(), this.ids.encode()])
   }
 
   decodeState(bytes: Buffer): void {
     let at = 4
     for (let left = bytes.readUInt32BE(0); left > 0; left--) {
-      this.#dueMs.set(bytes.readDoubleBE(at), bytes.readDoubleBE(at + 8))
+      this.#timers.set(bytes.readDoubleBE(at), -bytes.readDoubleBE(at + 8))
       at += 16
     }
-    this.#index.decode(bytes, at)
+    this.ids.decode(bytes, this.#index.decode(bytes, at))
   }
 
   visitLive(from: number, to: number, visit: RangeVisitor): void {
@@ -146,10 +249,21 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     return this.#index.isLive(offset)
   }
 
-  #add(offset: number, dueAtMs: number): void {
-    this.#index.push(offset)
-    this.#dueMs.set(offset, dueAtMs)
-    this.#vhost.timers.schedule(dueAtMs, this, offset)
+  #noteId(id: string, address: Buffer, addressStart: number, offset: number): void {
+    digestText(id, idDigest)
+    digestText(exchangeOf(address, addressStart), exchangeDigest)
+    this.ids.set(idDigest, exchangeDigest, offset)
+  }
+
+  /** Whether its timer fired, and it was neither cancelled nor moved since. */
+  #isDue(offset: number): boolean {
+    return this.#index.isLive(offset) && this.#timers.get(offset)! <= 0
+  }
+
+  #settle(offset: number): void {
+    this.#index.settle(offset)
+    this.#timers.delete(offset)
+    this.#shard.settle(this, offset)
   }
 
   #look(offset: number): boolean {
@@ -180,26 +294,34 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     this.#shard.beginHold()
     if (exchange !== undefined) {
       const now = this.#vhost.now()
+      const dueMs = this.dueMsOf(offset)
+      const takenBy = view.annotations?.takenBy
       const draft = new MessageDraft()
       draft.form = view.form
       draft.persistent = view.persistent
       draft.priority = view.priority
-      draft.ttlMs = view.expiresAtMs === 0 ? -1 : Math.max(0, view.expiresAtMs - now)
+      // It was due at another time than it was stored with if somebody moved it.
+      const expiresAtMs = view.expiresAtMs + (dueMs - view.dueAtMs)
+      draft.ttlMs = view.expiresAtMs === 0 ? -1 : Math.max(0, expiresAtMs - now)
       const address = encodeAddress(exchangeName, routingKey)
       draft.setAddress(address, 0, address.length)
       draft.setHeader(view.data, view.headerStart, view.headerEnd)
       draft.setBody(view.data, view.bodyStart, view.bodyEnd)
       draft.annotations = encodeAnnotations({
         ...NO_ANNOTATIONS,
-        delayedMs: view.dueAtMs - view.timestampMs,
+        // At least 1: whoever gets it is told that it did wait.
+        delayedMs: Math.max(1, dueMs - view.timestampMs),
       })
       const extraKeys =
         this.#vhost.form(view.form)?.extraKeys(view.data, view.headerStart, view.headerEnd) ?? []
-      this.#vhost.publishExcept(exchange, [routingKey, ...extraKeys], draft, () => false)
+      this.#vhost.publishExcept(
+        exchange,
+        [routingKey, ...extraKeys],
+        draft,
+        (name) => name === takenBy,
+      )
     }
-    this.#index.settle(offset)
-    this.#dueMs.delete(offset)
-    this.#shard.settle(this, offset)
+    this.#settle(offset)
     this.#shard.endHold()
   }
 }

@@ -97,6 +97,15 @@ export interface BrokerLimits {
    * went out: what is behind them waits, and nothing is lost.
    */
   readonly keyFollowersMax: number
+  /**
+   * Messages of one virtual host that wait under an id of their publisher's; one more is refused.
+   * Default 10 million, which take some 0.5 GB of memory outside the heap.
+   */
+  readonly scheduleIdCountMax: number
+  /** Recurring schedules of one virtual host; one more is refused. Default 10,000. */
+  readonly recurringCountMax: number
+  /** Octets of all their messages, which are kept in memory. Default 64 MiB. */
+  readonly recurringBytesMax: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -131,4 +140,7 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   sharedInFlightMax: 2000,
   sharedPartitionCountMax: 100_000,
   keyFollowersMax: 100_000,
+  scheduleIdCountMax: 10_000_000,
+  recurringCountMax: 10_000,
+  recurringBytesMax: 64 * MIB,
 }

@@ -42,9 +42,9 @@ export class Router {
   publish(route: Route, draft: MessageDraft): PublishResult {
     const exchange = route.exchange
     exchange.totals.published++
-    if (draft.delayMs > 0) {
-      this.#vhost.delays.hold(draft)
-      return PUBLISH.ROUTED
+    if (draft.delayMs > 0 || draft.schedule !== null) {
+      const taken = this.#vhost.schedules.take(draft)
+      if (taken !== null) return taken
     }
     const targets = route.targets ?? this.#find(exchange, route.keys, draft).targets
     const result = this.#store(targets, draft)

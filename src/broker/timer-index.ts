@@ -87,6 +87,12 @@ export class TimerIndex {
     return generation * SLOT_COUNT_MAX + slot
   }
 
+  /** When a waiting timer is due; -1 when it fired or was cancelled. */
+  dueMsOf(handle: number): number {
+    const slot = this.#slotOf(handle)
+    return slot === -1 ? -1 : this.#dueMs[slot]!
+  }
+
   /** False when that timer fired or was cancelled before, or for 0. */
   cancel(handle: number): boolean {
     const slot = this.#slotOf(handle)

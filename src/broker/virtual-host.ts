@@ -12,14 +12,17 @@ import { type Destination, type DestinationSpec, isStored } from './destination.
 import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
+import type { Calendar } from './calendar.ts'
 import type { BrokerLimits } from './limits.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
 import { Queue } from './queue.ts'
+import { RecurringSchedules } from './recurring-schedules.ts'
 import { RetainedSet } from './retained-set.ts'
 import type { PublishResult, Route } from './route.ts'
 import { Router } from './router.ts'
+import { Schedules } from './schedules.ts'
 import { type SessionListener, Sessions } from './sessions.ts'
 import type { Shards } from './shards.ts'
 import type { TimerIndex } from './timer-index.ts'
@@ -53,6 +56,7 @@ export interface VhostOptions {
   readonly shards: Shards
   readonly forms: ReadonlyMap<number, NativeForm>
   readonly sessionListeners: ReadonlySet<SessionListener>
+  readonly calendar: Calendar
 }
 
 interface HeldBinding {
@@ -71,6 +75,7 @@ export class VirtualHost {
   readonly policies: PolicySet = new PolicySet()
   readonly deadLetters: DeadLetters
   readonly delays: DelayStore
+  readonly schedules: Schedules
   readonly sessions: Sessions
   readonly retained: RetainedSet
   readonly subscriptions: Subscriptions
@@ -108,6 +113,12 @@ export class VirtualHost {
     this.sessions = new Sessions(this, options.metadata, options.sessionListeners)
     const { durable, limits } = options.shards
     this.delays = new DelayStore(ids.delayId, this, durable)
+    const { calendar, shards } = options
+    const recurring = { state: shards.state, calendar, limits, id: ids.delayId }
+    this.schedules = new Schedules(this, {
+      ...{ delays: this.delays, shard: durable, limits },
+      recurring: new RecurringSchedules(this, recurring),
+    })
     this.retained = new RetainedSet(ids.retainedId, this, {
       shard: durable,
       countMax: limits.retainedCountMax,
@@ -134,6 +145,7 @@ export class VirtualHost {
     for (const spec of stored.exchanges) this.#addExchange(spec)
     await this.#restoreDestinations(stored.destinations)
     this.#topicStates.restore()
+    this.schedules.recurring.restore()
     this.sessions.restore(stored.sessions)
     for (const spec of stored.bindings) {
       try {
@@ -148,6 +160,7 @@ export class VirtualHost {
   /** Every record is read: timers start, what waits is given out. */
   recovered(): void {
     this.delays.recovered()
+    this.schedules.recurring.recovered()
     for (const destination of this.#destinations.values()) destination.recovered()
     this.sessions.recovered()
   }
@@ -440,6 +453,7 @@ export class VirtualHost {
     this.#exchanges.clear()
     this.topologyVersion++
     this.delays.dispose()
+    this.schedules.recurring.dispose()
     this.sessions.dispose()
     this.retained.dispose()
     this.#topicStates.dispose()

@@ -62,6 +62,18 @@ export const LISTINGS: readonly Listing[] = [
     ],
   },
   {
+    noun: 'recurring',
+    resource: 'recurring',
+    summary: 'messages that are published again and again',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'name', 'cron', 'zone', 'exchange', 'routingKey'),
+      { title: 'next', value: ({ nextMs }) => timeOf(nextMs) },
+      { title: 'last', value: ({ lastMs }) => timeOf(lastMs) },
+      ...numbers('firedCount'),
+    ],
+  },
+  {
     noun: 'exchanges',
     resource: 'exchanges',
     summary: 'exchanges, with what was published to them',
@@ -154,6 +166,10 @@ function numbers(...keys: readonly string[]): Column[] {
 /** `readyBytes` is shown as `ready bytes`. */
 function title(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+}
+
+function timeOf(ms: unknown): string {
+  return typeof ms === 'number' ? new Date(ms).toISOString() : ''
 }
 
 function joined(value: unknown): string {

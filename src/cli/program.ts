@@ -5,6 +5,7 @@ import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
 import { LISTINGS, type ListFlags } from './listings.ts'
 import type { RedriveFlags } from './redrive.ts'
+import { addScheduleCommands } from './schedule-commands.ts'
 import type { StartFlags } from './start.ts'
 import type { StatusFlags } from './status.ts'
 
@@ -28,6 +29,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addVhostCommands(program)
   addQueueCommands(program)
   addRedrive(program)
+  addScheduleCommands(program, inVhost)
   addFsck(program, exitWith)
   return program
 }

@@ -1,3 +1,5 @@
+import type { ScheduleOrder } from './schedule-order.ts'
+
 const NOTHING: Buffer = Buffer.alloc(0)
 
 /**
@@ -26,6 +28,8 @@ export class MessageDraft {
   ttlMs = -1
   /** Milliseconds until it is routed; until then it is held back on disk. 0: now. */
   delayMs = 0
+  /** What else its publisher asks of the clock; null for nearly all messages. */
+  schedule: ScheduleOrder | null = null
   /** Encoded `Annotations`; null for whatever comes from outside. */
   annotations: Buffer | null = null
 

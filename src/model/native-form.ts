@@ -81,6 +81,8 @@ export interface NativeForm {
   canonical(header: Buffer, start: number, end: number): CanonicalProperties
   /** A copy of the header bytes with some headers changed; absent: that cannot be done. */
   edited?(header: Buffer, edit: HeaderEdit): Buffer
+  /** Header bytes of a message that is made here; absent: none of this form are. */
+  encoded?(properties: CanonicalProperties, bodyBytes: number): Buffer
   /** Absent: messages of this form come one by one only. */
   readonly batch?: BatchForm
 }

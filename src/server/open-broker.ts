@@ -8,6 +8,7 @@ import { Turn } from '../lib/turn.ts'
 import type { Disk } from '../storage/disk.ts'
 import { listen, ListenError } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
+import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
 import type { LimitsInput } from './config-schema.ts'
 import { prepareDataDirectory } from './data-directory.ts'
@@ -56,7 +57,7 @@ export async function openBroker(
   if (config.defaultUser !== null) await applyDefaultUser(users, config.defaultUser)
   await refuseKnownPassword(users, config.listeners)
   const authenticator = new Authenticator(users, { clock: connectionClock })
-  const broker = await Broker.open({ engine, clock, random, turn, log })
+  const broker = await Broker.open({ engine, clock, random, turn, log, calendar: cronCalendar })
   opened.defer(async () => broker.close())
   for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 

@@ -128,9 +128,13 @@ export class TestBroker implements AsyncDisposable {
   /**
    * Ends the broker in the middle of what it does and starts it on what its disk holds: after
    * `kill` (as kill -9) all that was written, after `power-cut` all that was synced and of the rest
-   * what chance leaves. Connections are lost, ports stay the same.
+   * what chance leaves. Connections are lost, ports stay the same. `downMs` (default 0) passes by its
+   * clock before the start.
    */
-  async crash(how: 'kill' | 'power-cut' = 'kill'): Promise<void> {
+  async crash(
+    how: 'kill' | 'power-cut' = 'kill',
+    { downMs = 0 }: { downMs?: number } = {},
+  ): Promise<void> {
     this.#assertInMemory()
     const { parts, clock } = this.#alive()
     const found = how === 'kill' ? this.#disk.killed() : this.#disk.powerCut(this.#random)
@@ -141,6 +145,7 @@ export class TestBroker implements AsyncDisposable {
     await Promise.all(parts.listeners.map(async (listener) => listener.close(0)))
     this.#life = null
     this.#disk = found
+    await this.clock.advance(downMs)
     await this.#open()
   }
 

@@ -1,7 +1,15 @@
 import type { EngineError } from '../../engine/contract.ts'
 import type { TurnTask } from '../../lib/turn.ts'
 import { routingKeyOf } from '../../model/address.ts'
+import { BrokerError } from '../../model/errors.ts'
+import { type HeaderValue, NO_HEADERS } from '../../model/header-value.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
+import {
+  delayMsOf,
+  ORDER_PREFIX,
+  SCHEDULE_HEADER,
+  scheduleOrderOf,
+} from '../../model/schedule-order.ts'
 import type { CommitCycle, CommitListener } from '../commit-cycle.ts'
 import type { Exchange } from '../exchange.ts'
 import { StoredMessage } from '../stored-message.ts'
@@ -136,7 +144,33 @@ export class TopicOutlet implements TurnTask, CommitListener {
     draft.persistent = view.persistent
     const key = routingKeyOf(view.data, view.addressStart, view.addressEnd)
     exchange.totals.published++
+    if (this.#holds()) return
     this.#topic.vhost.publishExcept(exchange, [key], draft, (name) => name === this.#topic.name)
+  }
+
+  /** Does what the headers of the message ask of the clock; true: it is not routed now. */
+  #holds(): boolean {
+    const draft = this.#draft
+    const { header, headerStart, headerEnd } = draft
+    if (!header.subarray(headerStart, headerEnd).includes(ORDER_MARK)) return false
+    const { vhost, name } = this.#topic
+    const headers = vhost.form(draft.form)?.headers(header, headerStart, headerEnd) ?? NO_HEADERS
+    try {
+      draft.delayMs = delayMsOf(textOf(headers.get(SCHEDULE_HEADER.AFTER)))
+      const order = scheduleOrderOf((wanted) => textOf(headers.get(wanted)))
+      // A topic that is read again would make its schedules again.
+      draft.schedule = order === null ? null : { ...order, cron: null }
+      if (draft.delayMs === 0 && order === null) return false
+      return vhost.schedules.take(draft, name) !== null
+    } catch (error) {
+      // Its publisher has its answer already; the message is worth more than its delay.
+      if (!(error instanceof BrokerError)) throw error
+      vhost.log.warn({ topic: name, err: error }, 'a record asks for what cannot be')
+      return false
+    } finally {
+      draft.delayMs = 0
+      draft.schedule = null
+    }
   }
 
   #load(place: Place): void {
@@ -180,4 +214,11 @@ export class TopicOutlet implements TurnTask, CommitListener {
   #key({ topicId, index }: Partition): string {
     return `outlet/${topicId}/${index}`
   }
+}
+
+const ORDER_MARK = Buffer.from(ORDER_PREFIX)
+
+/** Headers of records are octets. */
+function textOf(value: HeaderValue | undefined): HeaderValue | undefined {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value
 }

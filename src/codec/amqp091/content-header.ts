@@ -13,6 +13,7 @@ import {
   fieldTableBytes,
   fieldTableEnd,
   findField,
+  hasFieldLike,
   writeFieldTable,
 } from './field-table.ts'
 import { exact } from './field-value.ts'
@@ -131,6 +132,11 @@ export class ContentHeaderView {
     if (this.headersStart === -1) return undefined
     const at = findField(this.#bytes, this.headersStart, this.headersEnd, key)
     return at === -1 ? undefined : decodeCheckedValue(this.#bytes, at)
+  }
+
+  /** Whether the name of some header starts so. */
+  hasHeaderLike(prefix: string): boolean {
+    return hasFieldLike(this.#bytes, this.headersStart, this.headersEnd, prefix)
   }
 
   /** Where the octets of a property start (a text's length, a table's size); -1 when absent. */

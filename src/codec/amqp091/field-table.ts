@@ -270,6 +270,17 @@ export function findField(bytes: Buffer, start: number, end: number, key: string
   return -1
 }
 
+/** HOT: whether some key starts with `prefix`, which is ASCII. */
+export function hasFieldLike(bytes: Buffer, start: number, end: number, prefix: string): boolean {
+  const size = prefix.length
+  for (let at = start; at < end;) {
+    const keyBytes = bytes[at]!
+    if (keyBytes >= size && keyMatches(bytes, at + 1, size, prefix)) return true
+    at = skipFieldValue(bytes, at + 1 + keyBytes, end)
+  }
+  return false
+}
+
 /** Decodes the value whose type letter stands at `at`, inside a table that has been checked. */
 export function decodeCheckedValue(bytes: Buffer, at: number): FieldValue {
   return new CheckedReader(bytes, at).value()

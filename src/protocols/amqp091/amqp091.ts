@@ -19,6 +19,7 @@ import {
 } from '../../net/index.ts'
 import { Amqp091Connection, type ConnectionShared } from './connection.ts'
 import { type Amqp091Limits, DEFAULT_LIMITS } from './limits.ts'
+import { encodedHeader } from './foreign-header.ts'
 import { AMQP091_FORM } from './mapping.ts'
 
 export interface Amqp091Options {
@@ -73,7 +74,7 @@ export interface Amqp091 extends ProtocolHandler {
 
 /** Registers its message form with the broker; sockets come through `listen({ protocol })`. */
 export function createAmqp091(options: Amqp091Options): Amqp091 {
-  options.broker.registerForm(AMQP091_FORM)
+  options.broker.registerForm({ ...AMQP091_FORM, encoded: encodedHeader })
   return new Protocol(options)
 }
 

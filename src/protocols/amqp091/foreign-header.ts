@@ -7,6 +7,7 @@ import {
   SHORT_STRING_BYTES_MAX,
 } from '../../codec/amqp091/index.ts'
 import type { CanonicalProperties } from '../../model/canonical-properties.ts'
+import { BrokerError } from '../../model/errors.ts'
 import type { HeaderValue } from '../../model/header-value.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import { CROSSING_HEADER } from './mapping.ts'
@@ -20,6 +21,9 @@ const MARK = {
   /** The whole routing key, where the message shows it shortened. */
   LONG_ROUTING_KEY: 'x-routing-key',
 } as const
+
+/** Of a message of the broker's own: what fits into the smallest frame that clients agree on. */
+const OWN_HEADER_BYTES_MAX = 4096 - 8
 
 /** Enough for the mark that headers were left out. */
 const MARK_BYTES = 64
@@ -70,6 +74,17 @@ export function foreignHeader(
     headers: new Map([['x-unknown-form', message.form]]),
   })
   return { payload, lost: 1 }
+}
+
+/** The content header of a message that no client published. Throws `LIMIT_EXCEEDED`. */
+export function encodedHeader(canonical: CanonicalProperties, bodySize: number): Buffer {
+  const payloadBytesMax = OWN_HEADER_BYTES_MAX
+  const { payload, lost } = contentHeaderOf(canonical, { bodySize, payloadBytesMax })
+  if (lost === 0) return payload
+  throw new BrokerError(
+    'LIMIT_EXCEEDED',
+    `properties and headers do not fit into ${payloadBytesMax} octets, names not into 255`,
+  )
 }
 
 /** The payload of a content header that says what `canonical` does. */

@@ -12,6 +12,7 @@ import {
 import type { CanonicalHeader, CanonicalProperties } from '../../model/canonical-properties.ts'
 import type { HeaderMap, HeaderValue } from '../../model/header-value.ts'
 import { NATIVE_FORM, type NativeForm } from '../../model/native-form.ts'
+import { SCHEDULE_HEADER } from '../../model/schedule-order.ts'
 
 /** A field value without its wire type: what filters, headers exchanges and listings look at. */
 export function headerValueOf(value: FieldValue): HeaderValue {
@@ -150,6 +151,9 @@ function takeText(table: Map<string, FieldValue>, name: string, wanted?: string)
   return value
 }
 
+/** How a delay is asked for; the first one counts. */
+const DELAY_HEADERS = [SCHEDULE_HEADER.AFTER, SCHEDULE_HEADER.AT, 'x-delay']
+
 /** What the broker knows about a delivery and the publisher could not. */
 export interface Decoration {
   readonly annotations: Annotations | null
@@ -195,13 +199,17 @@ function addDeaths(headers: Map<string, FieldValue>, annotations: Annotations): 
   }
 }
 
-/** The delay that was asked for, negative: it has been waited for, and is not when sent on. */
+/** What was asked for, negative: it has been waited for, and is not when it is sent on. */
 function addDelay(headers: Map<string, FieldValue>, payload: Buffer, found: Annotations): void {
   view.read(payload, 0, payload.length)
-  const name = view.header('x-deliver-after') === undefined ? 'x-delay' : 'x-deliver-after'
-  const asked = view.header(name)
-  const delayMs = typeof asked === 'string' ? Number(asked) : fieldNumber(asked)
-  headers.set(name, { type: 'long', value: -Math.floor(delayMs || found.delayedMs) })
+  for (const name of DELAY_HEADERS) {
+    const asked = view.header(name)
+    if (asked === undefined) continue
+    const value = typeof asked === 'string' ? Number(asked) : fieldNumber(asked)
+    headers.set(name, { type: 'long', value: -Math.floor(value || found.delayedMs) })
+    return
+  }
+  headers.set('x-delay', { type: 'long', value: -Math.floor(found.delayedMs) })
 }
 
 function deathTable(death: DeathRecord): FieldTable {

@@ -6,19 +6,25 @@ import {
   editContentHeader,
   encodeShortString,
   type FieldValue,
-  fieldNumber,
   fieldTypeName,
   METHOD,
   PROPERTY,
   REPLY,
 } from '../../codec/amqp091/index.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
+import type { HeaderValue } from '../../model/header-value.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
+import {
+  delayMsOf,
+  ORDER_PREFIX,
+  SCHEDULE_HEADER,
+  scheduleOrderOf,
+} from '../../model/schedule-order.ts'
 import { requirePermission, requireTopicPermission } from '../../auth/index.ts'
 import type { Channel } from './channel.ts'
 import { AmqpError, notFound, preconditionFailed } from './errors.ts'
 import { expirationMsOf } from './expiration.ts'
-import { keysOf } from './mapping.ts'
+import { headerValueOf, keysOf } from './mapping.ts'
 import { REPLY_TO_NAME } from './direct-reply-to.ts'
 import type { RouteSlot } from './route-cache.ts'
 
@@ -42,8 +48,6 @@ const SPECIAL_FLAGS =
 
 /** `x-delay` ends here, as in RabbitMQ's plugin: what fits into a timer there. */
 const DELAY_MS_MAX = 0xffff_ffff
-/** `x-deliver-after` ends here, at ten years: more is a mistake in its unit. */
-const DELIVER_AFTER_MS_MAX = 3650 * 86_400_000
 
 function flagOf(place: number): number {
   return 0x8000 >> place
@@ -106,6 +110,7 @@ export class PublishPath {
     draft.priority = view.priority < 0 ? 0 : view.priority
     draft.ttlMs = -1
     draft.delayMs = 0
+    draft.schedule = null
     draft.setHeader(bytes, start, end)
     this.#headerBorrowed = true
     this.#extraKeys = null
@@ -273,12 +278,8 @@ export class PublishPath {
       const start = view.textStart(PROPERTY.EXPIRATION)
       draft.ttlMs = expirationMsOf(draft.header, start, view.textEnd(PROPERTY.EXPIRATION))
     }
-    const delays = this.#slot!.exchange!.spec.delayed
     if (view.headersEnd > view.headersStart) {
-      draft.delayMs = delayMsOf(view.header('x-deliver-after'), DELIVER_AFTER_MS_MAX)
-      if (delays && draft.delayMs === 0) {
-        draft.delayMs = delayMsOf(view.header('x-delay'), DELAY_MS_MAX)
-      }
+      if (view.hasHeaderLike(ORDER_PREFIX)) this.#readOrder(view)
       const cc = view.header('CC')
       const bcc = view.header('BCC')
       if (cc !== undefined || bcc !== undefined) this.#readExtraKeys(cc, bcc)
@@ -289,6 +290,20 @@ export class PublishPath {
     const inbox = this.#channel.replyInboxName
     if (inbox === null) throw preconditionFailed('fast reply consumer does not exist')
     this.#editHeader({ set: { replyTo: inbox } })
+  }
+
+  #readOrder(view: ContentHeaderView): void {
+    const draft = this.#draft
+    const headerOf = (name: string): HeaderValue | undefined => {
+      const value = view.header(name)
+      return value === undefined ? undefined : orderValueOf(value)
+    }
+    draft.delayMs = delayMsOf(headerOf(SCHEDULE_HEADER.AFTER))
+    if (draft.delayMs === 0 && this.#slot!.exchange!.spec.delayed) {
+      draft.delayMs = Math.min(delayMsOf(headerOf('x-delay')), DELAY_MS_MAX)
+    }
+    draft.schedule = scheduleOrderOf(headerOf)
+    if (draft.schedule !== null) this.#channel.vhost.schedules.check(draft.schedule)
   }
 
   #checkUserId(view: ContentHeaderView): void {
@@ -342,11 +357,9 @@ function keysOfHeader(name: string, value: FieldValue | undefined): readonly str
   throw preconditionFailed(`invalid message: {unacceptable_type_in_header,"${name}",${type}}`)
 }
 
-/** Some clients write the delay as text; what is no number, or negative, means now. */
-function delayMsOf(value: FieldValue | undefined, max: number): number {
-  if (value === undefined) return 0
-
-  const delay = typeof value === 'string' ? Number(value) : (fieldNumber(value) ?? 0)
-  if (!(delay > 0)) return 0
-  return Math.min(Math.floor(delay), max)
+/** A timestamp of AMQP counts seconds. */
+function orderValueOf(value: FieldValue): HeaderValue {
+  const plain = headerValueOf(value)
+  const isTimestamp = fieldTypeName(value) === 'timestamp'
+  return isTimestamp && typeof plain !== 'object' ? Number(plain) * 1000 : plain
 }

@@ -153,6 +153,7 @@ function copyOf(draft: MessageDraft): MessageDraft {
   copy.priority = draft.priority
   copy.ttlMs = draft.ttlMs
   copy.delayMs = draft.delayMs
+  copy.schedule = draft.schedule
   const own = Buffer.concat([
     header.subarray(headerStart, headerEnd),
     body.subarray(bodyStart, bodyEnd),

@@ -1,7 +1,14 @@
 import { PUBLISH } from '../../broker/index.ts'
 import { PACKET, type PublishView, REASON } from '../../codec/mqtt/index.ts'
+import { BrokerError } from '../../model/errors.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
+import {
+  delayMsOf,
+  ORDER_PREFIX,
+  SCHEDULE_HEADER,
+  scheduleOrderOf,
+} from '../../model/schedule-order.ts'
 import { BytesCache } from './bytes-cache.ts'
 import type { MqttConnection } from './connection.ts'
 import { ProtocolFault } from './faults.ts'
@@ -90,6 +97,9 @@ export class PublishPath {
     const draft = this.#draft
     const { qos, packetId } = view
     this.#fill(view)
+    draft.delayMs = 0
+    draft.schedule = null
+    if (mayOrder(view) && !this.#readOrder(view)) return REASON.IMPLEMENTATION_SPECIFIC_ERROR
     const isAtomic = qos === 2 && packetIds.isDurable
     if (isAtomic) broker.beginAtomic()
     this.#connection.isPublishing = true
@@ -102,6 +112,26 @@ export class PublishPath {
     if (qos === 2) packetIds.add(WAY.IN, packetId)
     if (isAtomic) broker.endAtomic()
     return result === PUBLISH.UNROUTED ? REASON.NO_MATCHING_SUBSCRIBERS : REASON.SUCCESS
+  }
+
+  /** What user properties ask of the clock; false where that cannot be. */
+  #readOrder(view: PublishView): boolean {
+    const draft = this.#draft
+    const { userProperties = [] } = view.properties()
+    const valueOf = (name: string): string | undefined => {
+      return userProperties.find(([known]) => known === name)?.[1]
+    }
+    try {
+      draft.delayMs = delayMsOf(valueOf(SCHEDULE_HEADER.AFTER))
+      draft.schedule = scheduleOrderOf(valueOf)
+      if (draft.schedule !== null) this.#publisher.checkOrder(draft.schedule)
+      return true
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      const { log, name } = this.#connection
+      log.warn({ connection: name, err: error }, 'a publish was refused')
+      return false
+    }
   }
 
   #fill(view: PublishView): void {
@@ -159,4 +189,12 @@ export class PublishPath {
     if (topic.split('/').length > this.#connection.limits.levelsMax) return null
     return TopicSlot.of(topic)
   }
+}
+
+const ORDER_MARK = Buffer.from(ORDER_PREFIX)
+
+/** HOT: a publish without properties is done here. */
+function mayOrder({ bytes, propertiesStart, propertiesEnd }: PublishView): boolean {
+  if (propertiesEnd - propertiesStart < ORDER_MARK.length) return false
+  return bytes.subarray(propertiesStart, propertiesEnd).includes(ORDER_MARK)
 }

@@ -10,6 +10,7 @@ import { REASON } from '../../codec/mqtt/index.ts'
 import { encodeAddress } from '../../model/address.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { MessageDraft } from '../../model/message-draft.ts'
+import type { ScheduleOrder } from '../../model/schedule-order.ts'
 import { keyTextOfTopic } from './topic-key.ts'
 import { type PublishTarget, publishTargetOf, TOPIC_EXCHANGE } from './filter.ts'
 
@@ -76,11 +77,17 @@ export class Publisher {
   /** After `ensure` said 0. A retained message is kept, an empty one ends what was kept. */
   publish(slot: TopicSlot, draft: MessageDraft, retain: boolean): PublishResult {
     draft.setAddress(slot.address, 0, slot.address.length)
-    draft.delayMs = slot.delayMs
-    const isKept = retain && slot.isRetainable
+    if (slot.delayMs > 0) draft.delayMs = slot.delayMs
+    const isLater = draft.delayMs > 0 || draft.schedule !== null
+    const isKept = retain && slot.isRetainable && !isLater
     if (isKept && !this.#retain(slot.key, draft)) return PUBLISH.REJECTED
     const result = this.#vhost.publish(slot.route!, draft)
     return isKept && result === PUBLISH.UNROUTED ? PUBLISH.ROUTED : result
+  }
+
+  /** Throws `BrokerError` where an order cannot be carried out. */
+  checkOrder(order: ScheduleOrder): void {
+    this.#vhost.schedules.check(order)
   }
 
   /** False when there are as many retained messages as there may be. */
