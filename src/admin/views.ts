@@ -2,6 +2,7 @@ import type { BindingSpec } from '../broker/binding.ts'
 import type { Destination } from '../broker/destination.ts'
 import type { Exchange } from '../broker/exchange.ts'
 import { policyDefinition, type Policy } from '../broker/policy.ts'
+import { Queue } from '../broker/queue.ts'
 import { Topic } from '../broker/topics/topic.ts'
 import type { HeaderMap, HeaderValue } from '../model/header-value.ts'
 
@@ -18,6 +19,10 @@ export interface DestinationView {
   readonly unsettled: number
   /** Failed messages that wait for their next attempt, and dead letters that nobody takes. */
   readonly held: number
+  /** Duplicates dropped since the broker started. */
+  readonly deduplicated: number
+  /** Ids that were forgotten before their time, because there were too many. */
+  readonly idsForgotten: number
   /** Of those that are ready: how many wait for others of their key. */
   readonly followers: number
   readonly consumers: number
@@ -27,6 +32,7 @@ export interface DestinationView {
 
 export function destinationView(destination: Destination): DestinationView {
   const { spec } = destination
+  const window = destination instanceof Queue ? destination.deduplication : null
   return {
     vhost: destination.vhost.name,
     name: destination.name,
@@ -38,6 +44,8 @@ export function destinationView(destination: Destination): DestinationView {
     ready: destination.readyCount,
     unsettled: destination.unsettledCount,
     held: destination.heldCount,
+    deduplicated: window?.droppedCount ?? 0,
+    idsForgotten: window?.forgottenCount ?? 0,
     followers: destination.followerCount,
     consumers: destination.consumerCount,
     readyBytes: destination.readyBytes,

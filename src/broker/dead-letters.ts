@@ -37,6 +37,7 @@ export class DeadLetters {
    */
   publish(queue: Queue, message: StoredMessage, death: Death): boolean {
     const draft = new MessageDraft()
+    draft.ofBroker = true
     draft.form = message.form
     draft.persistent = message.persistent
     draft.priority = message.priority
@@ -49,6 +50,7 @@ export class DeadLetters {
   /** The same for a message that was refused before it was stored. */
   publishDraft(queue: Queue, refused: MessageDraft, reason: DeathReason): void {
     const draft = new MessageDraft()
+    draft.ofBroker = true
     draft.form = refused.form
     draft.persistent = refused.persistent
     draft.priority = refused.priority

@@ -98,6 +98,12 @@ export interface BrokerLimits {
    */
   readonly keyFollowersMax: number
   /**
+   * Ids that a queue with deduplication remembers; with more the oldest is forgotten before its
+   * time, and counted. Default 1 million, which take 32 MiB of memory outside the heap: 3,000
+   * messages a second for five minutes.
+   */
+  readonly deduplicationIdsMax: number
+  /**
    * Messages of one virtual host that wait under an id of their publisher's; one more is refused.
    * Default 10 million, which take some 0.5 GB of memory outside the heap.
    */
@@ -140,6 +146,7 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   sharedInFlightMax: 2000,
   sharedPartitionCountMax: 100_000,
   keyFollowersMax: 100_000,
+  deduplicationIdsMax: 1_000_000,
   scheduleIdCountMax: 10_000_000,
   recurringCountMax: 10_000,
   recurringBytesMax: 64 * MIB,

@@ -35,6 +35,8 @@ export interface DestinationPolicy extends RetryPolicy {
   readonly deadLetterStrategy?: DeadLetterStrategy
   /** How often a message may fail before it is dead-lettered; -1: without limit. */
   readonly attemptsMax?: number
+  /** A message whose id came within so long is dropped. At least 1. */
+  readonly deduplicationWindowMs?: number
   /** Messages of one key go out in order, never to two consumers at a time. Default false. */
   readonly keyShared?: boolean
   /** The header that holds the key; makes it key-shared. Default: what a message is routed by. */
@@ -95,6 +97,7 @@ type LimitName =
   | 'bytesMax'
   | 'attemptsMax'
   | 'consumerTimeoutMs'
+  | 'deduplicationWindowMs'
   | 'ageMsMax'
   | 'segmentBytesMax'
 
@@ -113,6 +116,7 @@ const LIMITS: Readonly<Record<LimitName, Limit>> = {
   bytesMax: { key: 'max-length-bytes', title: 'maximum length in bytes', min: 0 },
   attemptsMax: { key: 'delivery-limit', title: 'delivery limit', min: -1 },
   consumerTimeoutMs: { key: 'consumer-timeout', title: 'consumer timeout', min: 0 },
+  deduplicationWindowMs: { key: 'deduplication-window', title: 'deduplication window', min: 1 },
   ageMsMax: { key: 'max-age', title: 'max age', min: 1 },
   segmentBytesMax: {
     key: 'stream-max-segment-size-bytes',

@@ -1,12 +1,15 @@
 import type { TimerTarget } from './timer-index.ts'
 import type { TurnTask } from '../lib/turn.ts'
 import type { EngineError } from '../engine/contract.ts'
+import type { Digest } from '../lib/digest.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import { Burials } from './burials.ts'
 import { Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from './destination.ts'
+import { takeWindow, windowFor, withWindow } from './deduplication.ts'
+import type { DeduplicationWindow } from './deduplication-window.ts'
 import { HeadExpiry } from './head-expiry.ts'
 import { KeyDispatch } from './key-dispatch.ts'
 import { LengthLimit } from './length-limit.ts'
@@ -45,6 +48,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly profile = 'queue'
   /** Messages ever taken in, given out and settled since the broker started. */
   readonly totals: QueueContents['totals']
+  /** Null unless duplicates are dropped. */
+  deduplication: DeduplicationWindow | null = null
   /** Arguments and policy together. */
   #settings: DestinationPolicy
   readonly #consumers: ConsumerSet
@@ -150,6 +155,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#expiry.applyTtl(settings.messageTtlMs)
     this.#limit.apply(settings)
     this.#retry.apply(settings)
+    const { deduplicationIdsMax } = this.shard.limits
+    this.deduplication = windowFor(this.deduplication, settings, deduplicationIdsMax)
     this.#applyKeys()
     if (!this.#started) return
     this.touch()
@@ -368,6 +375,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#retry.recover(offset, notBeforeMs)
   }
 
+  recoverSeen(id: Digest, timeMs: number): void {
+    this.deduplication?.remember(id, timeMs)
+  }
+
   recoverBytes(bytes: number): void {
     this.#contents.bytes.reset(bytes)
   }
@@ -382,11 +393,15 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   encodeState(): Buffer {
-    return this.#contents.encodeState(this.#expiry.mayExpire, this.#retry.notBefore)
+    const state = this.#contents.encodeState(this.#expiry.mayExpire, this.#retry.notBefore)
+    return withWindow(state, this.deduplication)
   }
 
   decodeState(bytes: Buffer): void {
-    const { mayExpire } = this.#contents.decodeState(bytes, this.#retry.notBefore)
+    const { mayExpire } = this.#contents.decodeState(
+      takeWindow(bytes, this.deduplication),
+      this.#retry.notBefore,
+    )
     this.#expiry.mayExpire ||= mayExpire
   }
 

@@ -24,6 +24,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *     ATTEMPTS    u32 attempts, f64 offset
  *     LIVE_BYTES  f64 bytes of all bodies that the destination holds
  *     RETRY       u32 attempts, f64 offset, f64 not before, in milliseconds since the epoch
+ *     SEEN        f64 high, f64 low half of the digest of an id, f64 when it was taken in
  */
 export const KIND: {
   readonly MESSAGE: 1
@@ -34,6 +35,7 @@ export const KIND: {
   readonly RETRY: 6
   readonly BATCH: 7
   readonly COMPACTED: 8
+  readonly SEEN: 9
 } = {
   MESSAGE: 1,
   MOVED: 2,
@@ -43,6 +45,7 @@ export const KIND: {
   RETRY: 6,
   BATCH: 7,
   COMPACTED: 8,
+  SEEN: 9,
 }
 
 export const FLAG: {

@@ -70,7 +70,10 @@ function replayState(member: ShardMember, data: Buffer, start: number): void {
   const kind = data[start + 4]
   if (kind === KIND.SETTLED) replaySettled(member, data, start)
   else if (kind === KIND.LIVE_BYTES) member.recoverBytes(data.readDoubleBE(start + 12))
-  else if (kind === KIND.ATTEMPTS) {
+  else if (kind === KIND.SEEN) {
+    const id = { high: data.readDoubleBE(start + 12), low: data.readDoubleBE(start + 20) }
+    member.recoverSeen?.(id, data.readDoubleBE(start + 28))
+  } else if (kind === KIND.ATTEMPTS) {
     member.recoverAttempts(data.readDoubleBE(start + 16), data.readUInt32BE(start + 12), 0)
   } else if (kind === KIND.RETRY) {
     const notBeforeMs = data.readDoubleBE(start + 24)

@@ -308,6 +308,7 @@ class RecurringSchedule implements TimerTarget {
     draft.form = spec.form
     draft.persistent = spec.persistent
     draft.priority = spec.priority
+    draft.ofBroker = true
     draft.ttlMs = spec.ttlMs
     draft.setAddress(address, 0, address.length)
     draft.setHeader(header, 0, header.length)

@@ -265,6 +265,7 @@ export class Redrive implements TurnTask, TimerTarget {
     draft.form = message.form
     draft.persistent = message.persistent
     draft.priority = message.priority
+    draft.ofBroker = true
     // To its origin it goes as it was published; elsewhere under the address it is sent to.
     const address =
       this.#options.to === null

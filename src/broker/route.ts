@@ -11,6 +11,8 @@ export class Targets {
   readonly inboxes: Inbox[] = []
   /** Whether some queue may refuse a message. */
   limited = false
+  /** Whether some queue drops duplicates; `limited` is set too. */
+  deduplicates = false
 
   get isEmpty(): boolean {
     return (
@@ -26,6 +28,10 @@ export class Targets {
     list.push(queue)
     const overflow = queue.settings.overflow
     if (overflow !== undefined && overflow !== 'drop-head') this.limited = true
+    if (queue.deduplication !== null) {
+      this.limited = true
+      this.deduplicates = true
+    }
   }
 }
 

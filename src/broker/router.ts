@@ -1,6 +1,8 @@
+import type { Digest } from '../lib/digest.ts'
 import { headerToJson } from '../model/header-json.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
+import { deduplicationIdOf, isDuplicate, rememberId } from './deduplication.ts'
 import { type BindingTarget, Exchange } from './exchange.ts'
 import { Inbox } from './inbox.ts'
 import { Queue } from './queue.ts'
@@ -135,18 +137,33 @@ export class Router {
     const bodyBytes = draft.bodyEnd - draft.bodyStart
     const taking = new Targets()
     const refusing: Queue[] = []
+    const id =
+      targets.deduplicates && !draft.ofBroker
+        ? deduplicationIdOf(this.#vhost.form(draft.form), draft)
+        : null
     for (const queue of [...targets.durable, ...targets.transient]) {
+      if (id !== null && isDuplicate(queue, id)) continue
       if (queue.refuses(bodyBytes)) refusing.push(queue)
       else taking.addQueue(queue)
     }
     taking.topics.push(...targets.topics)
     taking.inboxes.push(...targets.inboxes)
     taking.limited = false
-    this.#store(taking, draft)
+    if (id === null) this.#store(taking, draft)
+    else this.#storeWithId(taking, draft, id)
     for (const queue of refusing) {
       if (queue.settings.overflow === 'reject-dead-letter') queue.refuseToDeadLetters(draft)
     }
     return refusing.length === 0 ? PUBLISH.ROUTED : PUBLISH.REJECTED
+  }
+
+  /** Message and id are stored together: an id without its message would lose what is sent again. */
+  #storeWithId(targets: Targets, draft: MessageDraft, id: Digest): void {
+    this.#durable.beginHold()
+    this.#store(targets, draft)
+    for (const queue of targets.durable) rememberId(queue, id, draft.persistent)
+    for (const queue of targets.transient) rememberId(queue, id, false)
+    this.#durable.endHold()
   }
 
   /** One record for all of them, however many there are. */

@@ -1,4 +1,5 @@
 import { EngineError, type Log } from '../engine/contract.ts'
+import type { Digest } from '../lib/digest.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Extents } from './extents.ts'
@@ -34,6 +35,8 @@ export interface ShardMember extends Identified {
   /** `notBeforeMs`: it is held back until then; 0: it is not. */
   recoverAttempts(offset: number, attempts: number, notBeforeMs: number): void
   recoverBytes(bytes: number): void
+  /** Absent: it remembers no ids. */
+  recoverSeen?(id: Digest, timeMs: number): void
   /** All state that a snapshot must keep; `decodeState` reads it into a fresh member. */
   encodeState(): Buffer
   decodeState(bytes: Buffer): void
@@ -158,6 +161,20 @@ export class Shard implements Stager {
     out.writeUInt32BE(failed.attempts, start + 12)
     out.writeDoubleBE(failed.offset, start + 16)
     out.writeDoubleBE(failed.notBeforeMs, start + 24)
+  }
+
+  /** Keeps that the id of the message stored last was seen; in the entry that holds the message. */
+  keepSeen(member: ShardMember, id: Digest, timeMs: number): void {
+    const start = this.#reserveRecord(KIND.SEEN, 36, member.id)
+    const out = this.#batch.buffer
+    out.writeDoubleBE(id.high, start + 12)
+    out.writeDoubleBE(id.low, start + 20)
+    out.writeDoubleBE(timeMs, start + 28)
+  }
+
+  /** Whoever waits for the commit of this turn waits until all before it is on the device. */
+  answerSynced(): void {
+    if (this.durable) this.#cycle.requireSync()
   }
 
   /**

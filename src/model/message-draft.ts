@@ -30,6 +30,8 @@ export class MessageDraft {
   delayMs = 0
   /** What else its publisher asks of the clock; null for nearly all messages. */
   schedule: ScheduleOrder | null = null
+  /** The broker publishes it again, so it is no publisher's duplicate. */
+  ofBroker = false
   /** Encoded `Annotations`; null for whatever comes from outside. */
   annotations: Buffer | null = null
 

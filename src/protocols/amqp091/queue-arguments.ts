@@ -89,6 +89,10 @@ const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-stream-filter-size-bytes', { types: ALL, check: checkFilterSize }],
   ['x-key-shared', { types: QUEUES, check: checkKeyShared }],
   ['x-key-header', { types: QUEUES, check: checkKeyHeader }],
+  [
+    'x-deduplication-window',
+    number(QUEUES, (value, { settings }) => (settings.deduplicationWindowMs = value), 1),
+  ],
   ['x-retry-limit', { types: QUEUES, check: checkDeliveryLimit }],
   ...RETRY_KEYS.map((key): [string, ArgumentRule] => [`x-${key}`, retryRule(key)]),
 ])

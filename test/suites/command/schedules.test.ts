@@ -93,3 +93,31 @@ test('recurring schedules are set, listed, fired and deleted', async () => {
   assert.match(refused.stderr, /'often' in 'UTC' is no schedule/)
   await connection.close()
 })
+
+test('a policy turns deduplication on and off, and what was dropped is counted', async () => {
+  const data = folder.freshDirectory()
+  await using command = folder.start(data)
+  const { listeners } = await command.ready()
+  const run = async (...args: readonly string[]): Promise<string> => {
+    const outcome = await folder.run([...args, '--data', data])
+    assert.equal(outcome.code, 0, outcome.stderr)
+    return outcome.stdout
+  }
+  const connection = await connect(`amqp://${listeners['amqp']}`)
+  connection.on('error', () => undefined)
+  const channel = await connection.createConfirmChannel()
+  await channel.assertQueue('q')
+  const send = async (): Promise<void> => {
+    channel.sendToQueue('q', Buffer.from('x'), { persistent: true, messageId: 'a' })
+    await channel.waitForConfirms()
+  }
+  await send()
+  await run('set-policy', 'dedup', '^q$', '{"deduplication-window": 60000}')
+  for (let left = 3; left > 0; left--) await send()
+  const [queue] = JSON.parse(await run('queues', 'list', '--json')) as Record<string, unknown>[]
+  assert.deepEqual([queue!['ready'], queue!['deduplicated'], queue!['idsForgotten']], [2, 2, 0])
+  await run('delete-policy', 'dedup')
+  await send()
+  assert.equal((await channel.checkQueue('q')).messageCount, 3)
+  await connection.close()
+})

@@ -6,7 +6,7 @@ import { after, test } from 'node:test'
 
 import { closeTarget, openTarget } from '../../support/target.ts'
 
-const PAGES = ['docs/delivery.md', 'docs/schedule.md']
+const PAGES = ['docs/delivery.md', 'docs/schedule.md', 'docs/deduplication.md']
 const ROOT = new URL('../../../', import.meta.url)
 const ENDS_WITHIN_MS = 20_000
 
