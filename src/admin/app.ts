@@ -9,7 +9,9 @@ import { BODY_BYTES_MAX } from './limits.ts'
 import { addListings } from './listings.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
+import { addTraces } from './traces.ts'
 import { InvalidRequest } from './validation.ts'
+import { addWhereabouts } from './whereabouts.ts'
 
 /** The HTTP API without a socket: a request in, a response out. */
 export interface AdminApp {
@@ -33,6 +35,8 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   addChanges(app, parts)
   addRedrives(app, parts)
   addSchedules(app, parts)
+  addTraces(app, parts)
+  addWhereabouts(app, parts)
   app.notFound((context) => {
     const message = `there is no ${context.req.method} ${context.req.path}`
     return context.json(errorBody('NOT_FOUND', message), 404)

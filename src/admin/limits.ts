@@ -14,3 +14,5 @@ export const PATTERN_LENGTH_MAX = 4096
 
 /** Messages on one page of those that wait: each is read from disk. */
 export const SCHEDULES_PAGE_MAX = 1000
+/** Traced messages that one answer shows: each may have a hundred steps. */
+export const TRACES_SHOWN_MAX = 100

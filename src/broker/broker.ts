@@ -21,6 +21,7 @@ import { TimerIndex } from './timer-index.ts'
 import type { Partition } from './topics/partition.ts'
 import { TopicCleaner } from './topics/topic-cleaner.ts'
 import { Topic } from './topics/topic.ts'
+import { Tracer } from './tracing/tracer.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
 
 export const DEFAULT_VHOST = '/'
@@ -60,6 +61,7 @@ export class Broker {
   readonly clock: Clock
   readonly random: RandomSource
   readonly redrives: Redrives = new Redrives()
+  readonly tracer: Tracer
   /** Small values that are stored with whatever else a turn brings. */
   readonly state: StateTable
   readonly #options: BrokerOptions
@@ -82,6 +84,12 @@ export class Broker {
     this.clock = options.clock
     this.random = options.random
     this.timers = new TimerIndex(options.clock)
+    this.tracer = new Tracer({
+      random: options.random,
+      timers: this.timers,
+      now: () => options.clock.now(),
+      cycle: shards.cycle,
+    })
     this.#metadata = new Metadata(options.engine.kv, options.engine.capabilities.kvOpsMax)
   }
 
@@ -265,6 +273,7 @@ export class Broker {
       random,
       log,
       timers: this.timers,
+      tracer: this.tracer,
       metadata: this.#metadata,
       shards: this.#shards,
       forms: this.#forms,

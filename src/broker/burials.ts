@@ -42,9 +42,14 @@ export class Burials implements TimerTarget {
     return this.#kept.size
   }
 
+  isKept(offset: number): boolean {
+    return this.#kept.has(offset)
+  }
+
   /** A message that is out dies: at once where nobody wants its body, else when it was read. */
   start(offset: number, reason: DeathReason): void {
     if (this.#queue.settings.deadLetterExchange === undefined) {
+      if (this.#queue.shard.traced !== null) this.#queue.trace.died(offset, reason)
       this.#contents.settleOut(this.#contents.levelHolding(offset), offset)
       return
     }
@@ -82,10 +87,12 @@ export class Burials implements TimerTarget {
     const attempts = queue.attemptsOf(offset) + (reason === 'delivery_limit' ? 1 : 0)
     const isKept = reason !== 'maxlen' && queue.settings.deadLetterStrategy !== 'at-most-once'
     queue.shard.beginHold()
-    const death = { reason, attempts, isKept }
+    const trace = queue.shard.traced === null ? 0 : queue.trace.dying(offset, reason)
+    const death = { reason, attempts, isKept, trace }
     const isDone = queue.vhost.deadLetters.publish(queue, this.#reader.view, death)
     if (isDone) this.#contents.settleOut(this.#contents.levelHolding(offset), offset)
     queue.shard.endHold()
+    if (trace !== 0) queue.trace.buried(offset, trace, isDone)
     if (!isDone) this.#keep(offset, reason)
   }
 

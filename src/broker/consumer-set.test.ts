@@ -4,7 +4,7 @@ import { Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
 import type { Destination } from './destination.ts'
 
-const DESTINATION = {} as Destination
+const DESTINATION = { vhost: { now: () => 0 } } as unknown as Destination
 const SINK = { deliver: () => {}, cancelled: () => {} }
 
 /** A consumer of a set, able to take messages from the start. */

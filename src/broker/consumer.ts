@@ -1,3 +1,4 @@
+import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { ConsumeOptions, Destination } from './destination.ts'
 import type { StoredMessage } from './stored-message.ts'
@@ -16,8 +17,21 @@ export interface DeliverySink {
     redelivered: boolean,
     attempts: number,
   ): void
+  /** For those who ask why nothing comes; absent: nothing is known. */
+  standing?(): Standing
+  /** Whether the message at that offset is with it, unsettled. */
+  holds?(offset: number): boolean
   /** The destination is gone, and the consumer with it. */
   cancelled(consumer: Consumer): void
+}
+
+/** What a consumer has and may have. */
+export interface Standing {
+  readonly unsettled: number
+  /** 0: any number. */
+  readonly unsettledMax: number
+  /** The client does not read what was sent. */
+  readonly isOutputFull: boolean
 }
 
 /** What a destination wants to hear from its consumers. */
@@ -35,9 +49,13 @@ export class Consumer {
   readonly exclusive: boolean
   readonly priority: number
   readonly owner: object
+  /** Who it is, for people; null: the broker itself. */
+  readonly actor: Actor | null
   readonly arguments: HeaderMap
   /** Whether it can take a message now. Changed by `pause` and `resume` only. */
   ready = false
+  /** Since when it cannot, in milliseconds since the epoch; 0: it never could. */
+  pausedAtMs = 0
   /** Owned by `ConsumerSet`: whether it stands in the ring of those to serve. */
   inRing = false
   #home: ConsumerHome | null
@@ -51,12 +69,15 @@ export class Consumer {
     this.exclusive = options.exclusive
     this.priority = options.priority
     this.owner = options.owner
+    this.actor = options.actor ?? null
     this.arguments = options.arguments
   }
 
   /** No credit left, or the way out is full. Starts paused: `resume` once replies are sent. */
   pause(): void {
+    if (!this.ready) return
     this.ready = false
+    this.pausedAtMs = this.destination.vhost.now()
   }
 
   /** It can take more: what waits is given out before this turn ends. */

@@ -21,6 +21,8 @@ export interface Death {
   readonly attempts: number
   /** Whether it is kept where nobody takes it. */
   readonly isKept: boolean
+  /** The number of its trace, which goes on with it; 0: it has none. */
+  readonly trace: number
 }
 
 /** Publishes what died in a queue to the exchange it names, with the story of its deaths. */
@@ -44,6 +46,7 @@ export class DeadLetters {
     draft.setAddress(message.data, message.addressStart, message.addressEnd)
     draft.setHeader(message.data, message.headerStart, message.headerEnd)
     draft.setBody(message.data, message.bodyStart, message.bodyEnd)
+    draft.trace = death.trace
     return this.#publish(queue, draft, message.annotations, death)
   }
 
@@ -59,7 +62,9 @@ export class DeadLetters {
     draft.setBody(refused.body, refused.bodyStart, refused.bodyEnd)
     // It may have died before: without that story it could go round for ever.
     const before = refused.annotations === null ? null : decodeAnnotations(refused.annotations)
-    this.#publish(queue, draft, before, { reason, attempts: 0, isKept: false })
+    const { trace } = refused
+    draft.trace = trace
+    this.#publish(queue, draft, before, { reason, attempts: 0, isKept: false, trace })
   }
 
   #publish(

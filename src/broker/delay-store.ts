@@ -84,6 +84,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     if (scheduleId !== undefined)
       this.#noteId(scheduleId, draft.address, draft.addressStart, offset)
     this.#timers.set(offset, this.#vhost.timers.schedule(dueAtMs, this, offset))
+    if (draft.trace !== 0) this.#trace(draft.trace, offset, dueAtMs)
     return offset
   }
 
@@ -98,6 +99,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   cancel(offset: number): boolean {
     if (!this.#index.isLive(offset)) return false
     this.#vhost.timers.cancel(this.#timers.get(offset)!)
+    if (this.#shard.traced !== null) this.#traceCancelled(offset)
     this.#settle(offset)
     return true
   }
@@ -245,6 +247,15 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     this.#index.visitLive(from, to, visit)
   }
 
+  get shard(): Shard {
+    return this.#shard
+  }
+
+  /** No message before it, from `from` on, is here; Infinity: none at all. */
+  liveFrom(from: number): number {
+    return this.#index.liveFrom(from)
+  }
+
   isLive(offset: number): boolean {
     return this.#index.isLive(offset)
   }
@@ -285,6 +296,21 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     return false
   }
 
+  #trace(trace: number, offset: number, dueAtMs: number): void {
+    const { tracer } = this.#vhost
+    tracer.place(trace, this.#shard, offset, 1)
+    const detail = `until ${new Date(dueAtMs).toISOString()}`
+    tracer.step(trace, 'delayed', { offset, detail })
+  }
+
+  #traceCancelled(offset: number): void {
+    const { tracer } = this.#vhost
+    const trace = tracer.traceOf(this.#shard, offset)
+    if (trace === 0) return
+    tracer.step(trace, 'dropped', { offset, detail: 'it was cancelled while it was delayed' })
+    tracer.ended(this.#shard, offset)
+  }
+
   /** Publishes the message in `#view` and settles its held copy in one entry. */
   #route(offset: number): void {
     const view = this.#view
@@ -292,6 +318,8 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     const routingKey = routingKeyOf(view.data, view.addressStart, view.addressEnd)
     const exchange = this.#vhost.exchange(exchangeName)
     this.#shard.beginHold()
+    const trace = this.#vhost.tracer.traceOf(this.#shard, offset)
+    if (trace !== 0) this.#vhost.tracer.step(trace, 'due', { at: exchangeName })
     if (exchange !== undefined) {
       const now = this.#vhost.now()
       const dueMs = this.dueMsOf(offset)
@@ -307,6 +335,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
       draft.setAddress(address, 0, address.length)
       draft.setHeader(view.data, view.headerStart, view.headerEnd)
       draft.setBody(view.data, view.bodyStart, view.bodyEnd)
+      draft.trace = trace
       draft.annotations = encodeAnnotations({
         ...NO_ANNOTATIONS,
         // At least 1: whoever gets it is told that it did wait.
@@ -323,5 +352,6 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     }
     this.#settle(offset)
     this.#shard.endHold()
+    if (trace !== 0) this.#vhost.tracer.ended(this.#shard, offset)
   }
 }

@@ -1,3 +1,4 @@
+import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { Consumer, DeliverySink } from './consumer.ts'
 import type { KeySharing } from './message-key.ts'
@@ -57,6 +58,8 @@ export interface ConsumeOptions {
   readonly priority: number
   /** The connection; for listing and exclusive destinations. */
   readonly owner: object
+  /** Who it is, for people who ask. Default: the broker itself. */
+  readonly actor?: Actor | undefined
   /** Topics only. Default `next`. */
   readonly startAt?: StreamStart
   /**

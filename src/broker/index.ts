@@ -4,7 +4,7 @@ export { type BindingSpec } from './binding.ts'
 export { Broker, type BrokerOptions, DEFAULT_VHOST } from './broker.ts'
 export { type BrokerLog } from './broker-log.ts'
 export { type CommitListener } from './commit-cycle.ts'
-export { type Consumer, type DeliverySink } from './consumer.ts'
+export { type Consumer, type DeliverySink, type Standing } from './consumer.ts'
 export {
   type ConsumeOptions,
   type Destination,
@@ -60,4 +60,5 @@ export {
   type TransactionResult,
   type Transactions,
 } from './topics/transactions.ts'
+export { traceBatch, traceRange } from './tracing/topic-trace.ts'
 export { VirtualHost } from './virtual-host.ts'

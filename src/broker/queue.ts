@@ -22,6 +22,7 @@ import { RetryHold } from './retry-hold.ts'
 import { SettleRuns } from './settle-runs.ts'
 import type { Shard, ShardMember } from './shard.ts'
 import type { StoredMessage } from './stored-message.ts'
+import { QueueTrace } from './tracing/queue-trace.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
 /** How many messages a queue gives out before other queues and sockets have their turn. */
@@ -46,6 +47,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly shard: Shard
   readonly settleRuns: SettleRuns = new SettleRuns()
   readonly profile = 'queue'
+  /** Told only while `shard.traced` is not null. */
+  readonly trace: QueueTrace = new QueueTrace(this)
   /** Messages ever taken in, given out and settled since the broker started. */
   readonly totals: QueueContents['totals']
   /** Null unless duplicates are dropped. */
@@ -268,6 +271,24 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   // --- being looked through ---
 
+  /** What is neither ready nor with a consumer, and why nothing comes at all; null: it does. */
+  get heldCounts(): {
+    readonly waiting: number
+    readonly soonestMs: number
+    readonly kept: number
+    readonly fault: string | null
+  } {
+    const fault = this.#fault?.message ?? null
+    const { count: waiting, soonestMs } = this.#retry
+    return { waiting, soonestMs, kept: this.#burials.keptCount, fault }
+  }
+
+  /** Until when a message is held back, 0: it is not; and whether it is dead and nobody takes it. */
+  heldBack(offset: number): { readonly untilMs: number; readonly isKept: boolean } {
+    const untilMs = this.#retry.notBefore.get(offset) ?? 0
+    return { untilMs, isKept: this.#burials.isKept(offset) }
+  }
+
   get isDeleted(): boolean {
     return this.#deleted
   }
@@ -289,11 +310,14 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   // --- settlement ---
 
   accept(offset: number): void {
+    if (this.shard.traced !== null) this.trace.ended(offset, 'accepted')
     this.#contents.settleOut(this.#contents.levelHolding(offset), offset)
   }
 
   release(offset: number): void {
-    if (this.#contents.release(offset)) this.#wake()
+    if (!this.#contents.release(offset)) return
+    if (this.shard.traced !== null) this.trace.step(offset, 'released')
+    this.#wake()
   }
 
   fail(offset: number): void {
@@ -303,6 +327,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     }
     if (!this.#contents.isOut(offset)) return
     const attempts = this.attemptsOf(offset) + 1
+    if (this.shard.traced !== null) this.trace.step(offset, 'failed', { attempts })
     const attemptsMax = this.#settings.attemptsMax ?? -1
     if (attemptsMax >= 0 && attempts > attemptsMax) {
       this.#burials.start(offset, 'delivery_limit')
@@ -318,10 +343,13 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   reject(offset: number): void {
-    if (this.#contents.isOut(offset)) this.#burials.start(offset, 'rejected')
+    if (!this.#contents.isOut(offset)) return
+    if (this.shard.traced !== null) this.trace.step(offset, 'rejected')
+    this.#burials.start(offset, 'rejected')
   }
 
   purge(): number {
+    if (this.shard.traced !== null) this.trace.emptied('purged')
     return this.#contents.purge() + this.#retry.purge() + this.#burials.purge()
   }
 
@@ -343,6 +371,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** The virtual host took it from the list: consumers are told, space is given back. */
   dispose(): void {
     this.#deleted = true
+    if (this.shard.traced !== null) this.trace.emptied('dropped')
     this.#expiry.stop()
     this.vhost.timers.cancel(this.#unusedTimer)
     for (const consumer of Array.from(this.#consumers.list())) {
@@ -450,6 +479,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   ): void {
     const attempts = redelivered ? this.#contents.attemptsOf(offset) : 0
     // Settled before it goes: the sink may look at the queue's counts.
+    if (this.shard.traced !== null) this.trace.delivered(offset, attempts, consumer)
     if (consumer.noAck) this.#contents.settleOut(level, offset)
     consumer.sink.deliver(consumer, message, offset, redelivered, attempts)
   }
@@ -534,6 +564,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       const offset = this.#takenOffset
       const attempts = this.attemptsOf(offset)
       const getter = this.#getters.shift()!
+      if (this.shard.traced !== null) this.trace.gotten(offset, attempts, getter.noAck)
       if (getter.noAck) this.#contents.settleOut(this.#takenLevel!, offset)
       getter.done(this.#reader.view, offset, this.#takenAgain, attempts)
     }

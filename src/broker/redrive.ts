@@ -228,11 +228,14 @@ export class Redrive implements TurnTask, TimerTarget {
       this.#keep('headers of its protocol cannot be edited')
       return
     }
+    draft.trace = this.queue.trace.redriven(offset, target)
     shard.beginHold()
     this.queue.takeReady(offset)
     const isTaken = vhost.moveExcept(exchange, [target.routingKey], draft, () => false)
-    if (isTaken) this.queue.accept(offset)
-    else this.queue.release(offset)
+    if (isTaken) {
+      this.queue.trace.moved(offset)
+      this.queue.accept(offset)
+    } else this.queue.release(offset)
     shard.endHold()
     if (isTaken) this.#moved++
     else this.#keep(`nobody takes '${target.routingKey}' from exchange '${target.exchange}'`)

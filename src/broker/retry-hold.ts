@@ -50,6 +50,15 @@ export class RetryHold implements TimerTarget {
     return this.#notBefore.size + this.#failures.length
   }
 
+  /** When the first of them is tried again; Infinity: none is. */
+  get soonestMs(): number {
+    let soonestMs = Infinity
+    this.#notBefore.visit((_offset, notBeforeMs) => {
+      if (notBeforeMs < soonestMs) soonestMs = notBeforeMs
+    })
+    return soonestMs
+  }
+
   apply(policy: RetryPolicy): void {
     this.#policy = policy
     this.isOn = retries(policy)
@@ -141,6 +150,7 @@ export class RetryHold implements TimerTarget {
     this.#contents.keepRetry(offset, attempts, notBeforeMs)
     this.#notBefore.set(offset, notBeforeMs)
     vhost.timers.schedule(notBeforeMs, this, offset)
+    if (this.#queue.shard.traced !== null) this.#queue.trace.held(offset, notBeforeMs)
   }
 
   /** The queue's settings under those of the message in the reader's view. */

@@ -42,8 +42,18 @@ export class Router {
   }
 
   publish(route: Route, draft: MessageDraft): PublishResult {
-    const exchange = route.exchange
-    exchange.totals.published++
+    route.exchange.totals.published++
+    const { tracer } = this.#vhost
+    if (!tracer.isOn || !tracer.wants(route, draft)) return this.#publish(route, draft)
+    const { trace } = draft
+    const result = this.#publish(route, draft)
+    draft.trace = 0
+    tracer.published(trace, result === PUBLISH.UNROUTED)
+    return result
+  }
+
+  #publish(route: Route, draft: MessageDraft): PublishResult {
+    const { exchange } = route
     if (draft.delayMs > 0 || draft.schedule !== null) {
       const taken = this.#vhost.schedules.take(draft)
       if (taken !== null) return taken
@@ -129,6 +139,11 @@ export class Router {
     }
     const offset = shard.append(draft, queues, times)
     view.set(shard.lastBuffer, shard.lastStart, now)
+    if (draft.trace !== 0) {
+      const isSynced = shard.durable && draft.persistent
+      const where = { offset, destinations: queues, isSynced }
+      this.#vhost.tracer.stored(draft.trace, shard, where)
+    }
     for (let index = 0; index < queues.length; index++) queues[index]!.enqueue(offset, view)
   }
 
@@ -152,6 +167,9 @@ export class Router {
     if (id === null) this.#store(taking, draft)
     else this.#storeWithId(taking, draft, id)
     for (const queue of refusing) {
+      if (draft.trace !== 0) {
+        this.#vhost.tracer.step(draft.trace, 'refused', { at: queue.name, detail: 'it is full' })
+      }
       if (queue.settings.overflow === 'reject-dead-letter') queue.refuseToDeadLetters(draft)
     }
     return refusing.length === 0 ? PUBLISH.ROUTED : PUBLISH.REJECTED
@@ -178,6 +196,9 @@ export class Router {
     writeMessageRecord(record, 0, size, draft, [], NO_TIMES)
     view.set(record, 0, now)
     for (const inbox of inboxes) if (inbox.isOpen) inbox.sink.deliverDirect(view)
+    if (draft.trace === 0) return
+    const detail = `handed over unstored to ${inboxes.length} who listened`
+    this.#vhost.tracer.step(draft.trace, 'delivered', { detail })
   }
 
   #find(

@@ -4,6 +4,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
 import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Extents } from './extents.ts'
 import type { BrokerLimits } from './limits.ts'
+import type { OffsetMap } from './offset-map.ts'
 import type { RangeVisitor } from './queue-index.ts'
 import { RecordBatch } from './record-batch.ts'
 import type { RecordCursor } from './record-cursor.ts'
@@ -51,6 +52,8 @@ export interface ShardMember extends Identified {
  */
 export class Shard implements Stager {
   staged = false
+  /** Messages that are traced; null: none is. Owned by `Tracer`. */
+  traced: OffsetMap | null = null
   readonly durable: boolean
   readonly log: Log
   readonly extents: Extents

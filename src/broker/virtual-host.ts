@@ -32,6 +32,7 @@ import { openPartitions, openTopics } from './topics/topic-opening.ts'
 import { TopicStates } from './topics/topic-states.ts'
 import { Topic } from './topics/topic.ts'
 import type { Transactions } from './topics/transactions.ts'
+import type { Tracer } from './tracing/tracer.ts'
 
 const NO_ARGUMENTS: HeaderMap = new Map()
 
@@ -51,6 +52,7 @@ export interface VhostOptions {
   readonly clock: Clock
   readonly random: RandomSource
   readonly timers: TimerIndex
+  readonly tracer: Tracer
   readonly log: BrokerLog
   readonly metadata: Metadata
   readonly shards: Shards
@@ -70,6 +72,7 @@ export class VirtualHost {
   readonly name: string
   readonly turn: Turn
   readonly timers: TimerIndex
+  readonly tracer: Tracer
   readonly log: BrokerLog
   readonly random: RandomSource
   readonly policies: PolicySet = new PolicySet()
@@ -105,6 +108,7 @@ export class VirtualHost {
     this.name = name
     this.turn = options.turn
     this.timers = options.timers
+    this.tracer = options.tracer
     this.log = options.log
     this.random = options.random
     this.#options = options

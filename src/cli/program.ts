@@ -9,6 +9,8 @@ import { addScheduleCommands } from './schedule-commands.ts'
 import type { StartFlags } from './start.ts'
 import type { StatusFlags } from './status.ts'
 
+import { addTraceCommands } from './trace-commands.ts'
+
 /**
  * The whole command line. What a command does is loaded when it is called, so that `--help` and
  * quick questions do not wait for the broker's code. `exitWith` takes each command's exit code.
@@ -30,6 +32,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addQueueCommands(program)
   addRedrive(program)
   addScheduleCommands(program, inVhost)
+  addTraceCommands(program, administrative)
   addFsck(program, exitWith)
   return program
 }

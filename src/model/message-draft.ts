@@ -1,4 +1,5 @@
 import type { ScheduleOrder } from './schedule-order.ts'
+import type { Actor } from './actor.ts'
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
@@ -34,6 +35,10 @@ export class MessageDraft {
   ofBroker = false
   /** Encoded `Annotations`; null for whatever comes from outside. */
   annotations: Buffer | null = null
+  /** Who hands it in; null: the broker itself. */
+  actor: Actor | null = null
+  /** The number of its trace; 0: it is not traced. Given by the broker. */
+  trace = 0
 
   setAddress(buffer: Buffer, start: number, end: number): void {
     this.address = buffer

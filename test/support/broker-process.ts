@@ -51,6 +51,11 @@ export class BrokerProcess implements AsyncDisposable {
     return portOf('mqtt', this.#output) ?? 0
   }
 
+  /** The port of the HTTP API; a new one after each start. */
+  get httpPort(): number {
+    return portOf('http', this.#output) ?? 0
+  }
+
   /** The port of Kafka; a new one after each start. */
   get kafkaPort(): number {
     return portOf('kafka', this.#output) ?? 0

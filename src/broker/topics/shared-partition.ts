@@ -1,6 +1,8 @@
 import type { CommitCycle } from '../commit-cycle.ts'
 import type { StateTable } from '../state-table.ts'
 import type { TimerIndex, TimerTarget } from '../timer-index.ts'
+import type { Follow } from '../tracing/topic-trace.ts'
+import type { Step, StepFacts } from '../tracing/trace-log.ts'
 import { type LeaseRanges, RANGE } from './lease-ranges.ts'
 
 /** How messages are shared out; from the settings of the subscription. */
@@ -37,6 +39,14 @@ export interface LeasedRange {
  */
 export type SharedSettlement = 'accept' | 'reject' | 'skip' | 'release' | 'renew'
 
+/** What a trace calls them. */
+const STEPS_OF = {
+  accept: 'accepted',
+  reject: 'rejected',
+  skip: 'accepted',
+  release: 'released',
+} as const
+
 export interface SettledRange {
   readonly baseOffset: number
   readonly nextOffset: number
@@ -52,6 +62,8 @@ export interface SharedParts {
   readonly state: StateTable
   readonly cycle: CommitCycle
   readonly timers: TimerIndex
+  /** Told what became of messages, for those that are traced. */
+  readonly follow?: Follow | undefined
   now(): number
 }
 
@@ -263,6 +275,8 @@ export class SharedPartition implements TimerTarget {
       const attempts = ranges.attemptsAt(index) + 1
       ranges.lease(index, member, into.deadlineMs, attempts)
       into.leased.push({ baseOffset: start, nextOffset: end, attempts })
+      const detail = `member '${member}' of a shared subscription`
+      this.#follow(start, end, 'delivered', { detail, attempts: attempts - 1 })
       count += end - start
     }
     return count
@@ -298,6 +312,7 @@ export class SharedPartition implements TimerTarget {
     const ranges = this.#ranges
     const from = Math.max(baseOffset, ranges.start)
     if (from >= nextOffset) return
+    if (settlement !== 'renew') this.#follow(from, nextOffset, STEPS_OF[settlement], {})
     const first = ranges.cut(from)
     const end = ranges.cut(nextOffset)
     const deadlineMs = this.#parts.now() + this.#options().leaseMs
@@ -307,6 +322,11 @@ export class SharedPartition implements TimerTarget {
         ranges.lease(index, ranges.ownerAt(index), deadlineMs, ranges.attemptsAt(index))
       } else ranges.settle(index)
     }
+  }
+
+  #follow(from: number, to: number, step: Step, facts: StepFacts): void {
+    const place = { topicId: this.topicId, partition: this.index }
+    this.#parts.follow?.(place, { from, to }, step, facts)
   }
 
   /** Back for others, unless it was tried often enough. */

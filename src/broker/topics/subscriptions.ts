@@ -3,6 +3,7 @@ import type { CommitCycle } from '../commit-cycle.ts'
 import type { BrokerLimits } from '../limits.ts'
 import type { StateTable } from '../state-table.ts'
 import type { TimerIndex, TimerTarget } from '../timer-index.ts'
+import type { Follow } from '../tracing/topic-trace.ts'
 import {
   decodePosition,
   encodePosition,
@@ -17,6 +18,8 @@ export interface SubscriptionParts {
   readonly cycle: CommitCycle
   readonly timers: TimerIndex
   readonly limits: BrokerLimits
+  /** Told what became of messages, for those that are traced. */
+  readonly follow?: Follow | undefined
   now(): number
 }
 
@@ -71,6 +74,8 @@ export class Subscriptions implements TimerTarget {
     for (const given of positions) {
       const { offset, leaderEpoch = -1, metadata = '', expiresAtMs = -1 } = given
       const position = { offset, leaderEpoch, metadata, commitMs, expiresAtMs }
+      const from = subscription.position(given.topicId, given.partition)?.offset ?? 0
+      this.#parts.follow?.(given, { from, to: offset }, 'committed', { detail: `by '${name}'` })
       this.#parts.state.set(this.#key(name, given), encodePosition(position))
       if (subscription.put(given, position)) this.#positionCount++
     }

@@ -1,6 +1,7 @@
 import type { Consumer } from '../consumer.ts'
 import type { StreamStart } from '../destination.ts'
 import { StoredMessage } from '../stored-message.ts'
+import { traceRange } from '../tracing/topic-trace.ts'
 import type { Partition } from './partition.ts'
 import { PartitionCursor } from './partition-cursor.ts'
 import type { Topic, TopicParts } from './topic.ts'
@@ -42,6 +43,14 @@ export class TopicReader {
     this.#place(partition)
   }
 
+  get lag(): number {
+    let lag = 0
+    for (const { cursor } of this.#places) {
+      lag += Math.max(0, cursor.partition.highWatermark - cursor.position)
+    }
+    return lag
+  }
+
   stop(): void {
     this.#isStopped = true
   }
@@ -77,6 +86,7 @@ export class TopicReader {
       if (step === 'message') {
         count++
         this.#topic.totals.delivered++
+        if (cursor.partition.traced !== null) this.#trace(cursor)
         this.#consumer.sink.deliver(this.#consumer, this.#view, cursor.offset, false, 0)
       } else if (step === 'broken') {
         this.#topic.report(cursor.fault, `the batch at offset ${cursor.offset}`)
@@ -91,6 +101,13 @@ export class TopicReader {
       }
     }
     return countMax
+  }
+
+  #trace({ partition, offset }: PartitionCursor): void {
+    const { tag, actor } = this.#consumer
+    const range = { from: offset, to: offset + 1 }
+    const detail = `consumer '${tag}'`
+    traceRange(this.#topic, partition, range, { step: 'delivered', by: actor, detail })
   }
 
   #load(place: Place): void {

@@ -2,6 +2,7 @@ import type { NativeForm } from '../../model/native-form.ts'
 import { SharedSubscriptions } from './shared-subscriptions.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { Topic } from './topic.ts'
+import { type Follow, traceRange } from '../tracing/topic-trace.ts'
 import { type OpenInPartition, type TransactionParts, Transactions } from './transactions.ts'
 
 type TopicStateParts = Pick<
@@ -21,8 +22,16 @@ export class TopicStates {
   readonly #topics: ReadonlyMap<number, Topic>
 
   /** `id` is a number of the virtual host that no other has or had. */
-  constructor(id: number, { topics, forms, ...parts }: TopicStateParts) {
+  constructor(id: number, { topics, forms, ...rest }: TopicStateParts) {
     this.#topics = topics
+    const follow: Follow = ({ topicId, partition: index }, range, step, facts) => {
+      const topic = topics.get(topicId)
+      const partition = topic?.partitions[index]
+      if (topic !== undefined && partition !== undefined && partition.traced !== null) {
+        traceRange(topic, partition, range, { step, ...facts })
+      }
+    }
+    const parts = { ...rest, follow }
     this.subscriptions = new Subscriptions(id, parts)
     this.shared = new SharedSubscriptions(id, parts)
     this.transactions = new Transactions(id, {

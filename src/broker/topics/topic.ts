@@ -116,8 +116,13 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
   }
 
   append(draft: MessageDraft): void {
-    this.#partitions[this.#partitionFor(draft)]!.append(draft)
+    const partition = this.#partitions[this.#partitionFor(draft)]!
+    const offset = partition.append(draft)
     this.totals.enqueued++
+    if (draft.trace === 0) return
+    const where = { offset, destinations: [this], partition: partition.index }
+    const isSynced = this.spec.durable
+    this.vhost.tracer.stored(draft.trace, partition, { ...where, isSynced })
   }
 
   consume(options: ConsumeOptions): Consumer {
@@ -130,6 +135,11 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
 
   consumers(): Iterable<Consumer> {
     return this.#readers.keys()
+  }
+
+  /** How many messages a consumer has still to read. */
+  lagOf(consumer: Consumer): number {
+    return this.#readers.get(consumer)?.lag ?? 0
   }
 
   consumerReady(): void {

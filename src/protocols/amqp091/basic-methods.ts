@@ -73,6 +73,7 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     exclusive: method.exclusive && destination.profile === 'queue',
     priority: Number(priorityLevel),
     owner: connection,
+    actor: connection.actor,
     arguments: headerMapOf(args),
     ...(keyShared === undefined ? {} : { keyShared }),
     ...(destination.profile === 'topic'

@@ -25,6 +25,7 @@ import {
 import type { Clock, Timer } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
+import type { Actor } from '../../model/actor.ts'
 import type { ConnectionHandler, PeerInfo, SlabPool, Transport } from '../../net/index.ts'
 import { HeldInput, HOLD, type HoldReason, OutputBuffer, PAUSE, ReadGate } from '../../net/index.ts'
 import type { Channel } from './channel.ts'
@@ -118,6 +119,7 @@ export class Amqp091Connection
   #timer: Timer | null
   #user: User | null = null
   #vhost: VirtualHost | null = null
+  #actor: Actor | null = null
   /** Why nothing is parsed: bits of `HOLD`. */
   #holds = 0
   #openContent: PublishPath | null = null
@@ -168,6 +170,18 @@ export class Amqp091Connection
 
   get userName(): string | null {
     return this.#user === null ? null : this.#user.name
+  }
+
+  /** For those who ask where a message came from, or went. */
+  get actor(): Actor {
+    this.#actor ??= {
+      protocol: 'AMQP 0-9-1',
+      connectionId: this.id,
+      connection: this.name,
+      user: this.userName,
+      clientId: this.client.name,
+    }
+    return this.#actor
   }
 
   get vhost(): VirtualHost {

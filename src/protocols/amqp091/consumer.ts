@@ -1,4 +1,10 @@
-import type { Consumer, DeliverySink, Destination, StoredMessage } from '../../broker/index.ts'
+import type {
+  Consumer,
+  DeliverySink,
+  Destination,
+  Standing,
+  StoredMessage,
+} from '../../broker/index.ts'
 import { encodeShortString } from '../../codec/amqp091/index.ts'
 import { routingKeyOf, shortAddressEnd } from '../../model/address.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
@@ -85,6 +91,14 @@ export class AmqpConsumer implements DeliverySink, DeliveryOwner {
       if (++this.unacked === this.prefetch) consumer.pause()
     }
     if (output.blocked) connection.outputBlocked()
+  }
+
+  standing(): Standing {
+    return this.#channel.consumers.standingOf(this)
+  }
+
+  holds(offset: number): boolean {
+    return this.#channel.consumers.holds(this, offset)
   }
 
   cancelled(): void {

@@ -1,4 +1,4 @@
-import type { Destination } from '../../broker/index.ts'
+import type { Destination, Standing } from '../../broker/index.ts'
 import type { Channel } from './channel.ts'
 import type { AmqpConsumer, DeliveryOwner } from './consumer.ts'
 import { preconditionFailed } from './errors.ts'
@@ -159,6 +159,33 @@ export class ChannelConsumers {
     if (handle === null) return
     if (this.#canTake(consumer)) handle.resume()
     else handle.pause()
+  }
+
+  /** What it has and may have: by its own prefetch, that of the channel, or what one may hold. */
+  standingOf({ unacked, prefetch, noAck }: AmqpConsumer): Standing {
+    const { isOutputBlocked: isOutputFull, limits } = this.#channel.connection
+    if (noAck) return { unsettled: 0, unsettledMax: 0, isOutputFull }
+    if (prefetch > 0 && unacked >= prefetch) {
+      return { unsettled: unacked, unsettledMax: prefetch, isOutputFull }
+    }
+    if (this.#sharedPrefetch > 0 && this.#sharedCount >= this.#sharedPrefetch) {
+      const unsettledMax = this.#sharedPrefetch
+      return { unsettled: this.#sharedCount, unsettledMax, isOutputFull }
+    }
+    const isFull = this.unacked.count >= limits.unackedMax
+    if (isFull) {
+      return { unsettled: this.unacked.count, unsettledMax: limits.unackedMax, isOutputFull }
+    }
+    return { unsettled: unacked, unsettledMax: prefetch, isOutputFull }
+  }
+
+  /** Whether a consumer has the message at that offset; looks at all that the channel has. */
+  holds(consumer: AmqpConsumer, offset: number): boolean {
+    const { unacked } = this
+    for (let slot = unacked.first(); slot !== -1; slot = unacked.after(slot)) {
+      if (unacked.offsetAt(slot) === offset && unacked.ownerAt(slot) === consumer.index) return true
+    }
+    return false
   }
 
   refreshAll(): void {

@@ -74,6 +74,7 @@ export class PublishPath {
   constructor(channel: Channel) {
     this.#channel = channel
     this.#draft.form = NATIVE_FORM.AMQP091
+    this.#draft.actor = channel.connection.actor
   }
 
   get isIdle(): boolean {

@@ -149,6 +149,7 @@ function copyOf(draft: MessageDraft): MessageDraft {
   const { header, headerStart, headerEnd, body, bodyStart, bodyEnd } = draft
   const copy = new MessageDraft()
   copy.form = draft.form
+  copy.actor = draft.actor
   copy.persistent = draft.persistent
   copy.priority = draft.priority
   copy.ttlMs = draft.ttlMs

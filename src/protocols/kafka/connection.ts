@@ -9,6 +9,7 @@ import {
 } from '../../codec/kafka/index.ts'
 import type { Timer } from '../../lib/clock.ts'
 import type { TurnTask } from '../../lib/turn.ts'
+import type { Actor } from '../../model/actor.ts'
 import {
   type ConnectionHandler,
   HeldInput,
@@ -89,6 +90,16 @@ export class KafkaConnection
   get name(): string {
     const { remoteAddress, remotePort, localAddress, localPort } = this.peer
     return `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`
+  }
+
+  get actor(): Actor {
+    return {
+      protocol: 'Kafka',
+      connectionId: this.id,
+      connection: this.name,
+      user: this.authentication.login?.user ?? null,
+      clientId: this.clientId === '' ? null : this.clientId,
+    }
   }
 
   get vhost(): VirtualHost | null {

@@ -4,6 +4,7 @@ import type { ApiMessages, ApiName, KafkaWriter } from '../../codec/kafka/index.
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn } from '../../lib/turn.ts'
+import type { Actor } from '../../model/actor.ts'
 import type { PeerInfo, SlabPool } from '../../net/index.ts'
 import type { ApiTable } from './api-table.ts'
 import type { Authentication } from './authentication.ts'
@@ -45,6 +46,8 @@ export interface RequestConnection {
   /** Nobody will read an answer any more. */
   readonly isClosed: boolean
   readonly authentication: Authentication
+  /** For those who ask where a message came from, or went. */
+  readonly actor: Actor
   /** Name and version of the client's library, as ApiVersions told. */
   clientSoftware: string | null
   /** Reads nothing of it for so many milliseconds; it was told so by `throttle_time_ms`. */

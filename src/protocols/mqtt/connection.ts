@@ -35,6 +35,7 @@ import {
 import type { Clock, Timer } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
+import type { Actor } from '../../model/actor.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import {
   type ConnectionHandler,
@@ -179,6 +180,16 @@ export class MqttConnection
 
   get clientName(): string | null {
     return this.#clientName === '' ? null : this.#clientName
+  }
+
+  get actor(): Actor {
+    return {
+      protocol: 'MQTT',
+      connectionId: this.id,
+      connection: this.name,
+      user: this.userName,
+      clientId: this.clientName,
+    }
   }
 
   get vhostName(): string | null {

@@ -3,6 +3,7 @@ import type {
   DeliverySink,
   Destination,
   InboxSink,
+  Standing,
   StoredMessage,
 } from '../../broker/index.ts'
 import {
@@ -12,6 +13,7 @@ import {
   type Version,
   writePublishHead,
 } from '../../codec/mqtt/index.ts'
+import type { Actor } from '../../model/actor.ts'
 import { NATIVE_FORM, type NativeForm } from '../../model/native-form.ts'
 import type { OutputBuffer } from '../../net/index.ts'
 import { ProtocolFault } from './faults.ts'
@@ -35,6 +37,7 @@ export interface OutboxPeer {
   readonly version: Version
   readonly output: OutputBuffer
   readonly clientId: Buffer
+  readonly actor: Actor
   /** Messages of QoS 1 and 2 under way at once. */
   readonly inFlightMax: number
   /** Octets of the largest packet it takes. */
@@ -98,6 +101,14 @@ export class Outlet implements DeliverySink {
 
   deliver(consumer: Consumer, message: StoredMessage, offset: number, redelivered: boolean): void {
     this.#outbox.deliver(this, consumer, message, { offset, redelivered })
+  }
+
+  standing(): Standing {
+    return this.#outbox.standing
+  }
+
+  holds(offset: number): boolean {
+    return this.#outbox.holds(this, offset)
   }
 
   cancelled(): void {
@@ -178,6 +189,7 @@ export class Outbox implements InboxSink {
       exclusive: false,
       priority: 0,
       owner: this,
+      actor: this.#peer.actor,
       arguments: new Map(),
       ...(destination.profile === 'topic' ? { startAt: { kind: 'next' } } : {}),
     })
@@ -201,6 +213,17 @@ export class Outbox implements InboxSink {
       this.#peer.sendAck(PACKET.PUBREL, packetId, 0)
     }
     this.refresh()
+  }
+
+  /** Of all its queues together: the client's receive maximum is one for all of them. */
+  get standing(): Standing {
+    const isOutputFull = this.#isBlocked
+    return { unsettled: this.#underWayCount, unsettledMax: this.#peer.inFlightMax, isOutputFull }
+  }
+
+  holds(outlet: Outlet, offset: number): boolean {
+    const flight = this.#flights.get((offset % PACKET_IDS) + 1)
+    return flight?.outlet === outlet && flight.offset === offset
   }
 
   /** Lets the queues go on or makes them wait, as the client's credit says. */

@@ -34,6 +34,7 @@ export class PublishPath {
     this.#publisher = publisher
     this.#slots = new BytesCache(connection.limits.topicsCachedMax)
     this.#draft.form = NATIVE_FORM.MQTT
+    this.#draft.actor = connection.actor
   }
 
   /** Permissions changed: everything is looked up again. */

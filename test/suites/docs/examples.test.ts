@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
 
-import { closeTarget, openTarget } from '../../support/target.ts'
+import { closeTarget, openTarget, type Target } from '../../support/target.ts'
 
-const PAGES = ['docs/delivery.md', 'docs/schedule.md', 'docs/deduplication.md']
+const PAGES = ['delivery', 'schedule', 'deduplication', 'tracing'].map((page) => `docs/${page}.md`)
 const ROOT = new URL('../../../', import.meta.url)
 const ENDS_WITHIN_MS = 20_000
 
@@ -32,10 +32,10 @@ function examplesOf(page: string): Example[] {
 }
 
 /** Runs a module of its own in the root of the repository; its error output is the message. */
-async function run(code: string, url: string): Promise<void> {
+async function run(code: string, { url, process: broker }: Target): Promise<void> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     cwd: ROOT,
-    env: { ...process.env, AMQP_URL: url },
+    env: { ...process.env, AMQP_URL: url, HTTP_URL: `http://127.0.0.1:${broker?.httpPort}` },
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: ENDS_WITHIN_MS,
   })
@@ -51,6 +51,6 @@ for (const page of PAGES) {
   const examples = examplesOf(await readFile(new URL(page, ROOT), 'utf8'))
   test(`${page} has examples`, () => assert.ok(examples.length > 0))
   for (const { title, code } of examples) {
-    test(`${page}: ${title}`, async () => run(code, (await openTarget()).url))
+    test(`${page}: ${title}`, async () => run(code, await openTarget()))
   }
 }

@@ -1,4 +1,4 @@
-import type { Topic } from '../../../broker/index.ts'
+import { type Topic, traceRange } from '../../../broker/index.ts'
 import { ERROR } from '../../../codec/kafka/index.ts'
 import { FetchRead, type PartitionAsked } from '../fetch-read.ts'
 import {
@@ -73,6 +73,10 @@ function openTopic(context: RequestContext, asked: TopicAsked, read: FetchRead):
     const slot = read.add(wanted)
     return () => {
       if (slot.errorCode !== ERROR.NONE) return refusal(one.partition, slot.errorCode)
+      if (partition.traced !== null) {
+        const range = { from: slot.firstOffset, to: slot.nextOffset }
+        traceRange(topic!, partition, range, { step: 'fetched', by: context.connection.actor })
+      }
       return {
         partitionIndex: one.partition,
         errorCode: ERROR.NONE,

@@ -3,6 +3,7 @@ import {
   type CommitListener,
   type Partition,
   type Topic,
+  traceBatch,
 } from '../../../broker/index.ts'
 import { ERROR } from '../../../codec/kafka/index.ts'
 import { NATIVE_FORM } from '../../../model/native-form.ts'
@@ -147,12 +148,13 @@ function produceToTopic(
   const partitionResponses = data.partitionData.map(({ index, records }) => {
     const partition = topic.partitions[index]
     if (partition === undefined) return refusal(index, ERROR.UNKNOWN_TOPIC_OR_PARTITION)
-    return produceBatch(context, { partition, records, rules, transactionalId }, produced)
+    return produceBatch(context, { topic, partition, records, rules, transactionalId }, produced)
   })
   return { name: data.name, topicId: data.topicId, partitionResponses }
 }
 
 interface Offer {
+  readonly topic: Topic
   readonly partition: Partition
   readonly records: Buffer | null
   readonly rules: BatchRules
@@ -161,7 +163,7 @@ interface Offer {
 
 function produceBatch(
   context: RequestContext,
-  { partition, records, rules, transactionalId }: Offer,
+  { topic, partition, records, rules, transactionalId }: Offer,
   produced: Produced,
 ): PartitionAnswer {
   const { index } = partition
@@ -191,6 +193,10 @@ function produceBatch(
     return refusal(index, PRODUCE_ERRORS[outcome.kind])
   }
   produced.waits = true
+  if (context.vhost.tracer.isOn && outcome.kind === 'appended') {
+    const { baseOffset } = outcome
+    traceBatch(topic, partition, draft, { baseOffset, actor: context.connection.actor })
+  }
   return {
     index,
     errorCode: ERROR.NONE,
