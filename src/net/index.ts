@@ -1,8 +1,9 @@
 export { ListenError, type ListenErrorCode } from './listen-error.ts'
 export { type ListenOptions, type Listener, listen } from './listener.ts'
 export { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'
-export { OutputBuffer, SlabPool } from './output-buffer.ts'
+export { OutputBuffer } from './output-buffer.ts'
 export { loginPeerOf } from './peer-info.ts'
+export { SlabPool } from './slab-pool.ts'
 export type { WebSocketOptions } from './web-socket-options.ts'
 export type { TlsOptions } from './tls-options.ts'
 export type {

@@ -18,11 +18,11 @@ export const SLAB_BYTES_MIN = 16_384
 /** Output beyond it is given to the socket at once instead of at the end of the turn. */
 export const FLUSH_BYTES = 262_144
 
-/**
- * Bytes of free output buffers kept, of each of the two sizes: as many small ones as there are
- * sockets that one turn serves.
- */
-export const SLABS_POOLED_BYTES_MAX: number = 16 * 1024 * 1024
+/** Largest output buffer that is kept for reuse; what needs more is rare. */
+export const SLAB_BYTES_MAX: number = 4 * 1024 * 1024
+
+/** Bytes of free output buffers kept: enough small ones for the sockets that one turn serves. */
+export const SLABS_POOLED_BYTES_MAX: number = 32 * 1024 * 1024
 
 /** A client that has not asked for a WebSocket by then is closed. */
 export const HTTP_REQUEST_TIMEOUT_MS = 10_000

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLUSH_BYTES, SLAB_BYTES_MIN } from './limits.ts'
-import { OutputBuffer, SlabPool } from './output-buffer.ts'
+import { OutputBuffer } from './output-buffer.ts'
+import { SlabPool } from './slab-pool.ts'
 import type { PeerInfo, Transport } from './transport.ts'
 
 class FakeTransport implements Transport {

@@ -1,37 +1,8 @@
-import { FLUSH_BYTES, SLABS_POOLED_BYTES_MAX, SLAB_BYTES_MIN } from './limits.ts'
+import { FLUSH_BYTES, SLAB_BYTES_MIN } from './limits.ts'
+import type { SlabPool } from './slab-pool.ts'
 import type { Transport } from './transport.ts'
 
 const NONE: Buffer = Buffer.alloc(0)
-
-/**
- * Buffers that connections write their output into, shared by all connections of a protocol: an
- * idle connection holds none. Of the free ones `SLABS_POOLED_BYTES_MAX` are kept.
- */
-export class SlabPool {
-  readonly #small: Buffer[] = []
-  readonly #large: Buffer[] = []
-
-  /** A buffer with at least `bytes` of room. */
-  take(bytes: number): Buffer {
-    if (bytes <= SLAB_BYTES_MIN) {
-      return this.#small.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES_MIN)
-    }
-    if (bytes <= FLUSH_BYTES) return this.#large.pop() ?? Buffer.allocUnsafeSlow(FLUSH_BYTES)
-    return Buffer.allocUnsafeSlow(bytes)
-  }
-
-  /** The caller must not touch the buffer afterwards. */
-  give(slab: Buffer): void {
-    const list =
-      slab.length === SLAB_BYTES_MIN
-        ? this.#small
-        : slab.length === FLUSH_BYTES
-          ? this.#large
-          : null
-    if (list === null || list.length * slab.length >= SLABS_POOLED_BYTES_MAX) return
-    list.push(slab)
-  }
-}
 
 /**
  * What one connection has to say in this turn, gathered in one buffer and written once.
@@ -76,27 +47,19 @@ export class OutputBuffer {
     this.at = at + bytes.length
   }
 
-  /** Hands on a large buffer as it is, after all before it; it is the transport's from now on. */
-  pass(bytes: Buffer): void {
+  /** Hands on the first `size` bytes of a buffer of the pool, after all before; it is gone then. */
+  pass(slab: Buffer, size: number): void {
     this.flush()
-    this.writtenBytes += bytes.length
-    if (!this.#transport.write(bytes)) this.blocked = true
+    this.#write(slab, size)
   }
 
   /** Gives everything to the transport. */
   flush(): void {
     const { buffer, at } = this
     if (at === 0) return
-    this.writtenBytes += at
     this.buffer = NONE
     this.at = 0
-    const taken = this.#transport.write(at === buffer.length ? buffer : buffer.subarray(0, at))
-    if (taken) {
-      this.#pool.give(buffer)
-      return
-    }
-    this.blocked = true
-    this.#inFlight.push(buffer)
+    this.#write(buffer, at)
   }
 
   /** The transport says that everything was taken. */
@@ -113,11 +76,24 @@ export class OutputBuffer {
     this.at = 0
   }
 
+  #write(slab: Buffer, size: number): void {
+    this.writtenBytes += size
+    const taken = this.#transport.write(size === slab.length ? slab : slab.subarray(0, size))
+    if (taken) {
+      this.#pool.give(slab)
+      return
+    }
+    this.blocked = true
+    this.#inFlight.push(slab)
+  }
+
   #makeRoom(size: number): void {
     if (this.at >= FLUSH_BYTES / 2) this.flush()
     const { buffer, at } = this
     if (at + size <= buffer.length) return
-    const larger = this.#pool.take(at + size)
+    // Whoever needs more than the smallest one fills up to the mark mostly.
+    const bytes = at + size <= SLAB_BYTES_MIN ? SLAB_BYTES_MIN : Math.max(at + size, FLUSH_BYTES)
+    const larger = this.#pool.take(bytes)
     larger.set(buffer.subarray(0, at), 0)
     if (buffer.length > 0) this.#pool.give(buffer)
     this.buffer = larger

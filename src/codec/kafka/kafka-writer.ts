@@ -11,6 +11,17 @@ export const NO_RECORDS: RecordsValue = { size: 0, chunks: [] }
 /** Writes one element; a function of a module, so that writing an array makes no closure. */
 export type ElementWriter<T> = (writer: KafkaWriter, version: number, value: T) => void
 
+/** Where a writer gets larger buffers from, and leaves those that it outgrew. */
+export interface WriterBuffers {
+  /** A buffer of at least `bytes`. */
+  take(bytes: number): Buffer
+  give(buffer: Buffer): void
+}
+
+const UNPOOLED: WriterBuffers = { take: (bytes) => Buffer.allocUnsafe(bytes), give: () => {} }
+
+const START_BYTES = 4096
+
 /**
  * Writes messages one behind the other into a buffer that it owns and that grows.
  *
@@ -19,16 +30,18 @@ export type ElementWriter<T> = (writer: KafkaWriter, version: number, value: T) 
  */
 export class KafkaWriter {
   flexible = false
+  readonly #buffers: WriterBuffers
   #buffer: Buffer
   #at = 0
 
-  constructor(capacity = 4096) {
+  constructor(capacity: number = START_BYTES, buffers: WriterBuffers = UNPOOLED) {
+    this.#buffers = buffers
     this.#buffer = Buffer.allocUnsafe(capacity)
   }
 
   start(): this {
     // One large answer must not keep its memory for good.
-    if (this.#buffer.length > KEPT_BYTES_MAX) this.#buffer = Buffer.allocUnsafe(4096)
+    if (this.#buffer.length > KEPT_BYTES_MAX) this.#buffers.give(this.detach())
     this.#at = 0
     this.flexible = false
     return this
@@ -43,12 +56,12 @@ export class KafkaWriter {
     return this.#buffer.subarray(0, this.#at)
   }
 
-  /** What was written, for good: the writer goes on with another buffer. */
+  /** The whole buffer, which begins with what was written; the writer goes on with another. */
   detach(): Buffer {
-    const bytes = this.bytes()
-    this.#buffer = Buffer.allocUnsafe(4096)
+    const buffer = this.#buffer
+    this.#buffer = Buffer.allocUnsafe(START_BYTES)
     this.#at = 0
-    return bytes
+    return buffer
   }
 
   bool(value: boolean): void {
@@ -208,9 +221,11 @@ export class KafkaWriter {
   #room(size: number): void {
     const needed = this.#at + size
     if (needed <= this.#buffer.length) return
-    const wider = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, needed))
-    this.#buffer.copy(wider, 0, 0, this.#at)
+    const narrow = this.#buffer
+    const wider = this.#buffers.take(Math.max(narrow.length * 2, needed))
+    narrow.copy(wider, 0, 0, this.#at)
     this.#buffer = wider
+    this.#buffers.give(narrow)
   }
 }
 

@@ -327,8 +327,9 @@ export class KafkaConnection
     writeResponseHeader(writer, correlationId, hasFlexibleAnswer(api, version))
     api.write(writer, version, response)
     writer.setInt32(0, writer.size - SIZE_BYTES)
-    if (writer.size < DIRECT_BYTES) this.output.append(writer.bytes())
-    else this.output.pass(writer.detach())
+    const { size } = writer
+    if (size < DIRECT_BYTES) this.output.append(writer.bytes())
+    else this.output.pass(writer.detach(), size)
   }
 
   #parse(bytes: Buffer): void {

@@ -84,18 +84,19 @@ class Protocol implements Kafka {
     const { broker, random } = options
     const ids = new KafkaIds({ broker, random })
     const groupConfigs = new GroupConfigs(broker.state)
+    const slabs = new SlabPool()
     this.#shared = {
       ...options,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       vhostName: options.vhostName ?? DEFAULT_VHOST,
-      slabs: new SlabPool(),
+      slabs,
       apis: new ApiTable(HANDLERS),
       groupConfigs,
       groups: new VhostGroups({ broker, random, ids, configs: groupConfigs }),
       quotas: new Quotas(broker.state),
       ids,
       advertised: options.advertised ?? new Map(),
-      writer: new KafkaWriter(),
+      writer: new KafkaWriter(undefined, slabs),
     }
     broker.pressure.subscribe(this)
   }
