@@ -118,8 +118,11 @@ export interface Log {
    * Reads entries in order, from the one that contains `offset` (or the next one kept) on, until
    * `bytesMax` is reached; always at least one entry unless at the end. What was read is in the
    * cache for `peek` afterwards. Staged entries are included. `not-found` below `startOffset`.
+   *
+   * With a `target`, what has to come from the disk is put there if there is room for it and some
+   * 64 KiB more, and is in no cache: those entries are good until the caller writes there again.
    */
-  read(offset: number, bytesMax: number, done: ReadDone): void
+  read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void
 
   /** First offset whose entry was appended at or after `timeMs`; `nextOffset` when none was. */
   offsetForTime(timeMs: number): Promise<number>

@@ -201,6 +201,41 @@ test('one connection above the limit is closed and logged', async (t) => {
   assert.equal(protocol.seen.length, 1)
 })
 
+test('a connection that ended makes room for another one', async (t) => {
+  const protocol = new EchoProtocol()
+  const listener = await open(t, protocol, { connectionsMax: 1 })
+  for (let round = 1; round <= 3; round++) {
+    const client = await dial(t, listener.port)
+    client.write('hello')
+    await until(() => protocol.seen[round - 1]?.received.length === 1, 'the bytes')
+    client.end()
+    await until(() => protocol.seen[round - 1]?.closed !== undefined, 'the end')
+  }
+})
+
+test('reads of all plain sockets share one buffer', async (t) => {
+  const buffers = new Set<ArrayBufferLike>()
+  const protocol = new EchoProtocol()
+  const accept = protocol.accept.bind(protocol)
+  protocol.accept = (transport) => {
+    const handler = accept(transport)
+    return {
+      ...handler,
+      received: (bytes) => {
+        buffers.add(bytes.buffer)
+        handler.received(bytes)
+      },
+    }
+  }
+  const listener = await open(t, protocol)
+  for (let index = 0; index < 3; index++) {
+    const client = await dial(t, listener.port)
+    client.write('hello')
+    await until(() => protocol.seen[index]?.received.length === 1, 'the bytes')
+  }
+  assert.equal(buffers.size, 1)
+})
+
 test('a taken port and a bad address are told apart', async (t) => {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { LINGER_MS } from './limits.ts'
 import { nextTransportId, type OwnedTransport } from './owned-transport.ts'
 import { peerInfoOf } from './peer-info.ts'
+import { readShared } from './shared-reads.ts'
 import type { ConnectionHandler, PeerInfo, ProtocolHandler } from './transport.ts'
 
 /** A `Transport` over one TCP or TLS socket. Owns the socket until `closed`. */
@@ -24,9 +25,9 @@ export class SocketTransport implements OwnedTransport {
     this.#handler?.drained()
   }
 
-  constructor(socket: Socket, listener: string) {
-    this.#socket = socket
-    this.peer = peerInfoOf(socket, listener)
+  constructor(accepted: Socket, listener: string) {
+    this.#socket = readShared(accepted, (bytes) => this.#handler?.received(bytes))
+    this.peer = peerInfoOf(this.#socket, listener)
   }
 
   start(protocol: ProtocolHandler, onClosed: (transport: OwnedTransport) => void): void {
@@ -44,7 +45,6 @@ export class SocketTransport implements OwnedTransport {
     })
     const handler = protocol.accept(this)
     this.#handler = handler
-    socket.on('data', (bytes: Buffer) => this.#handler?.received(bytes))
     socket.once('end', () => this.#handler?.ended())
   }
 

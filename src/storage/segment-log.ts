@@ -229,7 +229,7 @@ export class SegmentLog {
   }
 
   /** Reads entries from the one that contains `offset`, or the next one kept, on. */
-  read(offset: number, bytesMax: number, done: SegmentReadDone): void {
+  read(offset: number, bytesMax: number, done: SegmentReadDone, target?: Buffer): void {
     const starts = (baseOffset: number, count: number): boolean => baseOffset + count > offset
     const segment = this.#segments.find((candidate) => candidate.nextOffset > offset)
     if (segment === undefined) {
@@ -238,7 +238,7 @@ export class SegmentLog {
     }
     const { files } = this.#options
     const position = Math.max(segment.index.floorOfOffset(offset), segment.headerBytes)
-    readSegment({ segment, files, position, bytesMax, starts }, done)
+    readSegment({ segment, files, position, bytesMax, starts, target }, done)
   }
 
   /** The first offset whose entry has a time at or after `timeMs`; `nextOffset` when none has. */

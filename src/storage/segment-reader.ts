@@ -21,6 +21,8 @@ export interface SegmentRead {
   readonly bytesMax: number
   /** Entries before the first one for which this is true are passed over. */
   readonly starts: (baseOffset: number, count: number, timestampMs: number) => boolean
+  /** Is read into if all fits. Default: a buffer of its own. */
+  readonly target?: Buffer | undefined
 }
 
 /**
@@ -49,8 +51,12 @@ class ReadPass {
   }
 
   fetch(position: number, sizeBytes: number): void {
-    const { segment } = this.#read
-    const target = Buffer.allocUnsafeSlow(Math.min(sizeBytes, segment.bytes - position))
+    const { segment, target: given } = this.#read
+    const size = Math.min(sizeBytes, segment.bytes - position)
+    const target =
+      given !== undefined && given.length >= size
+        ? given.subarray(0, size)
+        : Buffer.allocUnsafeSlow(size)
     this.#file.read(target, position, (error, bytesRead) => {
       if (error !== null) this.#finish(error, [])
       else if (bytesRead < target.length) this.#fail(position + bytesRead, 'the file ends there')

@@ -54,7 +54,7 @@ export async function read(
         if (error === null) resolve(pieces)
         else reject(error)
       },
-      options.below,
+      { below: options.below },
     )
   })
 }

@@ -65,8 +65,8 @@ export class CompactedSource implements EntrySource {
     return this.#logOf(offset).peek(offset)
   }
 
-  read(offset: number, bytesMax: number, done: ReadDone): void {
-    this.#logOf(offset).read(offset, bytesMax, done)
+  read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void {
+    this.#logOf(offset).read(offset, bytesMax, done, target)
   }
 
   #logOf(offset: number): Log {

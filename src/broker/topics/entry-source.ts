@@ -6,5 +6,5 @@ export interface EntrySource {
   /** The entry that contains `offset`, if it is in memory. */
   peek(offset: number): LogEntry | null
   /** Entries from the one that contains `offset`, or the next one kept, on; see `Log.read`. */
-  read(offset: number, bytesMax: number, done: ReadDone): void
+  read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void
 }

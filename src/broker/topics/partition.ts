@@ -59,6 +59,14 @@ export interface PartitionProducer extends ProducerFacts {
   readonly transactionOffset: number
 }
 
+/** How `Partition.readFrom` reads. */
+export interface ReadOptions {
+  /** Nothing from this offset on is given. Default: the high watermark. */
+  readonly below?: number | undefined
+  /** What is on disk only is read into it: see `Log.read`. */
+  readonly target?: Buffer | undefined
+}
+
 /**
  * One log of a topic, in which every message has an offset of its own. Messages come one by one, or
  * as batches that are stored and given back whole. Producers that number their messages have each
@@ -203,14 +211,14 @@ export class Partition implements Stager {
 
   /**
    * Gives pieces in order, from the one that holds `offset` or the next that is kept on. One at
-   * least, whatever its size, unless there is none below `below`, by default the high watermark.
+   * least, whatever its size, unless there is none below `below`.
    * Calls back in the call when they are in memory. `not-found`: the offset is not kept.
    */
   readFrom(
     offset: number,
     bytesMax: number,
     done: PiecesDone,
-    below: number = this.log.committedOffset,
+    { below = this.log.committedOffset, target }: ReadOptions = {},
   ): void {
     if (offset < this.startOffset || offset > this.endOffset) {
       const kept = `offsets ${this.startOffset} to ${this.endOffset} are kept`
@@ -218,16 +226,13 @@ export class Partition implements Stager {
       return
     }
     const { readAheadBytes } = this.#parts.limits
-    readPieces(this.source, { from: offset, below, bytesMax, readAheadBytes }, done)
+    readPieces(this.source, { from: offset, below, bytesMax, readAheadBytes, target }, done)
   }
 
-  /** Brings what stands from `offset` on into memory, for a reader that will ask for it next. */
-  readAhead(offset: number, bytesMax: number): void {
+  /** Whether a read from `offset` on has to wait for the disk. */
+  isOnDiskOnly(offset: number): boolean {
     const isThere = offset >= this.startOffset && offset < this.highWatermark
-    if (!isThere || this.source.peek(offset) !== null) return
-    this.source.read(offset, bytesMax, () => {
-      // It was a guess; whoever reads in earnest is told what is wrong.
-    })
+    return isThere && this.source.peek(offset) === null
   }
 
   /** Tells `watcher` of changes until it says `unwatch`. */

@@ -16,6 +16,8 @@ export interface ReadRange {
   readonly bytesMax: number
   /** What is asked of the disk at once. */
   readonly readAheadBytes: number
+  /** See `Log.read`. */
+  readonly target?: Buffer | undefined
 }
 
 /** Gathers pieces from entries until there are enough. */
@@ -109,18 +111,25 @@ function gather(log: EntrySource, range: ReadRange, found: PieceGatherer, done: 
     done(null, found.pieces)
     return
   }
-  const bytes = Math.max(range.bytesMax, range.readAheadBytes)
-  log.read(found.offset, bytes, (error, entries) => {
-    if (error !== null) {
-      done(error, [])
-      return
-    }
-    const before = found.offset
-    for (const entry of entries) if (!found.isDone) found.take(entry)
-    if (found.pieces.length > 0 || found.isDone) done(null, found.pieces)
-    else if (found.offset === before) done(missing(log, before), [])
-    else gather(log, range, found, done)
-  })
+  const { target } = range
+  const bytes =
+    target === undefined ? Math.max(range.bytesMax, range.readAheadBytes) : range.bytesMax
+  log.read(
+    found.offset,
+    bytes,
+    (error, entries) => {
+      if (error !== null) {
+        done(error, [])
+        return
+      }
+      const before = found.offset
+      for (const entry of entries) if (!found.isDone) found.take(entry)
+      if (found.pieces.length > 0 || found.isDone) done(null, found.pieces)
+      else if (found.offset === before) done(missing(log, before), [])
+      else gather(log, range, found, done)
+    },
+    target,
+  )
 }
 
 function missing(log: EntrySource, offset: number): EngineError {

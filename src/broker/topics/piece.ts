@@ -4,7 +4,8 @@ import { BATCH_FLAG, BATCH_HEAD_BYTES, maxTimestampOf, producerIdOf } from './ba
 /**
  * What `Partition.readFrom` gives: a batch, in its native form from `start` to `end`, or a message
  * of its own, whose record goes from `start` to `end` as `StoredMessage.set` takes it. The bytes
- * stay good as long as they are referenced, and are never to be changed.
+ * stay good as long as they are referenced, or those in the `target` of the read until its owner
+ * writes there again, and are never to be changed.
  */
 export class Piece {
   readonly kind: 'batch' | 'message'

@@ -93,6 +93,6 @@ function readSome(partition: Partition, from: number, below: number): Promise<re
       else reject(error)
     }
     // What was read so far may have been cut off meanwhile.
-    partition.readFrom(Math.max(from, partition.startOffset), READ_BYTES, done, below)
+    partition.readFrom(Math.max(from, partition.startOffset), READ_BYTES, done, { below })
   })
 }

@@ -118,7 +118,7 @@ export class DurableLog implements LogCore {
     return this.recent.find(offset) ?? this.#reads.find(offset)
   }
 
-  read(offset: number, bytesMax: number, done: ReadDone): void {
+  read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void {
     const refusal = this.#refusalOf(offset)
     if (refusal !== null) {
       later(() => done(refusal, []))
@@ -127,6 +127,10 @@ export class DurableLog implements LogCore {
     const inMemory = this.#collect(offset, bytesMax)
     if (inMemory.length > 0 || offset >= this.nextOffset) {
       later(() => done(null, inMemory))
+      return
+    }
+    if (target !== undefined) {
+      this.#readInto(target, offset, bytesMax, done)
       return
     }
     const waiting = this.#waiting.get(offset)
@@ -145,15 +149,27 @@ export class DurableLog implements LogCore {
         return
       }
       if (entries.length > 0) this.#reads.add(entries)
-      for (const waiter of waiters) {
-        // Nothing from there on is on disk: the next entry kept is one of the newest.
-        const found =
-          entries.length > 0
-            ? takeUpTo(entries, 0, waiter.bytesMax)
-            : this.recent.collect(offset, waiter.bytesMax)
-        waiter.done(null, found)
-      }
+      for (const waiter of waiters) waiter.done(null, this.#upTo(entries, offset, waiter.bytesMax))
     })
+  }
+
+  /** Nobody else shares what lies in a buffer of the caller's. */
+  #readInto(target: Buffer, offset: number, bytesMax: number, done: ReadDone): void {
+    this.files.read(
+      offset,
+      bytesMax,
+      (error, entries) => {
+        if (error !== null) done(toEngineError(error), [])
+        else done(null, this.#upTo(entries, offset, bytesMax))
+      },
+      target,
+    )
+  }
+
+  #upTo(entries: readonly LogEntry[], offset: number, bytesMax: number): LogEntry[] {
+    // Nothing from there on is on disk: the next entry kept is one of the newest.
+    if (entries.length === 0) return this.recent.collect(offset, bytesMax)
+    return takeUpTo(entries, 0, bytesMax)
   }
 
   offsetForTime(timeMs: number): Promise<number> {

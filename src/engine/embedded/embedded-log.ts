@@ -42,9 +42,9 @@ export class EmbeddedLog implements Log {
     return this.#core.peek(offset)
   }
 
-  read(offset: number, bytesMax: number, done: ReadDone): void {
+  read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void {
     const fault = this.#fault
-    if (fault === null) this.#core.read(offset, bytesMax, done)
+    if (fault === null) this.#core.read(offset, bytesMax, done, target)
     else later(() => done(fault, []))
   }
 

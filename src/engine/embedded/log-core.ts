@@ -14,7 +14,7 @@ export interface LogCore {
 
   append(data: Buffer, count: number): number
   peek(offset: number): LogEntry | null
-  read(offset: number, bytesMax: number, done: ReadDone): void
+  read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void
   offsetForTime(timeMs: number): Promise<number>
   discard(from: number, to: number): void
   setRetention(retention: Retention): void

@@ -22,7 +22,11 @@ export interface Api {
   readonly isOpen: boolean
   read(reader: KafkaReader, version: number): unknown
   write(writer: KafkaWriter, version: number, response: unknown): void
-  handle(context: RequestContext, request: unknown, respond: (response: unknown) => void): void
+  handle(
+    context: RequestContext,
+    request: unknown,
+    respond: (response: unknown, sent?: () => void) => void,
+  ): void
 }
 
 export function api<N extends ApiName>(

@@ -32,6 +32,12 @@ interface Exchange {
   readonly correlationId: number
   response: unknown
   isAnswered: boolean
+  /** Wants to know when the answer was copied. */
+  sent: (() => void) | null
+}
+
+function newExchange(api: Api, version: number, correlationId: number): Exchange {
+  return { api, version, correlationId, response: null, isAnswered: false, sent: null }
 }
 
 const PRODUCE = 0
@@ -219,8 +225,9 @@ export class KafkaConnection
     const isProduce = end - start >= 2 && bytes.readInt16BE(start) === PRODUCE
     const { apis } = this.#shared
     const reader = this.#reader
-    // Produce copies its records itself; what other requests hold may be kept by their handlers.
-    if (isProduce) reader.open(bytes, start, end)
+    // Produce copies its records itself, at once unless it waits for a login; what other requests
+    // hold may be kept by their handlers.
+    if (isProduce && this.authentication.login !== null) reader.open(bytes, start, end)
     else reader.open(Buffer.from(bytes.subarray(start, end)), 0, end - start)
     const header = readRequestHeader(reader, apis.isFlexible)
     this.clientId = header.clientId ?? ''
@@ -242,11 +249,12 @@ export class KafkaConnection
   #handle(api: Api, header: RequestHeader): void {
     const { apiVersion: version, correlationId } = header
     const request = api.read(this.#reader, version)
-    const exchange: Exchange = { api, version, correlationId, response: null, isAnswered: false }
-    const respond = (response: unknown): void => {
+    const exchange = newExchange(api, version, correlationId)
+    const respond = (response: unknown, sent: (() => void) | null = null): void => {
       if (exchange.isAnswered) throw new Error(`${api.name} was answered twice`)
       exchange.response = response
       exchange.isAnswered = true
+      exchange.sent = sent
       this.#sendAnswers()
     }
     this.#exchanges.push(exchange)
@@ -291,8 +299,10 @@ export class KafkaConnection
       this.fail(`api key ${apiKey} version ${apiVersion} is not supported`)
       return
     }
-    const response = this.#shared.apis.unsupportedVersion()
-    this.#exchanges.push({ api, version: 0, correlationId, response, isAnswered: true })
+    const exchange = newExchange(api, 0, correlationId)
+    exchange.response = this.#shared.apis.unsupportedVersion()
+    exchange.isAnswered = true
+    this.#exchanges.push(exchange)
     this.#sendAnswers()
   }
 
@@ -320,7 +330,7 @@ export class KafkaConnection
     if (!this.#isParsing) this.#parseHeld()
   }
 
-  #send({ api, version, correlationId, response }: Exchange): void {
+  #send({ api, version, correlationId, response, sent }: Exchange): void {
     if (response === null) return
     const writer = this.#shared.writer.start()
     writer.int32(0)
@@ -330,6 +340,7 @@ export class KafkaConnection
     const { size } = writer
     if (size < DIRECT_BYTES) this.output.append(writer.bytes())
     else this.output.pass(writer.detach(), size)
+    sent?.()
   }
 
   #parse(bytes: Buffer): void {

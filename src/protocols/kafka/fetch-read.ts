@@ -3,12 +3,13 @@ import { BATCH_FIELD, CODEC, ERROR } from '../../codec/kafka/index.ts'
 import type { Timer } from '../../lib/clock.ts'
 import type { TurnTask } from '../../lib/turn.ts'
 import { type Forms, recordsOfMessages } from './foreign-records.ts'
+import type { BlockRead } from './block-reads.ts'
 import type { KafkaShared } from './request-context.ts'
 
 /** Who got so much of a partition at once is behind, and will read on. */
 const READ_AHEAD_FROM_BYTES = 64 * 1024
-/** What a consumer asks of one partition unless told otherwise (`max.partition.fetch.bytes`). */
-const READ_AHEAD_BYTES_MAX = 1024 * 1024
+/** Who asks for less is given it out of the engine's cache, which reads more at once. */
+const BLOCK_BYTES_MIN = 64 * 1024
 
 type ReadError = NonNullable<Parameters<PiecesDone>[0]>
 
@@ -67,6 +68,8 @@ export class FetchRead implements PartitionWatcher, TurnTask {
   readonly #shared: KafkaShared
   readonly #limits: FetchLimits
   readonly #slots: FetchSlot[] = []
+  /** Hold what was read from disk. */
+  readonly #blocks: Buffer[] = []
   #bytes = 0
   #loading = 0
   #hasFailed = false
@@ -95,6 +98,12 @@ export class FetchRead implements PartitionWatcher, TurnTask {
     const slot = new FetchSlot(asked)
     this.#slots.push(slot)
     return slot
+  }
+
+  /** The answer has left; what the slots hold is gone with this call. */
+  release(): void {
+    for (const block of this.#blocks) this.#shared.blocks.give(block)
+    this.#blocks.length = 0
   }
 
   /** Calls `done` once, perhaps in this call. */
@@ -161,13 +170,28 @@ export class FetchRead implements PartitionWatcher, TurnTask {
     const room = Math.min(slot.bytesMax - slot.bytes, bytesMax - this.#bytes)
     slot.isLoading = true
     this.#loading++
-    partition.readFrom(slot.nextOffset, Math.max(room, 1), (error, pieces) => {
+    const block = this.#blockFor(slot, room)
+    const done: PiecesDone = (error, pieces) => {
       slot.isLoading = false
       this.#loading--
       if (error === null) this.#take(slot, pieces, limit)
       else this.#readFailed(slot, error)
+      // Another read would bring what does not fit any more.
+      if (block !== null && slot.bytes >= slot.bytesMax / 2) slot.isFull = true
       if (!this.#isReading) this.#continue()
-    })
+    }
+    if (block === null) partition.readFrom(slot.nextOffset, Math.max(room, 1), done)
+    else block.take(done)
+  }
+
+  #blockFor({ partition, nextOffset }: FetchSlot, room: number): BlockRead | null {
+    const { blocks } = this.#shared
+    let read = blocks.takeAhead(partition, nextOffset)
+    if (read === null && room >= BLOCK_BYTES_MIN && partition.isOnDiskOnly(nextOffset)) {
+      read = blocks.begin(partition, nextOffset, room)
+    }
+    if (read !== null) this.#blocks.push(read.block)
+    return read
   }
 
   #continue(): void {
@@ -248,12 +272,10 @@ export class FetchRead implements PartitionWatcher, TurnTask {
     this.#readAhead()
   }
 
-  /** Consumers read on in order: while this answer is on its way, the disk works for the next. */
   #readAhead(): void {
+    const { blocks } = this.#shared
     for (const { partition, nextOffset, bytes, bytesMax } of this.#slots) {
-      if (bytes >= READ_AHEAD_FROM_BYTES) {
-        partition.readAhead(nextOffset, Math.min(bytesMax, READ_AHEAD_BYTES_MAX))
-      }
+      if (bytes >= READ_AHEAD_FROM_BYTES) blocks.beginAhead(partition, nextOffset, bytesMax)
     }
   }
 }

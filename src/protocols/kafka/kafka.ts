@@ -11,6 +11,7 @@ import {
   type Transport,
 } from '../../net/index.ts'
 import { ApiTable } from './api-table.ts'
+import { BlockReads } from './block-reads.ts'
 import { KafkaConnection } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import { GroupConfigs } from './group-config.ts'
@@ -90,6 +91,7 @@ class Protocol implements Kafka {
       limits: { ...DEFAULT_LIMITS, ...options.limits },
       vhostName: options.vhostName ?? DEFAULT_VHOST,
       slabs,
+      blocks: new BlockReads(slabs),
       apis: new ApiTable(HANDLERS),
       groupConfigs,
       groups: new VhostGroups({ broker, random, ids, configs: groupConfigs }),

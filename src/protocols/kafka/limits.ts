@@ -48,6 +48,15 @@ export interface KafkaLimits {
 
 const MIB = 1024 * 1024
 
+/**
+ * What is read from disk at once: what a consumer asks of one partition unless told otherwise
+ * (`max.partition.fetch.bytes`).
+ */
+export const BLOCK_BYTES_MAX: number = MIB
+
+/** Reads begun before they are asked for; each holds a buffer until then. */
+export const READS_AHEAD_MAX = 32
+
 /** Kafka 4's defaults, where it has one. */
 export const DEFAULT_LIMITS: KafkaLimits = {
   requestBytesMax: 100 * MIB,

@@ -8,6 +8,7 @@ import type { Actor } from '../../model/actor.ts'
 import type { PeerInfo, SlabPool } from '../../net/index.ts'
 import type { ApiTable } from './api-table.ts'
 import type { Authentication } from './authentication.ts'
+import type { BlockReads } from './block-reads.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { GroupConfigs } from './group-config.ts'
 import type { KafkaLimits } from './limits.ts'
@@ -35,6 +36,7 @@ export interface KafkaShared {
   readonly quotas: Quotas
   /** What clients are told instead of the address they used, by the name of the listener. */
   readonly advertised: ReadonlyMap<string, Endpoint>
+  readonly blocks: BlockReads
   /** Used by one answer at a time, and by none across turns. */
   readonly writer: KafkaWriter
 }
@@ -74,12 +76,13 @@ export type Response<N extends ApiName> = ApiMessages[N]['response']
 /**
  * Answers one request, now or later, by calling `respond` once; `null` answers nothing, which only
  * Produce with acks=0 does. Answers leave in the order of the requests, whatever the order of the
- * calls. What it throws closes the connection.
+ * calls; `sent` is called when all of it was copied, or never if the connection ends before. What
+ * it throws closes the connection.
  */
 export type Handler<N extends ApiName> = (
   context: RequestContext,
   request: Request<N>,
-  respond: (response: Response<N> | null) => void,
+  respond: (response: Response<N> | null, sent?: () => void) => void,
 ) => void
 
 /**

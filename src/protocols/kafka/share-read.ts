@@ -160,7 +160,7 @@ export class ShareRead implements PartitionWatcher, SharedPartitionWatcher, Turn
         else if (!this.#isDone && !this.#limits.isOver()) this.#lease(slot, pieces, below)
         if (!this.#isReading) this.#read()
       },
-      below,
+      { below },
     )
   }
 

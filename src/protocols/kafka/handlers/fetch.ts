@@ -38,11 +38,12 @@ export const handleFetch: Handler<'Fetch'> = (context, request, respond) => {
   })
   const topics = request.topics.map((asked) => openTopic(context, asked, read))
   read.run(() => {
-    respond({
+    const response = {
       throttleTimeMs: throttled(context, 'consumer_byte_rate', read.bytes),
       sessionId: NO_SESSION,
       responses: topics.map((topic) => topic()),
-    })
+    }
+    respond(response, () => read.release())
   })
 }
 
