@@ -10,6 +10,8 @@ export interface ConnectionView {
   readonly user: string | null
   readonly vhost: string | null
   readonly state: string
+  /** Which limit keeps it from being read; null: none does. */
+  readonly heldBackBy: string | null
   readonly peerAddress: string
   readonly peerPort: number
   readonly tls: boolean

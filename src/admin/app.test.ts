@@ -100,6 +100,7 @@ function connection(id: number, vhost: string): ConnectionView {
     protocol: 'AMQP 0-9-1',
     user: 'guest',
     state: 'running',
+    heldBackBy: null,
     peerAddress: '127.0.0.1',
     peerPort: id,
     tls: false,
@@ -244,8 +245,8 @@ test('users come, change and go', async () => {
   assert.equal((await ask('PATCH', path, { body: { password: 'three', tags: [] } })).status, 204)
   assert.equal(await users.verifyPassword('al/ice', 'three'), true)
   assert.deepEqual((await ask('GET', '/v1/users')).json, [
-    { name: 'guest', tags: ['administrator'] },
-    { name: 'al/ice', tags: [] },
+    { name: 'guest', tags: ['administrator'], limits: {} },
+    { name: 'al/ice', tags: [], limits: {} },
   ])
   assert.equal((await ask('DELETE', path)).status, 204)
   assert.equal(fault(await ask('DELETE', path)), "NOT_FOUND: no user 'al/ice'")
@@ -302,8 +303,8 @@ test('a virtual host goes with its connections', async () => {
   assert.equal((await ask('PUT', '/v1/vhosts/other')).status, 201)
   assert.equal((await ask('PUT', '/v1/vhosts/other')).status, 409)
   assert.deepEqual((await ask('GET', '/v1/vhosts')).json, [
-    { name: '/', declareMismatch: 'fail' },
-    { name: 'other', declareMismatch: 'fail' },
+    { name: '/', declareMismatch: 'fail', limits: {} },
+    { name: 'other', declareMismatch: 'fail', limits: {} },
   ])
   assert.equal((await ask('DELETE', '/v1/vhosts/other')).status, 204)
   assert.deepEqual(closed, [8])

@@ -1,6 +1,8 @@
 import type { Hono } from 'hono'
+import type { User } from '../auth/index.ts'
 import { appliesToFromRabbit, parsePolicyDefinition } from '../broker/policy.ts'
 import { BrokerError } from '../model/errors.ts'
+import { parseLimits, USER_LIMITS, VHOST_LIMITS } from '../model/limit-set.ts'
 import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { requireVhost } from './listings.ts'
@@ -9,6 +11,7 @@ import {
   changedVhostBody,
   numberedParams,
   deleteQuery,
+  limitsBody,
   destinationParams,
   newUserBody,
   permissionParams,
@@ -58,6 +61,17 @@ function addVhostChanges(app: Hono<AdminContext>, parts: AdminParts): void {
     await requireVhost(parts, vhost).setDeclareMismatch(declareMismatch)
     return context.body(null, 204)
   })
+  app.put('/v1/vhosts/:vhost/limits', async (context) => {
+    const { vhost } = params(context, vhostParams)
+    const limits = parseLimits(await body(context, limitsBody), VHOST_LIMITS)
+    await requireVhost(parts, vhost).setLimits(limits)
+    return context.body(null, 204)
+  })
+  app.delete('/v1/vhosts/:vhost/limits', async (context) => {
+    const { vhost } = params(context, vhostParams)
+    await requireVhost(parts, vhost).setLimits({})
+    return context.body(null, 204)
+  })
   app.delete('/v1/vhosts/:vhost', async (context) => {
     const { vhost } = params(context, vhostParams)
     requireVhost(parts, vhost)
@@ -89,6 +103,22 @@ function addUserChanges(app: Hono<AdminContext>, { users }: AdminParts): void {
     requireUser(users, user)
     if (tags !== undefined) await users.setTags(user, tags)
     if (password !== undefined) await users.setPassword(user, password)
+    return context.body(null, 204)
+  })
+  // As in RabbitMQ: those that are named change, the others stay.
+  app.put('/v1/users/:user/limits', async (context) => {
+    const { user } = params(context, userParams)
+    const changes = await body(context, limitsBody)
+    const given = parseLimits(changes, USER_LIMITS)
+    const { limits } = requireUser(users, user)
+    const kept = Object.entries(limits).filter(([name]) => !Object.hasOwn(changes, name))
+    await users.setLimits(user, { ...Object.fromEntries(kept), ...given })
+    return context.body(null, 204)
+  })
+  app.delete('/v1/users/:user/limits', async (context) => {
+    const { user } = params(context, userParams)
+    requireUser(users, user)
+    await users.setLimits(user, {})
     return context.body(null, 204)
   })
   app.delete('/v1/users/:user', async (context) => {
@@ -157,6 +187,8 @@ function addDestinationChanges(app: Hono<AdminContext>, parts: AdminParts): void
   })
 }
 
-function requireUser(users: AdminParts['users'], name: string): void {
-  if (users.get(name) === null) throw new BrokerError('NOT_FOUND', `no user '${name}'`)
+function requireUser(users: AdminParts['users'], name: string): User {
+  const user = users.get(name)
+  if (user === null) throw new BrokerError('NOT_FOUND', `no user '${name}'`)
+  return user
 }

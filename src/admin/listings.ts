@@ -34,7 +34,7 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
       connections: parts.protocols.reduce((sum, each) => sum + each.connections().length, 0),
     })
   })
-  list('/v1/vhosts', ({ name, declareMismatch }) => [{ name, declareMismatch }])
+  list('/v1/vhosts', ({ name, declareMismatch, limits }) => [{ name, declareMismatch, limits }])
   list('/v1/destinations', (host) => Array.from(host.destinations(), destinationView))
   list('/v1/subscriptions', subscriptionViews)
   list('/v1/transactions', (host) => {
@@ -48,7 +48,7 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
     return host.policies.list().map((policy) => policyView(host.name, policy))
   })
   app.get('/v1/users', (context) => {
-    return context.json(users.list().map(({ name, tags }) => ({ name, tags })))
+    return context.json(users.list())
   })
   app.get('/v1/permissions', (context) => {
     const { vhost } = query(context, vhostQuery)

@@ -20,6 +20,12 @@ export const changedVhostBody: z.ZodType<ChangedVhostBody> = z.strictObject({
   declareMismatch: z.enum(['fail', 'warn', 'adopt']),
 })
 
+/** By RabbitMQ's names where it has some, such as `max-connections`; below 0: none. */
+export const limitsBody: z.ZodType<Readonly<Record<string, unknown>>> = z.record(
+  z.string(),
+  z.unknown(),
+)
+
 export interface UserParams {
   readonly user: string
 }

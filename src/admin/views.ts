@@ -27,6 +27,11 @@ export interface DestinationView {
   readonly followers: number
   readonly consumers: number
   readonly readyBytes: number
+  /** Publishes that a limit refused, and that `sample` passed over, since the broker started. */
+  readonly refused: number
+  readonly passedOver: number
+  /** What holds back its publishers or its consumers now; null: nothing. */
+  readonly heldBackBy: string | null
   readonly arguments: Readonly<Record<string, unknown>>
 }
 
@@ -49,6 +54,9 @@ export function destinationView(destination: Destination): DestinationView {
     followers: destination.followerCount,
     consumers: destination.consumerCount,
     readyBytes: destination.readyBytes,
+    refused: destination.intake.totals.refused,
+    passedOver: destination.intake.totals.passedOver,
+    heldBackBy: destination.heldBackBy,
     arguments: headersToShow(spec.arguments),
   }
 }

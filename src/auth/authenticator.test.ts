@@ -50,7 +50,7 @@ async function refusalOf(login: Promise<unknown>): Promise<string> {
 
 test('the right password makes a user, whatever the address', async () => {
   const { auth } = await setup()
-  const user = { name: 'u', tags: ['management'] }
+  const user = { name: 'u', tags: ['management'], limits: {} }
   assert.deepEqual(await auth.login(plain('u', 'right'), LOCAL), user)
   assert.deepEqual(await auth.login(plain('u', 'right'), REMOTE), user)
 })
@@ -145,7 +145,7 @@ function causeOf(outcome: SaslOutcome): string {
 test('an exchange of messages makes a user, by every mechanism', async () => {
   const { auth, users } = await setup()
   assert.deepEqual(auth.mechanisms(LOCAL), [...SCRAM_NAMES, 'PLAIN'])
-  const user = { name: 'u', tags: ['management'] }
+  const user = { name: 'u', tags: ['management'], limits: {} }
   for (const name of SCRAM_NAMES) {
     const outcome = await scram(auth, { name })
     assert.deepEqual(outcome.kind === 'done' && outcome.user, user)

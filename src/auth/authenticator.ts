@@ -72,7 +72,7 @@ export class Authenticator {
       throw refusal(mechanism, reason ?? `user '${username}' was removed`)
     }
     this.#throttle.succeeded(username, peer.address)
-    return { name: user.name, tags: user.tags }
+    return user
   }
 
   async #wait({ mechanism, username }: Credentials, peer: Peer): Promise<void> {

@@ -1,4 +1,5 @@
 /** How users and permissions stand in the key-value store: one JSON value each. */
+import type { LimitSet } from '../model/limit-set.ts'
 import type { UserPermissions, UserTopicPermissions } from './permission-table.ts'
 import { SCRAM_NAMES, type ScramName } from './scram-verifier.ts'
 
@@ -24,6 +25,7 @@ export interface StoredUser {
   /** By mechanism, made of the same password; absent where it was set before there was SCRAM. */
   readonly scram?: Readonly<Record<ScramName, string>>
   readonly tags: readonly string[]
+  readonly limits?: LimitSet
 }
 
 export interface StoredAuth {

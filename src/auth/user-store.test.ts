@@ -48,7 +48,7 @@ function open(kv: AuthKv, seed = 5): Promise<UserStore> {
 test('the first start makes guest an administrator of /, and no later one does', async () => {
   const kv = new MemoryKv()
   const users = await open(kv)
-  assert.deepEqual(users.list(), [{ name: 'guest', tags: ['administrator'] }])
+  assert.deepEqual(users.list(), [{ name: 'guest', tags: ['administrator'], limits: {} }])
   assert.equal(await users.verifyPassword('guest', 'guest'), true)
   assert.equal(users.allowed('guest', '/', 'anything', 'configure'), true)
   assert.equal(users.mayEnter('guest', 'other'), false)

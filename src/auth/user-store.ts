@@ -1,5 +1,6 @@
 import type { RandomSource } from '../lib/random.ts'
 import { BrokerError } from '../model/errors.ts'
+import type { LimitSet } from '../model/limit-set.ts'
 import {
   KNOWN_PASSWORD_COST,
   PASSWORD_BYTES_MAX,
@@ -44,6 +45,8 @@ export interface User {
   readonly name: string
   /** What the user may do beside messaging: `administrator`, `management`, `monitoring` ... */
   readonly tags: readonly string[]
+  /** What all its connections together may use. */
+  readonly limits: LimitSet
 }
 
 export interface UserStoreOptions {
@@ -104,11 +107,12 @@ export class UserStore implements ScramSecrets {
   }
 
   get(name: string): User | null {
-    return this.#users.get(name) ?? null
+    const user = this.#users.get(name)
+    return user === undefined ? null : viewOf(user)
   }
 
   list(): readonly User[] {
-    return Array.from(this.#users.values(), ({ name, tags }) => ({ name, tags }))
+    return Array.from(this.#users.values(), viewOf)
   }
 
   /** Without a password the user can log in by certificate only. Refuses a name that is taken. */
@@ -127,12 +131,17 @@ export class UserStore implements ScramSecrets {
   async setPassword(name: string, password: string | null): Promise<void> {
     this.#require(name)
     const secrets = await this.#secretsOf(password)
-    await this.#replace(name, ({ tags }) => ({ name, ...secrets, tags }))
+    await this.#replace(name, ({ tags, limits = {} }) => ({ name, ...secrets, tags, limits }))
   }
 
   async setTags(name: string, tags: readonly string[]): Promise<void> {
     const checked = checkedTags(tags)
     await this.#replace(name, (user) => ({ ...user, tags: checked }))
+  }
+
+  /** Replaces all of them. */
+  async setLimits(name: string, limits: LimitSet): Promise<void> {
+    await this.#replace(name, (user) => ({ ...user, limits }))
   }
 
   /** Removes the user with its permissions. */
@@ -362,6 +371,10 @@ export class UserStore implements ScramSecrets {
 }
 
 type Secrets = Pick<StoredUser, 'passwordHash' | 'scram'>
+
+function viewOf({ name, tags, limits = {} }: StoredUser): User {
+  return { name, tags, limits }
+}
 
 function checkUserName(name: string): void {
   if (name === '' || name.length > USER_NAME_LENGTH_MAX || !name.isWellFormed()) {

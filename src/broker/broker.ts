@@ -7,6 +7,7 @@ import type { NativeForm } from '../model/native-form.ts'
 import type { Calendar } from './calendar.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { CommitListener } from './commit-cycle.ts'
+import { Flows } from './flow/index.ts'
 import { Keeper } from './keeper.ts'
 import { type BrokerLimits, DEFAULT_LIMITS } from './limits.ts'
 import { Metadata } from './metadata.ts'
@@ -62,6 +63,8 @@ export class Broker {
   readonly random: RandomSource
   readonly redrives: Redrives = new Redrives()
   readonly tracer: Tracer
+  /** Limits of users and virtual hosts. */
+  readonly flows: Flows
   /** Small values that are stored with whatever else a turn brings. */
   readonly state: StateTable
   readonly #options: BrokerOptions
@@ -90,6 +93,7 @@ export class Broker {
       now: () => options.clock.now(),
       cycle: shards.cycle,
     })
+    this.flows = new Flows(options.clock, options.log)
     this.#metadata = new Metadata(options.engine.kv, options.engine.capabilities.kvOpsMax)
   }
 
@@ -169,7 +173,7 @@ export class Broker {
     const ids = { delayId: this.#metadata.takeId(), retainedId: this.#metadata.takeId() }
     const vhost = new VirtualHost(name, ids, this.#vhostOptions())
     this.#vhosts.set(name, vhost)
-    await this.#metadata.putVhost({ name, ...ids, declareMismatch: 'fail' })
+    await this.#metadata.putVhost({ name, ...ids, declareMismatch: 'fail', limits: {} })
     return vhost
   }
 
@@ -178,6 +182,7 @@ export class Broker {
     const vhost = this.#vhosts.get(name)
     if (vhost === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${name}'`)
     this.#vhosts.delete(name)
+    this.flows.forgetVhost(name)
     const deletion = vhost.dispose().then(() => this.#metadata.deleteVhost(name))
     const ended = deletion.then(
       () => this.#leaving.delete(name),
@@ -274,6 +279,7 @@ export class Broker {
       log,
       timers: this.timers,
       tracer: this.tracer,
+      flows: this.flows,
       metadata: this.#metadata,
       shards: this.#shards,
       forms: this.#forms,

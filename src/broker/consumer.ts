@@ -1,6 +1,7 @@
 import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { ConsumeOptions, Destination } from './destination.ts'
+import { Pace, type Rates } from './flow/index.ts'
 import type { StoredMessage } from './stored-message.ts'
 
 /** Where deliveries go: a channel, a session, a reader. Implemented by protocols. */
@@ -52,6 +53,12 @@ export class Consumer {
   /** Who it is, for people; null: the broker itself. */
   readonly actor: Actor | null
   readonly arguments: HeaderMap
+  /** Its client asked for a rate. */
+  readonly hasOwnRates: boolean
+  /** Null: it is given as much as it takes. */
+  #pace: Pace | null
+  /** The client could take more, whether its rate lets it or not. */
+  #wants = false
   /** Whether it can take a message now. Changed by `pause` and `resume` only. */
   ready = false
   /** Since when it cannot, in milliseconds since the epoch; 0: it never could. */
@@ -71,10 +78,31 @@ export class Consumer {
     this.owner = options.owner
     this.actor = options.actor ?? null
     this.arguments = options.arguments
+    this.#pace = options.flow?.pace(() => this.#mayGoOn()) ?? null
+    this.hasOwnRates = options.rates !== undefined
+    if (options.rates !== undefined) this.setRates(options.rates)
+  }
+
+  setRates(rates: Rates): void {
+    if (rates.messages === undefined && rates.bytes === undefined && this.#pace === null) return
+    const { clock } = this.destination.vhost.flows
+    this.#pace ??= new Pace(clock, [], () => this.#mayGoOn())
+    this.#pace.setRates(`consume rate of consumer '${this.tag}'`, rates)
+  }
+
+  /** The rate that gives it nothing now; null: none does. */
+  get heldBackBy(): string | null {
+    return this.#pace?.heldBackBy ?? null
+  }
+
+  /** HOT: its destination gave it a message of this size. */
+  passed(bodyBytes: number): void {
+    if (this.#pace !== null && !this.#pace.passed(bodyBytes)) this.ready = false
   }
 
   /** No credit left, or the way out is full. Starts paused: `resume` once replies are sent. */
   pause(): void {
+    this.#wants = false
     if (!this.ready) return
     this.ready = false
     this.pausedAtMs = this.destination.vhost.now()
@@ -82,23 +110,34 @@ export class Consumer {
 
   /** It can take more: what waits is given out before this turn ends. */
   resume(): void {
-    if (this.ready || this.#home === null) return
-    this.ready = true
-    this.#home.consumerReady(this)
+    if (this.#wants || this.#home === null) return
+    this.#wants = true
+    if (this.#pace?.isOpen() !== false) this.#mayGoOn()
   }
 
   /** Takes no more; what it holds stays its own until settled or released. */
   cancel(): void {
     const home = this.#home
-    this.#home = null
-    this.ready = false
+    this.#end()
     home?.removeConsumer(this)
   }
 
   /** The destination is gone: no way back to it. */
   orphan(): void {
-    this.#home = null
-    this.ready = false
+    this.#end()
     this.sink.cancelled(this)
+  }
+
+  #mayGoOn(): void {
+    if (!this.#wants || this.ready || this.#home === null) return
+    this.ready = true
+    this.#home.consumerReady(this)
+  }
+
+  #end(): void {
+    this.#home = null
+    this.#wants = false
+    this.ready = false
+    this.#pace?.stop()
   }
 }

@@ -1,6 +1,7 @@
 import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { Consumer, DeliverySink } from './consumer.ts'
+import type { Flow, Intake, Rates } from './flow/index.ts'
 import type { KeySharing } from './message-key.ts'
 import type { DestinationPolicy } from './policy.ts'
 import type { StoredMessage } from './stored-message.ts'
@@ -67,6 +68,10 @@ export interface ConsumeOptions {
    * the queue has it. Refused where that has it otherwise, or others take part already.
    */
   readonly keyShared?: KeySharing | null
+  /** Of the connection; absent: no limit of a user or virtual host is asked. */
+  readonly flow?: Flow
+  /** How much it is given in a second. Default: as much as it takes. */
+  readonly rates?: Rates
   readonly arguments: HeaderMap
 }
 
@@ -97,6 +102,9 @@ export interface Destination {
   readonly consumerCount: number
   /** Bytes of the bodies that wait. */
   readonly readyBytes: number
+  readonly intake: Intake
+  /** What holds back its publishers or its consumers now, in a sentence; null: nothing. */
+  readonly heldBackBy: string | null
   /** Throws `BrokerError` `ACCESS_REFUSED` where somebody's exclusive use is in the way. */
   consume(options: ConsumeOptions): Consumer
   consumers(): Iterable<Consumer>

@@ -13,6 +13,7 @@ export {
   type StreamStart,
 } from './destination.ts'
 export { Exchange, type ExchangeSpec } from './exchange.ts'
+export { Flow, type FlowPeer, type HeldBack, INTAKE, Meter } from './flow/index.ts'
 export { Inbox, type InboxSink } from './inbox.ts'
 export { type KeySharing, keySharingOf } from './message-key.ts'
 export { MessageReader } from './message-reader.ts'

@@ -76,6 +76,10 @@ export class KeyDispatch {
   cameIn(offset: number, message: StoredMessage): boolean {
     const order = this.#order
     if (!order.isCaughtUp) return false
+    if (this.#parts.queue.isPaced) {
+      order.isCaughtUp = false
+      return false
+    }
     const key = this.#keyOf(message)
     const slot = key === NO_KEY ? null : order.slotOf(key)
     const consumer = slot === null ? this.#parts.consumers.next() : this.#ownerFor(slot)
@@ -138,6 +142,7 @@ export class KeyDispatch {
         order.isCaughtUp ||= contents.nextLive(order.scanned) === Infinity
         return true
       }
+      if (queue.isPaced) return true
       const eager = order.nextEager()
       if (eager !== null) {
         if (!this.#giveHead(eager.consumer!, eager.waiting.first!)) return false

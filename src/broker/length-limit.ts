@@ -8,6 +8,10 @@ import type { QueueContents } from './queue-contents.ts'
 /** How many messages are dropped before other queues and sockets have their turn. */
 const DROP_COUNT_MAX = 1000
 
+/** Of a limit: what is kept whole, and into how many steps the rest is cut. */
+const SAMPLE_FROM = 1 / 2
+const SAMPLE_STEPS = 16
+
 /** How many messages and bytes may wait in a queue, and what happens to those beyond. */
 export class LengthLimit {
   readonly #queue: Queue
@@ -21,6 +25,9 @@ export class LengthLimit {
   /** Limits beyond which publishes are refused; Infinity: none. */
   #countRefused = Infinity
   #bytesRefused = Infinity
+  #samples = false
+  /** Passed over since one was kept. */
+  #passedOver = 0
 
   constructor(
     queue: Queue,
@@ -43,6 +50,7 @@ export class LengthLimit {
     const countMax = settings.messagesMax ?? Infinity
     const bytesMax = settings.bytesMax ?? Infinity
     const drops = (settings.overflow ?? 'drop-head') === 'drop-head'
+    this.#samples = settings.overflow === 'sample'
     this.#countMax = drops ? countMax : Infinity
     this.#bytesMax = drops ? bytesMax : Infinity
     this.#countRefused = drops ? Infinity : countMax
@@ -53,6 +61,34 @@ export class LengthLimit {
   refuses(bodyBytes: number): boolean {
     const { readyCount, bytes } = this.#contents
     return readyCount >= this.#countRefused || bytes.ready + bodyBytes > this.#bytesRefused
+  }
+
+  /**
+   * Whether `sample` passes over one more message of this size. Up to half of the limit all are
+   * kept, from then on one of 2, and with every sixteenth more one of twice as many: so the length
+   * settles where that is what consumers take, and a full destination keeps none.
+   */
+  passesOver(bodyBytes: number): boolean {
+    if (!this.#samples) return false
+    if (this.refuses(bodyBytes)) return true
+    const { readyCount, bytes } = this.#contents
+    const used = Math.max(readyCount / this.#countRefused, bytes.ready / this.#bytesRefused)
+    if (used < SAMPLE_FROM) return false
+    const step = 1 + Math.floor((used - SAMPLE_FROM) * SAMPLE_STEPS)
+    if (++this.#passedOver < 2 ** step) return true
+    this.#passedOver = 0
+    return false
+  }
+
+  /** What is full, in a sentence; null: there is room. */
+  get fullBecause(): string | null {
+    if (!this.refuses(0)) return null
+    const { name, settings } = this.#queue
+    const { messagesMax, bytesMax } = settings
+    const { readyCount } = this.#contents
+    return messagesMax !== undefined && readyCount >= messagesMax
+      ? `queue '${name}' is full, it may hold ${messagesMax} messages`
+      : `queue '${name}' is full, it may hold ${bytesMax} bytes`
   }
 
   /** A message was taken in; true: heads are to be dropped in a turn of the queue. */

@@ -1,6 +1,7 @@
 import type { Kv, KvOp } from '../engine/contract.ts'
 import { headerMapFromJson, headerToJson } from '../model/header-json.ts'
 import { headersIdentity } from '../model/header-value.ts'
+import type { LimitSet } from '../model/limit-set.ts'
 import type { BindingSpec } from './binding.ts'
 import type { DestinationSpec } from './destination.ts'
 import type { ExchangeSpec } from './exchange.ts'
@@ -25,6 +26,7 @@ export interface VhostIds {
 export interface StoredVhost extends VhostIds {
   readonly name: string
   readonly declareMismatch: DeclareMismatch
+  readonly limits: LimitSet
   readonly exchanges: readonly ExchangeSpec[]
   readonly destinations: readonly StoredDestination[]
   readonly bindings: readonly BindingSpec[]
@@ -69,11 +71,11 @@ export class Metadata {
     for (const entry of await this.#kv.list('vhost/')) {
       const known = parse(entry.value) as Pick<StoredVhost, 'name' | 'delayId'> &
         Partial<StoredVhost>
-      const { name, delayId, declareMismatch = 'fail' } = known
+      const { name, delayId, declareMismatch = 'fail', limits = {} } = known
       const retainedId = known.retainedId ?? this.takeId()
       // Before there were retained messages, a virtual host had no number for them.
       if (known.retainedId === undefined) {
-        await this.putVhost({ name, delayId, retainedId, declareMismatch })
+        await this.putVhost({ name, delayId, retainedId, declareMismatch, limits })
       }
       const under = async (kind: string): Promise<unknown[]> => {
         const entries = await this.#kv.list(`${kind}/${encodeURIComponent(name)}/`)
@@ -84,6 +86,7 @@ export class Metadata {
         delayId,
         retainedId,
         declareMismatch,
+        limits,
         exchanges: (await under('exchange')).map(revive<ExchangeSpec>),
         destinations: (await under('destination')).map((json) => {
           const { id, spec } = json as { id: number; spec: unknown }
@@ -108,9 +111,11 @@ export class Metadata {
     return this.#nextId++
   }
 
-  async putVhost(vhost: Pick<StoredVhost, 'name' | 'declareMismatch'> & VhostIds): Promise<void> {
-    const { name, delayId, retainedId, declareMismatch } = vhost
-    const value = json({ name, delayId, retainedId, declareMismatch })
+  async putVhost(
+    vhost: Pick<StoredVhost, 'name' | 'declareMismatch' | 'limits'> & VhostIds,
+  ): Promise<void> {
+    const { name, delayId, retainedId, declareMismatch, limits } = vhost
+    const value = json({ name, delayId, retainedId, declareMismatch, limits })
     await this.#commit([
       { key: `vhost/${encodeURIComponent(name)}`, value },
       { key: NEXT_ID_KEY, value: Buffer.from(String(this.#nextId)) },

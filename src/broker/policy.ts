@@ -7,8 +7,11 @@ import { compileNamePattern } from '../model/name-pattern.ts'
 import type { CompactionPolicy } from './topics/compaction-policy.ts'
 import { parseRetrySetting, retryDefinition, type RetryPolicy } from './retry-policy.ts'
 
-/** What happens to a publish into a full destination; `block` holds the publisher back. */
-export type Overflow = 'drop-head' | 'reject' | 'reject-dead-letter' | 'block'
+/**
+ * What happens to a publish into a full destination, or beyond its publish rate. `block` takes it
+ * and holds the publisher back; `sample` keeps one of many, so that it is never full.
+ */
+export type Overflow = 'drop-head' | 'reject' | 'reject-dead-letter' | 'block' | 'sample'
 
 /**
  * What happens to a declaration of a destination that stands there with other settings: it is
@@ -27,6 +30,14 @@ export interface DestinationPolicy extends RetryPolicy {
   readonly messagesMax?: number
   /** Bytes of bodies. */
   readonly bytesMax?: number
+  /** What may be published to it in a second, all publishers together. */
+  readonly publishRateMax?: number
+  readonly publishBytesRateMax?: number
+  /** What it gives out in a second; a topic: to each reader. */
+  readonly consumeRateMax?: number
+  readonly consumeBytesRateMax?: number
+  /** How much of a rate may pass at once after a rest: so many milliseconds' worth. Default 100. */
+  readonly rateBurstMs?: number
   /** Default `drop-head`. */
   readonly overflow?: Overflow
   readonly deadLetterExchange?: string
@@ -100,6 +111,11 @@ type LimitName =
   | 'deduplicationWindowMs'
   | 'ageMsMax'
   | 'segmentBytesMax'
+  | 'publishRateMax'
+  | 'publishBytesRateMax'
+  | 'consumeRateMax'
+  | 'consumeBytesRateMax'
+  | 'rateBurstMs'
 
 interface Limit {
   /** RabbitMQ's name, in policies and, after `x-`, in arguments. */
@@ -123,6 +139,11 @@ const LIMITS: Readonly<Record<LimitName, Limit>> = {
     title: 'maximum segment size',
     min: 1,
   },
+  publishRateMax: { key: 'publish-rate', title: 'publish rate', min: 1 },
+  publishBytesRateMax: { key: 'publish-rate-bytes', title: 'publish rate in bytes', min: 1 },
+  consumeRateMax: { key: 'consume-rate', title: 'consume rate', min: 1 },
+  consumeBytesRateMax: { key: 'consume-rate-bytes', title: 'consume rate in bytes', min: 1 },
+  rateBurstMs: { key: 'rate-burst', title: 'rate burst', min: 1 },
 }
 
 type NameSetting = 'deadLetterExchange' | 'deadLetterRoutingKey' | 'alternateExchange' | 'keyHeader'
@@ -139,6 +160,7 @@ const OVERFLOWS: Readonly<Record<string, Overflow>> = {
   'reject-publish': 'reject',
   'reject-publish-dlx': 'reject-dead-letter',
   block: 'block',
+  sample: 'sample',
 }
 
 /** Known to RabbitMQ and without a meaning here: placement and layout of its own cluster. */

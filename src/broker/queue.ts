@@ -10,6 +10,7 @@ import { ConsumerSet } from './consumer-set.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from './destination.ts'
 import { takeWindow, windowFor, withWindow } from './deduplication.ts'
 import type { DeduplicationWindow } from './deduplication-window.ts'
+import { Intake, Pace } from './flow/index.ts'
 import { HeadExpiry } from './head-expiry.ts'
 import { KeyDispatch } from './key-dispatch.ts'
 import { LengthLimit } from './length-limit.ts'
@@ -53,6 +54,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly totals: QueueContents['totals']
   /** Null unless duplicates are dropped. */
   deduplication: DeduplicationWindow | null = null
+  readonly intake: Intake
   /** Arguments and policy together. */
   #settings: DestinationPolicy
   readonly #consumers: ConsumerSet
@@ -66,6 +68,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   #keys: KeyDispatch | null = null
   /** What consumers asked for beside the settings, as long as there are any. */
   #askedKeys: KeySharing | null = null
+  /** Of all that is given out; null: as fast as consumers take it. */
+  #pace: Pace | null = null
   #unusedTimer = 0
   #fault: BrokerError | null = null
   /** Every record is read: before that nothing may be given out or die. */
@@ -103,6 +107,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#expiry = expiry
     this.#retry = new RetryHold(this, contents, reader)
     this.#limit = new LengthLimit(this, { contents, reader, burials, expiry })
+    this.intake = new Intake(this, vhost.flows.clock, this.#limit)
     shard.members.set(id, this)
   }
 
@@ -147,6 +152,15 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#settings
   }
 
+  /** It has given out as much as its rate allows: it goes on by itself. */
+  get isPaced(): boolean {
+    return this.#pace?.isOpen() === false
+  }
+
+  get heldBackBy(): string | null {
+    return this.intake.heldBackBy ?? this.#pace?.heldBackBy ?? null
+  }
+
   /** Who is served while `singleActive` is set. */
   get activeConsumer(): Consumer | null {
     return this.#consumers.active
@@ -157,6 +171,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#settings = settings
     this.#expiry.applyTtl(settings.messageTtlMs)
     this.#limit.apply(settings)
+    this.intake.apply(settings)
+    this.#setPace(settings)
     this.#retry.apply(settings)
     const { deduplicationIdsMax } = this.shard.limits
     this.deduplication = windowFor(this.deduplication, settings, deduplicationIdsMax)
@@ -187,7 +203,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     if (this.#keys !== null) {
       contents.push(level, offset, bodyBytes)
       if (this.#keys.cameIn(offset, message)) return
-    } else if (contents.readyCount === 0) {
+    } else if (contents.readyCount === 0 && !this.isPaced) {
       const consumer = this.#consumers.next()
       if (consumer !== null) {
         contents.pushOut(level, offset, bodyBytes)
@@ -373,6 +389,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#deleted = true
     if (this.shard.traced !== null) this.trace.emptied('dropped')
     this.#expiry.stop()
+    this.#pace?.stop()
     this.vhost.timers.cancel(this.#unusedTimer)
     for (const consumer of Array.from(this.#consumers.list())) {
       this.#consumers.remove(consumer)
@@ -482,6 +499,17 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     if (this.shard.traced !== null) this.trace.delivered(offset, attempts, consumer)
     if (consumer.noAck) this.#contents.settleOut(level, offset)
     consumer.sink.deliver(consumer, message, offset, redelivered, attempts)
+    this.#pace?.passed(message.bodyEnd - message.bodyStart)
+    consumer.passed(message.bodyEnd - message.bodyStart)
+  }
+
+  #setPace({ consumeRateMax, consumeBytesRateMax, rateBurstMs }: DestinationPolicy): void {
+    const rates = { messages: consumeRateMax, bytes: consumeBytesRateMax, burstMs: rateBurstMs }
+    this.#pace ??= new Pace(this.vhost.flows.clock, [], () => this.#wake())
+    this.#pace.setRates(`consume rate of queue '${this.name}'`, rates)
+    if (this.#pace.isSet) return
+    this.#pace.stop()
+    this.#pace = null
   }
 
   /** A message cannot be read: nothing is given out any more, for order is promised. */
@@ -533,7 +561,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   #dispatch(): boolean {
     if (this.#keys !== null) return this.#keys.run()
     for (let left = DISPATCH_COUNT_MAX; left > 0; left--) {
-      if (this.#contents.readyCount === 0) return true
+      if (this.#contents.readyCount === 0 || this.isPaced) return true
       const consumer = this.#consumers.next()
       if (consumer === null) return true
       const found = this.#readNext()
@@ -553,6 +581,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
         this.#answerGettersEmpty()
         return true
       }
+      if (this.isPaced) return true
       if (this.#reader.isLoading) return false
       const found = this.#readNext()
       if (found === NEXT.READING) return false
@@ -566,7 +595,9 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       const getter = this.#getters.shift()!
       if (this.shard.traced !== null) this.trace.gotten(offset, attempts, getter.noAck)
       if (getter.noAck) this.#contents.settleOut(this.#takenLevel!, offset)
-      getter.done(this.#reader.view, offset, this.#takenAgain, attempts)
+      const { view } = this.#reader
+      getter.done(view, offset, this.#takenAgain, attempts)
+      this.#pace?.passed(view.bodyEnd - view.bodyStart)
     }
     return true
   }

@@ -9,7 +9,7 @@ export class Targets {
   readonly transient: Queue[] = []
   readonly topics: Topic[] = []
   readonly inboxes: Inbox[] = []
-  /** Whether some queue may refuse a message. */
+  /** Whether some destination takes no more than so many, or no faster than so. */
   limited = false
   /** Whether some queue drops duplicates; `limited` is set too. */
   deduplicates = false
@@ -26,12 +26,16 @@ export class Targets {
   addQueue(queue: Queue): void {
     const list = queue.shard.durable ? this.durable : this.transient
     list.push(queue)
-    const overflow = queue.settings.overflow
-    if (overflow !== undefined && overflow !== 'drop-head') this.limited = true
+    if (queue.intake.isLimited) this.limited = true
     if (queue.deduplication !== null) {
       this.limited = true
       this.deduplicates = true
     }
+  }
+
+  addTopic(topic: Topic): void {
+    this.topics.push(topic)
+    if (topic.intake.isLimited) this.limited = true
   }
 }
 

@@ -4,6 +4,7 @@ import type { HeaderMap } from '../model/header-value.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import { deduplicationIdOf, isDuplicate, rememberId } from './deduplication.ts'
 import { type BindingTarget, Exchange } from './exchange.ts'
+import { type Flow, type Flows, INTAKE } from './flow/index.ts'
 import { Inbox } from './inbox.ts'
 import { Queue } from './queue.ts'
 import { messageRecordBytes, type MessageTimes, TARGETS_MAX, writeMessageRecord } from './record.ts'
@@ -21,6 +22,7 @@ export class Router {
   readonly #vhost: VirtualHost
   readonly #durable: Shard
   readonly #transient: Shard
+  readonly #flows: Flows
   readonly #key = new RoutingKey()
   readonly #view = new StoredMessage()
   readonly #times: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
@@ -31,6 +33,7 @@ export class Router {
     this.#vhost = vhost
     this.#durable = durable
     this.#transient = transient
+    this.#flows = vhost.flows
   }
 
   route(exchange: Exchange, keys: readonly string[]): Route {
@@ -54,12 +57,16 @@ export class Router {
 
   #publish(route: Route, draft: MessageDraft): PublishResult {
     const { exchange } = route
+    const flow = this.#flows.current
+    if (flow !== null && flow.isMetered && !flow.admits(draft.bodyEnd - draft.bodyStart)) {
+      return PUBLISH.REJECTED
+    }
     if (draft.delayMs > 0 || draft.schedule !== null) {
       const taken = this.#vhost.schedules.take(draft)
       if (taken !== null) return taken
     }
     const targets = route.targets ?? this.#find(exchange, route.keys, draft).targets
-    const result = this.#store(targets, draft)
+    const result = this.#store(targets, draft, flow)
     if (result === PUBLISH.UNROUTED) exchange.totals.unrouted++
     return result
   }
@@ -76,9 +83,9 @@ export class Router {
     for (const queue of [...targets.durable, ...targets.transient]) {
       if (!excepts(queue.name)) kept.addQueue(queue)
     }
-    for (const topic of targets.topics) if (!excepts(topic.name)) kept.topics.push(topic)
+    for (const topic of targets.topics) if (!excepts(topic.name)) kept.addTopic(topic)
     for (const inbox of targets.inboxes) if (!excepts(inbox.name)) kept.inboxes.push(inbox)
-    return this.#store(kept, draft)
+    return this.#store(kept, draft, null)
   }
 
   /**
@@ -103,9 +110,10 @@ export class Router {
     return isTaken
   }
 
-  #store(targets: Targets, draft: MessageDraft): PublishResult {
+  /** `flow`: who publishes; null: the broker itself, which no rate holds. */
+  #store(targets: Targets, draft: MessageDraft, flow: Flow | null): PublishResult {
     if (targets.isEmpty) return PUBLISH.UNROUTED
-    if (targets.limited) return this.#storeLimited(targets, draft)
+    if (targets.limited) return this.#storeLimited(targets, draft, flow)
     const now = this.#vhost.now()
     const times = draft.ttlMs < 0 ? NO_TIMES : this.#times
     if (draft.ttlMs >= 0) this.#times.expiresAtMs = now + draft.ttlMs
@@ -147,8 +155,8 @@ export class Router {
     for (let index = 0; index < queues.length; index++) queues[index]!.enqueue(offset, view)
   }
 
-  /** Some queue may refuse: the others take the message all the same, and the publisher is told. */
-  #storeLimited(targets: Targets, draft: MessageDraft): PublishResult {
+  /** Some may refuse: the others take the message all the same, and the publisher is told. */
+  #storeLimited(targets: Targets, draft: MessageDraft, flow: Flow | null): PublishResult {
     const bodyBytes = draft.bodyEnd - draft.bodyStart
     const taking = new Targets()
     const refusing: Queue[] = []
@@ -156,15 +164,27 @@ export class Router {
       targets.deduplicates && !draft.ofBroker
         ? deduplicationIdOf(this.#vhost.form(draft.form), draft)
         : null
+    let isRefused = false
     for (const queue of [...targets.durable, ...targets.transient]) {
       if (id !== null && isDuplicate(queue, id)) continue
-      if (queue.refuses(bodyBytes)) refusing.push(queue)
-      else taking.addQueue(queue)
+      const result = queue.intake.takes(flow, bodyBytes)
+      if (result === INTAKE.TAKE) taking.addQueue(queue)
+      else if (result === INTAKE.REFUSE) {
+        refusing.push(queue)
+        this.#flows.refusedBy = queue
+      }
     }
-    taking.topics.push(...targets.topics)
+    for (const topic of targets.topics) {
+      const result = topic.intake.takes(flow, bodyBytes)
+      if (result === INTAKE.TAKE) taking.topics.push(topic)
+      else if (result === INTAKE.REFUSE) {
+        isRefused = true
+        this.#flows.refusedBy = topic
+      }
+    }
     taking.inboxes.push(...targets.inboxes)
     taking.limited = false
-    if (id === null) this.#store(taking, draft)
+    if (id === null) this.#store(taking, draft, null)
     else this.#storeWithId(taking, draft, id)
     for (const queue of refusing) {
       if (draft.trace !== 0) {
@@ -172,13 +192,13 @@ export class Router {
       }
       if (queue.settings.overflow === 'reject-dead-letter') queue.refuseToDeadLetters(draft)
     }
-    return refusing.length === 0 ? PUBLISH.ROUTED : PUBLISH.REJECTED
+    return refusing.length === 0 && !isRefused ? PUBLISH.ROUTED : PUBLISH.REJECTED
   }
 
   /** Message and id are stored together: an id without its message would lose what is sent again. */
   #storeWithId(targets: Targets, draft: MessageDraft, id: Digest): void {
     this.#durable.beginHold()
-    this.#store(targets, draft)
+    this.#store(targets, draft, null)
     for (const queue of targets.durable) rememberId(queue, id, draft.persistent)
     for (const queue of targets.transient) rememberId(queue, id, false)
     this.#durable.endHold()
@@ -213,7 +233,7 @@ export class Router {
     const found = new Set<BindingTarget>([exchange])
     for (const target of found) {
       if (target instanceof Queue) targets.addQueue(target)
-      else if (target instanceof Topic) targets.topics.push(target)
+      else if (target instanceof Topic) targets.addTopic(target)
       else if (target instanceof Inbox) targets.inboxes.push(target)
       else if (!(target instanceof Exchange)) continue
       else if (target.name === '') this.#findByName(keys, found)

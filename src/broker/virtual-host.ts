@@ -3,6 +3,7 @@ import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { HeaderMap } from '../model/header-value.ts'
+import type { LimitSet } from '../model/limit-set.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { NativeForm } from '../model/native-form.ts'
 import { bindingIdentity, type BindingSpec } from './binding.ts'
@@ -10,6 +11,8 @@ import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
 import { type Destination, type DestinationSpec, isStored } from './destination.ts'
 import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
+import type { Flows } from './flow/index.ts'
+import { VhostRoom } from './flow/vhost-room.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { Calendar } from './calendar.ts'
@@ -55,6 +58,7 @@ export interface VhostOptions {
   readonly tracer: Tracer
   readonly log: BrokerLog
   readonly metadata: Metadata
+  readonly flows: Flows
   readonly shards: Shards
   readonly forms: ReadonlyMap<number, NativeForm>
   readonly sessionListeners: ReadonlySet<SessionListener>
@@ -75,6 +79,7 @@ export class VirtualHost {
   readonly tracer: Tracer
   readonly log: BrokerLog
   readonly random: RandomSource
+  readonly flows: Flows
   readonly policies: PolicySet = new PolicySet()
   readonly deadLetters: DeadLetters
   readonly delays: DelayStore
@@ -111,6 +116,8 @@ export class VirtualHost {
     this.tracer = options.tracer
     this.log = options.log
     this.random = options.random
+    this.flows = options.flows
+    this.#openRoom()
     this.#options = options
     this.#clock = options.clock
     this.deadLetters = new DeadLetters(this)
@@ -144,6 +151,7 @@ export class VirtualHost {
   /** Builds what was stored; messages follow when the shards are read. */
   async restore(stored: StoredVhost): Promise<void> {
     this.declareMismatch = stored.declareMismatch
+    this.flows.setVhostLimits(this.name, stored.limits)
     for (const policy of stored.policies) this.policies.set(policy)
     for (const policy of stored.operatorPolicies) this.policies.setOperator(policy)
     for (const spec of stored.exchanges) this.#addExchange(spec)
@@ -320,6 +328,7 @@ export class VirtualHost {
       await this.#options.metadata.settled()
       return existing
     }
+    this.#checkCount(spec.name)
     const stored = isStored(spec)
     const id = stored ? this.#options.metadata.takeId() : this.#options.shards.takeTransientId()
     if (spec.profile === 'queue') {
@@ -429,8 +438,17 @@ export class VirtualHost {
 
   async setDeclareMismatch(declareMismatch: DeclareMismatch): Promise<void> {
     this.declareMismatch = declareMismatch
-    const ids = { delayId: this.delays.id, retainedId: this.retained.id }
-    await this.#options.metadata.putVhost({ name: this.name, ...ids, declareMismatch })
+    await this.#storeSelf()
+  }
+
+  get limits(): LimitSet {
+    return this.flows.vhost(this.name).limits
+  }
+
+  /** Replaces all of them and resolves when that is stored. */
+  async setLimits(limits: LimitSet): Promise<void> {
+    this.flows.setVhostLimits(this.name, limits)
+    await this.#storeSelf()
   }
 
   // --- policies ---
@@ -467,6 +485,35 @@ export class VirtualHost {
   }
 
   // --- inside ---
+
+  async #storeSelf(): Promise<void> {
+    const { name, declareMismatch, limits } = this
+    const ids = { delayId: this.delays.id, retainedId: this.retained.id }
+    await this.#options.metadata.putVhost({ name, ...ids, declareMismatch, limits })
+  }
+
+  /** All that waits here counts for the limits of the virtual host. */
+  #openRoom(): void {
+    const count = (): { messages: number; bytes: number } => {
+      let messages = 0
+      let bytes = 0
+      for (const { readyCount, readyBytes } of this.#destinations.values()) {
+        messages += readyCount
+        bytes += readyBytes
+      }
+      return { messages, bytes }
+    }
+    const allowance = this.flows.vhost(this.name)
+    allowance.room = new VhostRoom(allowance, count, this.flows.clock)
+  }
+
+  /** Throws where there are as many destinations as there may be, in RabbitMQ's words. */
+  #checkCount(name: string): void {
+    const max = this.limits['max-queues']
+    if (max === undefined || this.#destinations.size < max) return
+    const limit = `queue limit in vhost '${this.name}' (${max}) is reached`
+    throw new BrokerError('LIMIT_EXCEEDED', `cannot declare queue '${name}': ${limit}`)
+  }
 
   #checkThere(): void {
     if (this.#isGone) throw new BrokerError('NOT_FOUND', `no vhost '${this.name}'`)

@@ -156,6 +156,51 @@ export async function setDeclareMismatch(
   })
 }
 
+export async function setVhostLimits(definition: string, flags: VhostFlags): Promise<void> {
+  await change(flags, {
+    method: 'PUT',
+    path: apiPath(['vhosts', flags.vhost, 'limits']),
+    body: parseDefinition(definition),
+    done: () => `limits of virtual host ${cellText(flags.vhost)} set`,
+  })
+}
+
+export async function clearVhostLimits(flags: VhostFlags): Promise<void> {
+  await change(flags, {
+    method: 'DELETE',
+    path: apiPath(['vhosts', flags.vhost, 'limits']),
+    done: () => `virtual host ${cellText(flags.vhost)} has no limits any more`,
+  })
+}
+
+export async function setUserLimits(
+  user: string,
+  definition: string,
+  flags: ChangeFlags,
+): Promise<void> {
+  await change(flags, {
+    method: 'PUT',
+    path: apiPath(['users', user, 'limits']),
+    body: parseDefinition(definition),
+    done: () => `limits of user ${cellText(user)} set`,
+  })
+}
+
+/** One of them, or `all`. */
+export async function clearUserLimits(
+  user: string,
+  limit: string,
+  flags: ChangeFlags,
+): Promise<void> {
+  const path = apiPath(['users', user, 'limits'])
+  await change(flags, {
+    ...(limit === 'all'
+      ? { method: 'DELETE', path }
+      : { method: 'PUT', path, body: { [limit]: -1 } }),
+    done: () => `limit ${cellText(limit)} of user ${cellText(user)} cleared`,
+  })
+}
+
 export async function deleteVhost(name: string, flags: ChangeFlags): Promise<void> {
   await change(flags, {
     method: 'DELETE',

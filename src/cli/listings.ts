@@ -29,6 +29,7 @@ export const LISTINGS: readonly Listing[] = [
       { title: 'type', value: ({ profile }) => profile },
       ...text('durable'),
       ...numbers('partitions', 'ready', 'unsettled', 'held', 'consumers', 'readyBytes'),
+      { title: 'held back by', value: ({ heldBackBy }) => heldBackBy ?? '' },
     ],
   },
   {
@@ -97,14 +98,18 @@ export const LISTINGS: readonly Listing[] = [
     resource: 'vhosts',
     summary: 'virtual hosts',
     isPerVhost: false,
-    columns: text('name'),
+    columns: text('name', 'limits'),
   },
   {
     noun: 'users',
     resource: 'users',
     summary: 'users and their tags',
     isPerVhost: false,
-    columns: [...text('name'), { title: 'tags', value: ({ tags }) => joined(tags) }],
+    columns: [
+      ...text('name'),
+      { title: 'tags', value: ({ tags }) => joined(tags) },
+      ...text('limits'),
+    ],
   },
   {
     noun: 'permissions',
@@ -132,6 +137,7 @@ export const LISTINGS: readonly Listing[] = [
     columns: [
       ...numbers('id'),
       ...text('name', 'user', 'vhost', 'protocol', 'state', 'tls'),
+      { title: 'held back by', value: ({ heldBackBy }) => heldBackBy ?? '' },
       ...numbers('channels', 'consumers'),
       ...text('clientName', 'clientProduct'),
     ],

@@ -29,6 +29,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addUserCommands(program)
   addPolicyCommands(program)
   addVhostCommands(program)
+  addLimitCommands(program)
   addQueueCommands(program)
   addRedrive(program)
   addScheduleCommands(program, inVhost)
@@ -222,6 +223,44 @@ function addVhostCommands(program: Command): void {
       await (await load()).deleteVhost(name, flags)
     })
 }
+
+function addLimitCommands(program: Command): void {
+  inVhost(program.command('set-vhost-limits <definition>'))
+    .summary('say what a virtual host may use')
+    .description('Says what a virtual host may use; what is not named is unlimited.')
+    .addHelpText('after', LIMITS_HELP)
+    .action(async (definition: string, flags: changes.VhostFlags) => {
+      await (await load()).setVhostLimits(definition, flags)
+    })
+  inVhost(program.command('clear-vhost-limits'))
+    .summary('let a virtual host use what it likes')
+    .description('Takes all limits from a virtual host.')
+    .action(async (flags: changes.VhostFlags) => {
+      await (await load()).clearVhostLimits(flags)
+    })
+  administrative(program.command('set-user-limits <user> <definition>'))
+    .summary('say what a user may use')
+    .description('Says what a user may use, all its connections together; others stay as they are.')
+    .addHelpText('after', LIMITS_HELP)
+    .action(async (user: string, definition: string, flags: changes.ChangeFlags) => {
+      await (await load()).setUserLimits(user, definition, flags)
+    })
+  administrative(program.command('clear-user-limits <user> <limit>'))
+    .summary('take a limit from a user')
+    .description("Takes a limit from a user; 'all' takes all of them.")
+    .action(async (user: string, limit: string, flags: changes.ChangeFlags) => {
+      await (await load()).clearUserLimits(user, limit, flags)
+    })
+}
+
+const LIMITS_HELP = `
+Limits of both: max-connections, publish-rate, publish-rate-bytes, consume-rate, consume-rate-bytes
+(per second), rate-burst (milliseconds); of a virtual host: max-queues, max-length, max-length-bytes;
+of a user: max-channels. Numbers below 0 mean none.
+
+Examples:
+  waystation set-vhost-limits --vhost / '{"max-queues": 1000, "publish-rate": 5000}'
+  waystation set-user-limits ann '{"max-connections": 10, "publish-rate-bytes": 1000000}'`
 
 function addQueueCommands(program: Command): void {
   inVhost(program.command('purge <queue>'))

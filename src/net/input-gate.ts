@@ -7,8 +7,9 @@ export const PAUSE: {
   readonly OVERLOADED: 4
   readonly OUTPUT: 8
   readonly THROTTLED: 16
-} = { HELD: 1, ALARM: 2, OVERLOADED: 4, OUTPUT: 8, THROTTLED: 16 }
-export type PauseReason = 1 | 2 | 4 | 8 | 16
+  readonly FLOW: 32
+} = { HELD: 1, ALARM: 2, OVERLOADED: 4, OUTPUT: 8, THROTTLED: 16, FLOW: 32 }
+export type PauseReason = 1 | 2 | 4 | 8 | 16 | 32
 
 /** Why frames that came are not parsed: an answer is awaited, or the client reads none. */
 export const HOLD: { readonly ANSWER: 1; readonly OUTPUT: 2 } = { ANSWER: 1, OUTPUT: 2 }

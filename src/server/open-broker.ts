@@ -59,6 +59,7 @@ export async function openBroker(
   const authenticator = new Authenticator(users, { clock: connectionClock })
   const broker = await Broker.open({ engine, clock, random, turn, log, calendar: cronCalendar })
   opened.defer(async () => broker.close())
+  opened.defer(holdUsersToLimits(users, broker))
   for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 
   const parts = { config, broker, users, authenticator, turn, clock: connectionClock, random, log }
@@ -172,6 +173,16 @@ async function openListener(
 
 async function closeAll(listeners: readonly OpenListener[], graceMs: number): Promise<void> {
   await Promise.all(listeners.map(async (listener) => listener.close(graceMs)))
+}
+
+/** The broker knows no users but by their limits. Returns how to end that. */
+function holdUsersToLimits(users: UserStore, broker: Broker): () => void {
+  for (const { name, limits } of users.list()) broker.flows.setUserLimits(name, limits)
+  return users.onChange((name) => {
+    const user = users.get(name)
+    if (user === null) broker.flows.forgetUser(name)
+    else broker.flows.setUserLimits(name, user.limits)
+  })
 }
 
 /** Who was removed must not go on as if nothing had happened. */

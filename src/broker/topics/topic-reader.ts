@@ -88,6 +88,7 @@ export class TopicReader {
         this.#topic.totals.delivered++
         if (cursor.partition.traced !== null) this.#trace(cursor)
         this.#consumer.sink.deliver(this.#consumer, this.#view, cursor.offset, false, 0)
+        this.#consumer.passed(this.#view.bodyEnd - this.#view.bodyStart)
       } else if (step === 'broken') {
         this.#topic.report(cursor.fault, `the batch at offset ${cursor.offset}`)
       } else if (step === 'load') {

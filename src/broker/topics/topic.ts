@@ -4,6 +4,7 @@ import type { MessageDraft } from '../../model/message-draft.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import { Consumer } from '../consumer.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from '../destination.ts'
+import { Intake, type Rates } from '../flow/index.ts'
 import type { BrokerLimits } from '../limits.ts'
 import type { DestinationPolicy } from '../policy.ts'
 import type { TimerTarget } from '../timer-index.ts'
@@ -33,6 +34,7 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
   spec: DestinationSpec
   readonly profile = 'topic'
   readonly totals = { enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
+  readonly intake: Intake
   readonly #parts: OutletParts
   readonly #partitions: Partition[] = []
   readonly #readers: Map<Consumer, TopicReader> = new Map()
@@ -50,6 +52,7 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     this.#parts = parts
     this.#settings = spec.settings
     this.#outlet = new TopicOutlet(this, parts)
+    this.intake = new Intake(this, vhost.flows.clock, null)
   }
 
   get name(): string {
@@ -62,6 +65,16 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
 
   get settings(): DestinationPolicy {
     return this.#settings
+  }
+
+  get heldBackBy(): string | null {
+    return this.intake.heldBackBy
+  }
+
+  /** What each reader is given in a second, unless it asked for something else. */
+  get readerRates(): Rates {
+    const { consumeRateMax, consumeBytesRateMax, rateBurstMs } = this.#settings
+    return { messages: consumeRateMax, bytes: consumeBytesRateMax, burstMs: rateBurstMs }
   }
 
   /** In order of their index; may grow. */
@@ -102,6 +115,10 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
 
   applySettings(settings: DestinationPolicy): void {
     this.#settings = settings
+    this.intake.apply(settings)
+    for (const consumer of this.#readers.keys()) {
+      if (!consumer.hasOwnRates) consumer.setRates(this.readerRates)
+    }
     for (const partition of this.#partitions) this.#retain(partition)
     this.#schedule()
   }
@@ -127,6 +144,7 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
 
   consume(options: ConsumeOptions): Consumer {
     const consumer = new Consumer(this, this, options)
+    if (!consumer.hasOwnRates) consumer.setRates(this.readerRates)
     const reader = new TopicReader(this, consumer, this.#parts)
     this.#readers.set(consumer, reader)
     reader.start(options.startAt ?? { kind: 'next' })

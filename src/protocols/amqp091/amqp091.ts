@@ -42,8 +42,10 @@ export interface Amqp091ConnectionInfo {
   readonly clientName: string | null
   readonly user: string | null
   readonly vhost: string | null
-  /** `starting`, `authenticating`, `tuning`, `opening`, `running`, `blocked`, `closing`. */
+  /** `starting`, `authenticating`, `tuning`, `opening`, `running`, `flow`, `blocked`, `closing`. */
   readonly state: string
+  /** Which limit keeps it from being read; null: none does. */
+  readonly heldBackBy: string | null
   readonly channels: number
   readonly consumers: number
   readonly protocol: 'AMQP 0-9-1'
@@ -152,6 +154,7 @@ function infoOf(connection: Amqp091Connection): Amqp091ConnectionInfo {
     user: connection.userName,
     vhost: connection.vhostName,
     state: connection.stateName,
+    heldBackBy: connection.heldBackBy,
     channels: connection.channelCount,
     consumers,
     protocol: 'AMQP 0-9-1',

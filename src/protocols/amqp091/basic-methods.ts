@@ -1,8 +1,14 @@
 import { shortAddressEnd } from '../../model/address.ts'
-import type { Destination, StoredMessage } from '../../broker/index.ts'
+import type { ConsumeOptions, Destination, StoredMessage } from '../../broker/index.ts'
 import { requirePermission } from '../../auth/index.ts'
 import { HOLD } from '../../net/index.ts'
-import { fieldInteger, fieldTypeName, type MethodOf } from '../../codec/amqp091/index.ts'
+import {
+  fieldInteger,
+  fieldNumber,
+  type FieldTable,
+  fieldTypeName,
+  type MethodOf,
+} from '../../codec/amqp091/index.ts'
 import type { Channel } from './channel.ts'
 import { AmqpConsumer, headerFor, needsOwnHeader } from './consumer.ts'
 import { REPLY_TO_NAME, ReplyConsumer } from './direct-reply-to.ts'
@@ -17,6 +23,8 @@ const KNOWN_CONSUME_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-key-header',
   'x-stream-offset',
   'x-cancel-on-ha-failover',
+  'x-consume-rate',
+  'x-consume-rate-bytes',
 ])
 
 export function qos(channel: Channel, method: MethodOf<'basic.qos'>): void {
@@ -76,6 +84,8 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     actor: connection.actor,
     arguments: headerMapOf(args),
     ...(keyShared === undefined ? {} : { keyShared }),
+    flow: connection.flow,
+    ...ratesOf(args, place),
     ...(destination.profile === 'topic'
       ? { startAt: streamStartOf(args.get('x-stream-offset'), connection.clock.now(), place) }
       : {}),
@@ -84,6 +94,19 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
   if (!method.nowait) channel.send({ name: 'basic.consume-ok', consumerTag: tag })
   // Only now: consume-ok comes before the first delivery.
   consumers.refresh(consumer)
+}
+
+/** How much the consumer wants to be given in a second. */
+function ratesOf(args: FieldTable, place: string): Pick<ConsumeOptions, 'rates'> {
+  const rate = (name: string): number | undefined => {
+    const value = args.get(name)
+    if (value === undefined) return undefined
+    const number = fieldNumber(value)
+    if (number !== null && number >= 1) return number
+    throw preconditionFailed(`invalid arg '${name}' ${place}: expected a number of 1 or more`)
+  }
+  const rates = { messages: rate('x-consume-rate'), bytes: rate('x-consume-rate-bytes') }
+  return rates.messages === undefined && rates.bytes === undefined ? {} : { rates }
 }
 
 export function cancel(channel: Channel, method: MethodOf<'basic.cancel'>): void {

@@ -1,5 +1,12 @@
 import type { Authenticator, User, UserStore } from '../../auth/index.ts'
-import type { Broker, BrokerLog, VirtualHost } from '../../broker/index.ts'
+import type {
+  Broker,
+  BrokerLog,
+  Flow,
+  FlowPeer,
+  HeldBack,
+  VirtualHost,
+} from '../../broker/index.ts'
 import {
   AMQP_0_9_1_HEADER,
   AmqpFrameError,
@@ -68,7 +75,7 @@ type State = 'header' | 'handshake' | 'running' | 'closing' | 'closed'
 
 /** One AMQP 0-9-1 connection: frames in, frames out, and every error in its right place. */
 export class Amqp091Connection
-  implements ConnectionHandler, TurnTask, HandshakeHost, HeartbeatTarget
+  implements ConnectionHandler, TurnTask, HandshakeHost, HeartbeatTarget, FlowPeer
 {
   turnQueued = false
   readonly id: number
@@ -120,6 +127,7 @@ export class Amqp091Connection
   #user: User | null = null
   #vhost: VirtualHost | null = null
   #actor: Actor | null = null
+  #flow: Flow | null = null
   /** Why nothing is parsed: bits of `HOLD`. */
   #holds = 0
   #openContent: PublishPath | null = null
@@ -210,7 +218,8 @@ export class Amqp091Connection
   }
 
   get stateName(): string {
-    if (this.#state === 'running') return this.#isBlocked ? 'blocked' : 'running'
+    if (this.#state === 'running' && this.#isBlocked) return 'blocked'
+    if (this.#state === 'running') return this.#gate.isClosedFor(PAUSE.FLOW) ? 'flow' : 'running'
     if (this.#state === 'handshake') return this.#handshake!.state
     return this.#state === 'header' ? 'starting' : this.#state
   }
@@ -219,6 +228,16 @@ export class Amqp091Connection
   get name(): string {
     const { remoteAddress, remotePort, localAddress, localPort } = this.peer
     return `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`
+  }
+
+  /** Of a connection that is open. */
+  get flow(): Flow {
+    return this.#flow!
+  }
+
+  /** Which limit keeps it from being read; null: none does. */
+  get heldBackBy(): string | null {
+    return this.#flow?.heldBackBy ?? (this.#isBlocked ? this.broker.pressure.alarm : null)
   }
 
   channels(): Iterable<Channel> {
@@ -408,6 +427,8 @@ export class Amqp091Connection
   }
 
   opened(vhost: VirtualHost): void {
+    const names = { user: this.user.name, vhost: vhost.name, owner: this, connection: this.name }
+    this.#flow = this.broker.flows.open(names, this)
     this.#vhost = vhost
     this.#state = 'running'
     this.#handshake = null
@@ -450,6 +471,22 @@ export class Amqp091Connection
     else if (alarm === null) this.#unblock()
     if (overloaded && isPublisher) this.#gate.close(PAUSE.OVERLOADED)
     else if (!overloaded) this.#gate.open(PAUSE.OVERLOADED)
+  }
+
+  hasConsumers(): boolean {
+    for (const { consumers } of this.channels()) if (consumers.count > 0) return true
+    return false
+  }
+
+  /** A limit is reached, or has room again. */
+  heldBack(held: HeldBack | null): void {
+    if (held === null) {
+      this.#gate.open(PAUSE.FLOW)
+      if (!this.#isBlocked) this.#tellUnblocked()
+    } else {
+      this.#gate.close(PAUSE.FLOW)
+      this.#tellBlocked(held.reason)
+    }
   }
 
   /** Permissions or users changed: what was looked up is looked up again. */
@@ -536,6 +573,7 @@ export class Amqp091Connection
     }
     const published = this.publishedCount
     this.reading = bytes
+    this.#flow?.begin()
     try {
       at = this.#parser.push(bytes, at)
     } catch (error) {
@@ -543,6 +581,7 @@ export class Amqp091Connection
       at = bytes.length
     }
     this.reading = null
+    this.#flow?.end()
     if (this.#openContent !== null) {
       this.#openContent.retain()
       this.#openContent = null
@@ -620,6 +659,7 @@ export class Amqp091Connection
   #disposeChannels(): void {
     this.#router.disposeAll(this.#countsRequeues)
     this.#openContent = null
+    this.#flow?.close()
     this.partialBytes = 0
     if (this.#vhost !== null) this.broker.connectionClosed(this)
   }
@@ -630,13 +670,21 @@ export class Amqp091Connection
 
   #block(reason: string): void {
     this.#gate.close(PAUSE.ALARM)
+    this.#tellBlocked(reason)
+  }
+
+  #tellBlocked(reason: string): void {
     if (this.#isToldBlocked || !this.capabilities.connectionBlocked) return
     this.#isToldBlocked = true
-    this.send(0, { name: 'connection.blocked', reason: reason.slice(0, REASON_CHARS_MAX) })
+    this.send(0, { name: 'connection.blocked', reason: shortened(reason) })
   }
 
   #unblock(): void {
     this.#gate.open(PAUSE.ALARM)
+    if (!this.#gate.isClosedFor(PAUSE.FLOW)) this.#tellUnblocked()
+  }
+
+  #tellUnblocked(): void {
     if (!this.#isToldBlocked) return
     this.#isToldBlocked = false
     this.send(0, { name: 'connection.unblocked' })
@@ -652,5 +700,11 @@ export class Amqp091Connection
   }
 }
 
-/** A short string has 255 octets, and a character up to three of them in UTF-16 units. */
-const REASON_CHARS_MAX = 80
+/** As much of it as a short string takes; an octet that is half a character is left out. */
+function shortened(text: string): string {
+  const bytes = Buffer.from(text, 'utf8')
+  if (bytes.length <= REASON_BYTES_MAX) return text
+  return bytes.toString('utf8', 0, REASON_BYTES_MAX).replace(/\uFFFD+$/, '')
+}
+
+const REASON_BYTES_MAX = 255

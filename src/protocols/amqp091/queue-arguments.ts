@@ -58,7 +58,7 @@ const CLASSIC: readonly QueueType[] = ['classic']
 const QUORUM: readonly QueueType[] = ['quorum']
 const STREAM: readonly QueueType[] = ['stream']
 
-/** Every argument RabbitMQ 4.0 knows, and our own for retries and order by key, with the queue types that take it. */
+/** Every argument RabbitMQ 4.0 knows, and our own, with the queue types that take it. */
 const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
   ['x-queue-type', { types: ALL, check: (value) => text(value) }],
   ['x-message-ttl', number(QUEUES, (value, { settings }) => (settings.messageTtlMs = value))],
@@ -94,6 +94,17 @@ const RULES: ReadonlyMap<string, ArgumentRule> = new Map<string, ArgumentRule>([
     number(QUEUES, (value, { settings }) => (settings.deduplicationWindowMs = value), 1),
   ],
   ['x-retry-limit', { types: QUEUES, check: checkDeliveryLimit }],
+  ['x-publish-rate', number(ALL, (value, { settings }) => (settings.publishRateMax = value), 1)],
+  [
+    'x-publish-rate-bytes',
+    number(ALL, (value, { settings }) => (settings.publishBytesRateMax = value), 1),
+  ],
+  ['x-consume-rate', number(ALL, (value, { settings }) => (settings.consumeRateMax = value), 1)],
+  [
+    'x-consume-rate-bytes',
+    number(ALL, (value, { settings }) => (settings.consumeBytesRateMax = value), 1),
+  ],
+  ['x-rate-burst', number(ALL, (value, { settings }) => (settings.rateBurstMs = value), 1)],
   ...RETRY_KEYS.map((key): [string, ArgumentRule] => [`x-${key}`, retryRule(key)]),
 ])
 
@@ -261,6 +272,7 @@ function checkOverflow(value: FieldValue, { settings }: Draft): void {
   if (name === 'drop-head') settings.overflow = 'drop-head'
   else if (name === 'reject-publish') settings.overflow = 'reject'
   else if (name === 'reject-publish-dlx') settings.overflow = 'reject-dead-letter'
+  else if (name === 'block' || name === 'sample') settings.overflow = name
   else throw new BadArgument('invalid_overflow')
 }
 

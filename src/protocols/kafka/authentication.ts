@@ -1,5 +1,5 @@
 import { type Credentials, requireVhost, type SaslExchange, type User } from '../../auth/index.ts'
-import type { VirtualHost } from '../../broker/index.ts'
+import type { Flow, VirtualHost } from '../../broker/index.ts'
 import { ERROR } from '../../codec/kafka/index.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { loginPeerOf } from '../../net/index.ts'
@@ -32,6 +32,8 @@ const NOTHING: Buffer = Buffer.alloc(0)
 export class Authentication {
   /** Null until somebody has logged in. */
   login: KafkaLogin | null = null
+  /** The limits of whoever has. */
+  flow: Flow | null = null
   /** What comes next is a token without a request header. */
   takesRawTokens = false
   /** A login is under way; nothing else is answered meanwhile. */
@@ -139,6 +141,11 @@ export class Authentication {
     requireVhost(users, name, vhostName)
     const vhost = broker.vhost(vhostName)
     if (vhost === undefined) throw new BrokerError('NOT_ALLOWED', `no vhost '${vhostName}'`)
+    const connection = this.#connection
+    const names = { user: name, vhost: vhostName, owner: connection, connection: connection.name }
+    const flow = broker.flows.open(names, connection)
+    this.flow?.close()
+    this.flow = flow
     this.login = { user: name, vhost }
     this.#shared.log.info(
       { connection: this.#connection.name, user: name, vhost: vhostName },
@@ -169,6 +176,8 @@ export class Authentication {
         { connection: this.#connection.name, err: error.cause ?? error },
         `login refused: ${error.message}`,
       )
+      // Whoever may not enter has said who he is.
+      if (error.code === 'NOT_ALLOWED') return `Authentication failed: ${error.message}`
     } else {
       this.#shared.log.error({ connection: this.#connection.name, err: error }, 'a login failed')
     }

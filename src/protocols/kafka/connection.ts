@@ -1,4 +1,4 @@
-import type { VirtualHost } from '../../broker/index.ts'
+import type { FlowPeer, HeldBack, Meter, Topic, VirtualHost } from '../../broker/index.ts'
 import {
   KafkaMessageError,
   KafkaReader,
@@ -49,7 +49,7 @@ const DIRECT_BYTES = 64 * 1024
 
 /** One Kafka connection: requests in, answers out in the same order, however they are found. */
 export class KafkaConnection
-  implements ConnectionHandler, TurnTask, FrameHandler, RequestConnection
+  implements ConnectionHandler, TurnTask, FrameHandler, RequestConnection, FlowPeer
 {
   turnQueued = false
   readonly id: number
@@ -60,6 +60,7 @@ export class KafkaConnection
   clientId = ''
   /** Name and version of the client's library, as ApiVersions told. */
   clientSoftware: string | null = null
+  readonly readerMeters: WeakMap<Topic, Meter> = new WeakMap()
   receivedBytes = 0
   isClosed = false
   readonly #shared: KafkaShared
@@ -114,7 +115,15 @@ export class KafkaConnection
 
   get stateName(): string {
     if (this.isClosed) return 'closed'
-    return this.#gate.isClosedFor(PAUSE.ALARM) ? 'blocked' : 'running'
+    if (this.#gate.isClosedFor(PAUSE.ALARM)) return 'blocked'
+    return this.#gate.isClosedFor(PAUSE.FLOW) ? 'flow' : 'running'
+  }
+
+  /** Which limit keeps it from being read; null: none does. */
+  get heldBackBy(): string | null {
+    const isBlocked = this.#gate.isClosedFor(PAUSE.ALARM)
+    const held = this.authentication.flow?.heldBackBy ?? null
+    return held ?? (isBlocked ? this.#shared.broker.pressure.alarm : null)
   }
 
   get frameBytesMax(): number {
@@ -200,6 +209,17 @@ export class KafkaConnection
     this.#throttled?.cancel()
     this.#gate.close(PAUSE.THROTTLED)
     this.#throttled = this.#shared.clock.setTimer(ms, () => this.#gate.open(PAUSE.THROTTLED))
+  }
+
+  /** Consumers fetch on other connections: what is taken here is asked for here, when it is read. */
+  hasConsumers(): boolean {
+    return false
+  }
+
+  /** A limit is reached, or has room again; `throttle_time_ms` tells of it. */
+  heldBack(held: HeldBack | null): void {
+    if (held === null) this.#gate.open(PAUSE.FLOW)
+    else this.#gate.close(PAUSE.FLOW)
   }
 
   pressureChanged(): void {
@@ -418,6 +438,7 @@ export class KafkaConnection
     this.#throttled?.cancel()
     this.#exchanges.length = 0
     this.authentication.stop()
+    this.authentication.flow?.close()
   }
 
   #log(level: 'info' | 'warn' | 'error', text: string, error: unknown): void {

@@ -47,6 +47,8 @@ export interface KafkaConnectionInfo {
   readonly user: string | null
   readonly vhost: string | null
   readonly state: string
+  /** Which limit keeps it from being read; null: none does. */
+  readonly heldBackBy: string | null
   /** Kafka has none; 0. */
   readonly channels: number
   /** Kafka has none; 0. */
@@ -135,6 +137,7 @@ function infoOf(connection: KafkaConnection): KafkaConnectionInfo {
     user: authentication.login?.user ?? null,
     vhost: authentication.login?.vhost.name ?? null,
     state: connection.stateName,
+    heldBackBy: connection.heldBackBy,
     channels: 0,
     consumers: 0,
     protocol: 'Kafka',

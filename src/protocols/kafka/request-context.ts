@@ -1,5 +1,5 @@
 import type { Authenticator, UserStore } from '../../auth/index.ts'
-import type { Broker, BrokerLog, VirtualHost } from '../../broker/index.ts'
+import type { Broker, BrokerLog, Flow, Meter, Topic, VirtualHost } from '../../broker/index.ts'
 import type { ApiMessages, ApiName, KafkaWriter } from '../../codec/kafka/index.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
@@ -52,6 +52,8 @@ export interface RequestConnection {
   readonly actor: Actor
   /** Name and version of the client's library, as ApiVersions told. */
   clientSoftware: string | null
+  /** How fast it is given what topics hold that have a consume rate. */
+  readonly readerMeters: WeakMap<Topic, Meter>
   /** Reads nothing of it for so many milliseconds; it was told so by `throttle_time_ms`. */
   throttle(ms: number): void
   /** Closes it for a fault that has no answer of its own, as Kafka does. */
@@ -68,6 +70,11 @@ export interface RequestContext {
   readonly clientHost: string
   readonly user: string
   readonly vhost: VirtualHost
+}
+
+/** The limits of whoever asks. */
+export function flowOf({ connection }: RequestContext): Flow {
+  return connection.authentication.flow!
 }
 
 export type Request<N extends ApiName> = ApiMessages[N]['request']

@@ -2,6 +2,9 @@ import type { Authenticator, SaslOutcome, UserStore } from '../../auth/index.ts'
 import type {
   Broker,
   BrokerLog,
+  Flow,
+  FlowPeer,
+  HeldBack,
   Inbox,
   Session,
   SessionOwner,
@@ -108,7 +111,8 @@ export class MqttConnection
     SessionOwner,
     AckSender,
     StoredFirstPeer,
-    OutboxPeer
+    OutboxPeer,
+    FlowPeer
 {
   turnQueued = false
   readonly id: number
@@ -130,6 +134,8 @@ export class MqttConnection
   /** Named in its messages while it does not want them back; else null. */
   publisherName: Buffer | null = null
   userName: string | null = null
+  /** Its limits, once it is known who it is. */
+  flow: Flow | null = null
   receivedBytes = 0
   publishedCount = 0
   /** Of what it was connected for; while it is, `outbox` counts. */
@@ -152,6 +158,8 @@ export class MqttConnection
   /** The CONNECT that is not answered yet. */
   #connect: ConnectPacket | null = null
   #wantsReasons = true
+  /** Why publishes were refused that are not answered yet, by packet id. */
+  readonly #refusals: Map<number, string> = new Map()
   #clientName = ''
 
   constructor(transport: Transport, shared: ConnectionShared) {
@@ -197,9 +205,14 @@ export class MqttConnection
   }
 
   get stateName(): string {
-    if (this.#state === 'running')
-      return this.#gate.isClosedFor(PAUSE.ALARM) ? 'blocked' : 'running'
-    return this.#state
+    if (this.#state === 'running' && this.#gate.isClosedFor(PAUSE.ALARM)) return 'blocked'
+    return this.#gate.isClosedFor(PAUSE.FLOW) ? 'flow' : this.#state
+  }
+
+  /** Which limit keeps it from being read; null: none does. */
+  get heldBackBy(): string | null {
+    const isBlocked = this.#gate.isClosedFor(PAUSE.ALARM)
+    return this.flow?.heldBackBy ?? (isBlocked ? this.broker.pressure.alarm : null)
   }
 
   get subscriptionCount(): number {
@@ -261,6 +274,7 @@ export class MqttConnection
     this.#parser.stop()
     this.#held.clear()
     this.#stopTimers()
+    this.flow?.close()
     this.output.discard()
     if (wasOpen) this.log.info({ ...this.#fields(), err: error ?? undefined }, 'client has gone')
     this.#shared.closed(this)
@@ -297,6 +311,12 @@ export class MqttConnection
       output.at = writeAckReason(output.buffer, at, { type, packetId, reasonCode })
     }
     this.requestOutput()
+  }
+
+  /** Says with the refusal of a publish why, and when to come again. */
+  explain(packetId: number, reason: string | null): void {
+    if (packetId === 0 || reason === null || this.version !== 5 || !this.#wantsReasons) return
+    this.#refusals.set(packetId, reason)
   }
 
   sendStored(packets: readonly Buffer[]): void {
@@ -416,6 +436,16 @@ export class MqttConnection
     else if (!overloaded) this.#gate.open(PAUSE.OVERLOADED)
   }
 
+  hasConsumers(): boolean {
+    return this.outletCount > 0
+  }
+
+  /** A limit is reached, or has room again: acknowledgements of what is not read yet wait. */
+  heldBack(held: HeldBack | null): void {
+    if (held === null) this.#gate.open(PAUSE.FLOW)
+    else this.#gate.close(PAUSE.FLOW)
+  }
+
   // --- inside ---
 
   /** One step of section 4.12, at the start or later. */
@@ -460,6 +490,7 @@ export class MqttConnection
     this.#clientName = clientId
     const claim = claimOf(packet, { clientId, user: user.name, limits: this.limits })
     if (this.#isGone()) return
+    this.#openFlow(user.name, vhost.name)
     const { session, isResumed } = await vhost.sessions.claim(this, claim)
     if (this.#isGone()) {
       vhost.sessions.release(session, this)
@@ -491,6 +522,15 @@ export class MqttConnection
     if (!this.#isGone()) await subscriber.resume()
     if (this.#isGone()) return
     this.#connected(packet, { assigned, isResumed, authenticated })
+  }
+
+  /** Throws `ConnectRefusal` where its user or virtual host has all the connections it may have. */
+  #openFlow(user: string, vhost: string): void {
+    try {
+      this.flow = this.broker.flows.open({ user, vhost, owner: this, connection: this.name }, this)
+    } catch (error) {
+      throw new ConnectRefusal(REASON.QUOTA_EXCEEDED, (error as Error).message)
+    }
   }
 
   #connected(
@@ -625,11 +665,13 @@ export class MqttConnection
     if (this.#state === 'closed') return
     const published = this.publishedCount
     let at = bytes.length
+    this.flow?.begin()
     try {
       at = this.#parser.push(bytes)
     } catch (error) {
       this.#failed(error)
     }
+    this.flow?.end()
     if (at < bytes.length) this.#held.add(bytes, at)
     if (this.publishedCount !== published) {
       const { pressure } = this.broker
@@ -709,6 +751,7 @@ export class MqttConnection
     this.#state = 'closed'
     this.#parser.stop()
     this.#stopTimers()
+    this.flow?.close()
     this.output.flush()
     this.#transport.end()
   }
@@ -737,7 +780,8 @@ export class MqttConnection
 
   /** Adds why, if the client wants to know and takes a packet of that size; else false. */
   #explains(type: AckType, packetId: number, reasonCode: number): boolean {
-    const reasonString = reasonStringOf([reasonCode])
+    const reasonString = this.#refusals.get(packetId) ?? reasonStringOf([reasonCode])
+    this.#refusals.delete(packetId)
     if (!this.#wantsReasons || reasonString === undefined) return false
     const packet = encodeAck({ type, packetId, reasonCode, properties: { reasonString } })
     if (packet.length > this.packetSizeMax) return false

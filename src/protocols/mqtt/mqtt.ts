@@ -46,6 +46,8 @@ export interface MqttConnectionInfo {
   readonly user: string | null
   readonly vhost: string | null
   readonly state: string
+  /** Which limit keeps it from being read; null: none does. */
+  readonly heldBackBy: string | null
   /** MQTT has none; 0. */
   readonly channels: number
   /** Queues it takes from. */
@@ -208,6 +210,7 @@ function infoOf(connection: MqttConnection): MqttConnectionInfo {
     user: connection.userName,
     vhost: connection.vhostName,
     state: connection.stateName,
+    heldBackBy: connection.heldBackBy,
     channels: 0,
     consumers: connection.outletCount,
     protocol: `MQTT ${versionText(connection.version)}`,

@@ -2,6 +2,7 @@ import type {
   Consumer,
   DeliverySink,
   Destination,
+  Flow,
   InboxSink,
   Standing,
   StoredMessage,
@@ -49,6 +50,8 @@ export interface OutboxPeer {
   readonly storedFirst: StoredFirst
   /** This client's own publish is being routed. */
   readonly isPublishing: boolean
+  /** Its limits. */
+  readonly flow: Flow | null
   now(): number
   /** How to read the header of a message; undefined: nobody here knows. */
   form(id: number): NativeForm | undefined
@@ -188,9 +191,10 @@ export class Outbox implements InboxSink {
       noAck: false,
       exclusive: false,
       priority: 0,
-      owner: this,
+      owner: this.#peer,
       actor: this.#peer.actor,
       arguments: new Map(),
+      ...(this.#peer.flow === null ? {} : { flow: this.#peer.flow }),
       ...(destination.profile === 'topic' ? { startAt: { kind: 'next' } } : {}),
     })
     this.#outlets.add(outlet)

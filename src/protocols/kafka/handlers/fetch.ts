@@ -1,7 +1,8 @@
-import { type Topic, traceRange } from '../../../broker/index.ts'
+import { Meter, type Topic, traceRange } from '../../../broker/index.ts'
 import { ERROR } from '../../../codec/kafka/index.ts'
-import { FetchRead, type PartitionAsked } from '../fetch-read.ts'
+import { FetchRead, type FetchSlot, type PartitionAsked } from '../fetch-read.ts'
 import {
+  flowOf,
   type Handler,
   type Request,
   type RequestContext,
@@ -36,10 +37,12 @@ export const handleFetch: Handler<'Fetch'> = (context, request, respond) => {
     zstd: context.apiVersion >= ZSTD_VERSION,
     isOver: () => context.connection.isClosed,
   })
-  const topics = request.topics.map((asked) => openTopic(context, asked, read))
+  const given: Given[] = []
+  const topics = request.topics.map((asked) => openTopic(context, asked, { read, given }))
   read.run(() => {
+    const quotaMs = throttled(context, 'consumer_byte_rate', read.bytes)
     const response = {
-      throttleTimeMs: throttled(context, 'consumer_byte_rate', read.bytes),
+      throttleTimeMs: Math.max(quotaMs, paced(context, given)),
       sessionId: NO_SESSION,
       responses: topics.map((topic) => topic()),
     }
@@ -47,8 +50,47 @@ export const handleFetch: Handler<'Fetch'> = (context, request, respond) => {
   })
 }
 
+/** What was read of a topic for this answer. */
+interface Given {
+  readonly topic: Topic
+  readonly slot: FetchSlot
+}
+
+/**
+ * Counts what is given for the rates of the user, the virtual host and each topic; returns for how
+ * long the client must wait, which is not read meanwhile. Batches go whole, so that one answer may
+ * be ahead of a rate, and the next comes so much later.
+ */
+function paced(context: RequestContext, given: readonly Given[]): number {
+  const { connection, shared } = context
+  const nowMs = shared.broker.clock.monotonicMs()
+  let waitMs = 0
+  let all = 0
+  let allBytes = 0
+  for (const { topic, slot } of given) {
+    const count = slot.nextOffset - slot.firstOffset
+    if (count === 0) continue
+    all += count
+    allBytes += slot.bytes
+    const before = connection.readerMeters.get(topic) ?? null
+    const about = `consume rate of topic '${topic.name}'`
+    const meter = Meter.for(before, about, topic.readerRates, nowMs)
+    if (meter === null) continue
+    connection.readerMeters.set(topic, meter)
+    meter.use(count, slot.bytes, nowMs)
+    waitMs = Math.max(waitMs, meter.waitMs(nowMs))
+  }
+  if (all > 0) waitMs = Math.max(waitMs, flowOf(context).given(all, allBytes))
+  connection.throttle(waitMs)
+  return waitMs
+}
+
 /** Returns how to make the answer for a topic once everything was read. */
-function openTopic(context: RequestContext, asked: TopicAsked, read: FetchRead): () => TopicAnswer {
+function openTopic(
+  context: RequestContext,
+  asked: TopicAsked,
+  { read, given }: { readonly read: FetchRead; readonly given: Given[] },
+): () => TopicAnswer {
   const { shared, vhost, apiVersion } = context
   const usesId = apiVersion >= 13
   const topic = usesId ? shared.ids.find(vhost, asked.topicId) : findTopic(vhost, asked.topic)
@@ -72,6 +114,7 @@ function openTopic(context: RequestContext, asked: TopicAsked, read: FetchRead):
       bytesMax: one.partitionMaxBytes,
     }
     const slot = read.add(wanted)
+    given.push({ topic: topic!, slot })
     return () => {
       if (slot.errorCode !== ERROR.NONE) return refusal(one.partition, slot.errorCode)
       if (partition.traced !== null) {

@@ -1,6 +1,7 @@
 import {
   BatchDraft,
   type CommitListener,
+  INTAKE,
   type Partition,
   type Topic,
   traceBatch,
@@ -9,6 +10,7 @@ import { ERROR } from '../../../codec/kafka/index.ts'
 import { NATIVE_FORM } from '../../../model/native-form.ts'
 import { type BatchFacts, type BatchRules, checkBatch, stampAppendTime } from '../batch-check.ts'
 import {
+  flowOf,
   type Handler,
   type Request,
   type RequestContext,
@@ -41,11 +43,10 @@ export const handleProduce: Handler<'Produce'> = (context, request, respond) => 
   const { acks } = request
   const isValid = acks === 0 || acks === 1 || acks === ACKS_ALL
   const throttleTimeMs = throttled(context, 'producer_byte_rate', bytesOf(request))
-  const produced = new Produced(
-    context,
-    { isSilent: isValid && acks === 0, throttleTimeMs },
-    respond,
-  )
+  const isSilent = isValid && acks === 0
+  const produced = new Produced(context, { isSilent, throttleTimeMs }, respond)
+  const flow = flowOf(context)
+  flow.begin()
   for (const data of request.topicData) {
     produced.responses.push(
       isValid
@@ -53,6 +54,7 @@ export const handleProduce: Handler<'Produce'> = (context, request, respond) => 
         : refuseTopic(data, ERROR.INVALID_REQUIRED_ACKS),
     )
   }
+  produced.throttleTimeMs = Math.max(throttleTimeMs, flow.end())
   produced.finish()
 }
 
@@ -69,8 +71,9 @@ class Produced implements CommitListener {
   readonly responses: TopicAnswer[] = []
   /** Something was appended, or had been before: its commit must be waited for. */
   waits = false
+  throttleTimeMs: number
   readonly #context: RequestContext
-  readonly #options: { readonly isSilent: boolean; readonly throttleTimeMs: number }
+  readonly #isSilent: boolean
   readonly #respond: (response: Response<'Produce'> | null) => void
 
   constructor(
@@ -79,12 +82,13 @@ class Produced implements CommitListener {
     respond: (response: Response<'Produce'> | null) => void,
   ) {
     this.#context = context
-    this.#options = options
+    this.#isSilent = options.isSilent
+    this.throttleTimeMs = options.throttleTimeMs
     this.#respond = respond
   }
 
   finish(): void {
-    if (this.#options.isSilent) {
+    if (this.#isSilent) {
       // With acks=0 a close is all that Kafka has to say of a fault.
       const failed = this.responses.some(({ partitionResponses }) =>
         partitionResponses.some(({ errorCode }) => errorCode !== ERROR.NONE),
@@ -119,7 +123,7 @@ class Produced implements CommitListener {
   }
 
   #answer(responses: TopicAnswer[]): void {
-    this.#respond({ responses, throttleTimeMs: this.#options.throttleTimeMs })
+    this.#respond({ responses, throttleTimeMs: this.throttleTimeMs })
   }
 }
 
@@ -179,6 +183,8 @@ function produceBatch(
     const code = transactionFault(context, { partition, transactionalId, facts })
     if (code !== ERROR.NONE) return refusal(index, code)
   }
+  const held = limitFault(context, topic, { count: facts.count, bytes: records!.length })
+  if (held !== null) return refusal(index, ERROR.THROTTLING_QUOTA_EXCEEDED, held)
   const bytes = rules.isLogAppendTime ? stampAppendTime(records!, nowMs) : records!
   draft.form = NATIVE_FORM.KAFKA
   draft.setBytes(bytes, 0, bytes.length)
@@ -204,6 +210,19 @@ function produceBatch(
     logAppendTimeMs: rules.isLogAppendTime ? nowMs : -1,
     logStartOffset: partition.startOffset,
   }
+}
+
+/** Why a batch is one too many now, and when to come again; null: it is not. */
+function limitFault(
+  context: RequestContext,
+  { intake }: Topic,
+  { count, bytes }: { readonly count: number; readonly bytes: number },
+): string | null {
+  const flow = flowOf(context)
+  const { flows } = context.shared.broker
+  if (flow.isMetered && !flow.admits(bytes, count)) return flows.takeRefusal() ?? 'full'
+  if (!intake.isLimited || intake.takes(flow, bytes, count) === INTAKE.TAKE) return null
+  return intake.heldBackBy ?? 'the publish rate is reached'
 }
 
 /**

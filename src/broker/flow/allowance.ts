@@ -1,0 +1,38 @@
+import type { LimitSet } from '../../model/limit-set.ts'
+import { Meter } from './meter.ts'
+import type { VhostRoom } from './vhost-room.ts'
+
+/** What a user or a virtual host may use, shared by all connections it has. */
+export class Allowance {
+  /** `user 'ann'`, `vhost '/'`. */
+  readonly title: string
+  limits: LimitSet = {}
+  /** Null: as much as comes. */
+  publish: Meter | null = null
+  consume: Meter | null = null
+  /** Of a virtual host; null: of a user, or it is not there. */
+  room: VhostRoom | null = null
+  connectionCount = 0
+  channelCount = 0
+
+  constructor(title: string) {
+    this.title = title
+  }
+
+  set(limits: LimitSet, nowMs: number): void {
+    this.limits = limits
+    const rates = (of: string): object => ({
+      messages: limits[`${of}-rate`],
+      bytes: limits[`${of}-rate-bytes`],
+      burstMs: limits['rate-burst'],
+    })
+    const about = (of: string): string => `${of} rate of ${this.title}`
+    this.publish = Meter.for(this.publish, about('publish'), rates('publish'), nowMs)
+    this.consume = Meter.for(this.consume, about('consume'), rates('consume'), nowMs)
+  }
+
+  /** Infinity: none is set. */
+  max(name: string): number {
+    return this.limits[name] ?? Infinity
+  }
+}

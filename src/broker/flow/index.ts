@@ -1,0 +1,5 @@
+export { Flow, type FlowNames, type FlowPeer, type HeldBack } from './flow.ts'
+export { Flows } from './flows.ts'
+export { INTAKE, Intake, type IntakeResult } from './intake.ts'
+export { Meter, type Rates } from './meter.ts'
+export { Pace } from './pace.ts'
