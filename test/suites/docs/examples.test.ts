@@ -6,7 +6,9 @@ import { after, test } from 'node:test'
 
 import { closeTarget, openTarget, type Target } from '../../support/target.ts'
 
-const PAGES = ['delivery', 'schedule', 'deduplication', 'tracing'].map((page) => `docs/${page}.md`)
+const PAGES = ['delivery', 'schedule', 'deduplication', 'tracing', 'peak-shaving'].map(
+  (page) => `docs/${page}.md`,
+)
 const ROOT = new URL('../../../', import.meta.url)
 const ENDS_WITHIN_MS = 20_000
 
