@@ -1,6 +1,9 @@
 /** Of what may pass in a second, so much may pass at once after a rest. */
 export const BURST_MS_DEFAULT = 100
 
+/** What sums of fractions may be off by. */
+const ROUNDING = 1e-6
+
 /**
  * So many tokens come in a second, and no more are kept than a burst takes. What uses tokens may
  * leave a debt, so that one thing may be larger than the burst; nothing passes until it is paid.
@@ -20,7 +23,7 @@ export class TokenBucket {
 
   /** Whether one token is there. `nowMs` is of a clock that never goes back. */
   admits(nowMs: number): boolean {
-    return this.#fill(nowMs) >= 1
+    return this.#fill(nowMs) >= 1 - ROUNDING
   }
 
   use(amount: number, nowMs: number): void {
@@ -39,7 +42,7 @@ export class TokenBucket {
 
   #msUntil(amount: number, nowMs: number): number {
     const missing = amount - this.#fill(nowMs)
-    return missing <= 0 ? 0 : Math.ceil((missing * 1000) / this.perSecond)
+    return missing <= ROUNDING ? 0 : Math.ceil((missing * 1000) / this.perSecond)
   }
 
   #fill(nowMs: number): number {
