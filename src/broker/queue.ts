@@ -158,7 +158,12 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   get heldBackBy(): string | null {
-    return this.intake.heldBackBy ?? this.#pace?.heldBackBy ?? null
+    return this.intake.heldBackBy ?? this.pacedBy
+  }
+
+  /** The rate by which it gives out nothing now; null: none. */
+  get pacedBy(): string | null {
+    return this.#pace?.heldBackBy ?? null
   }
 
   /** Who is served while `singleActive` is set. */

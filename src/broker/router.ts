@@ -188,7 +188,10 @@ export class Router {
     else this.#storeWithId(taking, draft, id)
     for (const queue of refusing) {
       if (draft.trace !== 0) {
-        this.#vhost.tracer.step(draft.trace, 'refused', { at: queue.name, detail: 'it is full' })
+        this.#vhost.tracer.step(draft.trace, 'refused', {
+          at: queue.name,
+          detail: queue.heldBackBy ?? 'it is full',
+        })
       }
       if (queue.settings.overflow === 'reject-dead-letter') queue.refuseToDeadLetters(draft)
     }

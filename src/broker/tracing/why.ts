@@ -18,6 +18,7 @@ export interface Reason {
     | 'not-active'
     | 'lower-priority'
     | 'no-credit'
+    | 'rate'
     | 'output-full'
     | 'waits'
     | 'at-end'
@@ -145,6 +146,7 @@ function reasonsOfQueue(queue: Queue): Reason[] {
   } else if (readyCount === 0 && waiting + kept === 0) {
     reasons.push({ code: 'empty', text: 'the queue is empty' })
   }
+  if (queue.pacedBy !== null) reasons.push({ code: 'rate', text: `the ${queue.pacedBy}` })
   if (queue.consumerCount === 0) reasons.push(...nobody(queue))
   return reasons
 }
@@ -160,6 +162,8 @@ function nobody(queue: Queue): Reason[] {
 
 function reasonsOfStanding(vhost: VirtualHost, consumer: Consumer): Reason[] {
   if (consumer.ready) return []
+  const rate = consumer.heldBackBy
+  if (rate !== null) return [{ code: 'rate', text: `the ${rate}` }]
   const standing = consumer.sink.standing?.()
   const forMs = vhost.now() - consumer.pausedAtMs
   const since = consumer.pausedAtMs === 0 ? '' : `, for ${secondsText(forMs)}`
