@@ -1,4 +1,4 @@
-import { parseDurationMs } from '../server/quantity.ts'
+import { parseDurationMs, parsePart } from '../server/quantity.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printJson } from './listings.ts'
@@ -182,8 +182,8 @@ function ruleOf(flags: TraceStartFlags): object {
 /** `1%` or `0.01`. */
 function sampleOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  const sample = text.endsWith('%') ? Number(text.slice(0, -1)) / 100 : Number(text)
-  if (sample > 0 && sample <= 1) return sample
+  const sample = parsePart(text)
+  if (sample !== undefined) return sample
   throw new CommandError(EXIT.USAGE, `--sample is '${text}', expected a part such as 1% or 0.01`)
 }
 

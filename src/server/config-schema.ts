@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LISTEN_ADDRESS_FORM, parseListenAddress, type ListenAddress } from './listen-address.ts'
 import { PORTS, type PortSpec } from './protocol-ports.ts'
-import { parseDurationMs, parseSize } from './quantity.ts'
+import { parseDurationMs, parsePart, parseSize } from './quantity.ts'
 
 /**
  * Each setting's description is what a good value is, as a phrase that fits behind 'expected':
@@ -190,6 +190,20 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       partitions: integer(1, 10_000).optional(),
     })
     .optional(),
+  tracing: z
+    .strictObject({
+      otlp: z
+        .url({ protocol: /^https?$/ })
+        .describe("a URL such as 'http://127.0.0.1:4318/v1/traces'")
+        .optional(),
+      sample: z
+        .union([z.string(), z.number()])
+        .transform((value, context) => parsePart(value) ?? refuse(context))
+        .describe("a part above 0 and up to 1, or of a hundred such as '1%'")
+        .optional(),
+      serviceName: text('the name under which spans appear').optional(),
+    })
+    .optional(),
   heartbeat: durationMs(
     0,
     65_535_000,
@@ -224,6 +238,7 @@ export interface ConfigInput {
   readonly mqtt?: MqttInput | undefined
   readonly webSocket?: { readonly origins?: readonly string[] | undefined } | undefined
   readonly kafka?: KafkaInput | undefined
+  readonly tracing?: TracingInput | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
   /** Milliseconds. */
@@ -254,6 +269,14 @@ export interface LimitsInput {
   readonly frameSize?: number | undefined
   /** Bytes. */
   readonly freeDiskSpace?: number | undefined
+}
+
+export interface TracingInput {
+  /** A URL; spans of traced messages go there. */
+  readonly otlp?: string | undefined
+  /** From the start on, this part of all messages is traced; 1: all. */
+  readonly sample?: number | undefined
+  readonly serviceName?: string | undefined
 }
 
 export interface KafkaInput {

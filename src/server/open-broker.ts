@@ -10,7 +10,7 @@ import { listen, ListenError } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
-import type { LimitsInput } from './config-schema.ts'
+import type { LimitsInput, TracingInput } from './config-schema.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
 import type { Log } from './log.ts'
@@ -60,6 +60,7 @@ export async function openBroker(
   const broker = await Broker.open({ engine, clock, random, turn, log, calendar: cronCalendar })
   opened.defer(async () => broker.close())
   opened.defer(holdUsersToLimits(users, broker))
+  await openTracing(config.tracing, broker.tracer, { opened, log })
   for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 
   const parts = { config, broker, users, authenticator, turn, clock: connectionClock, random, log }
@@ -94,6 +95,21 @@ export async function openBroker(
       await resources.disposeAsync()
     },
   })
+}
+
+/** Spans are sent before the broker is closed, and what is traced from the start is picked. */
+async function openTracing(
+  { otlp, sample, serviceName = 'waystation' }: TracingInput,
+  tracer: Broker['tracer'],
+  { opened, log }: { readonly opened: AsyncDisposableStack; readonly log: Log },
+): Promise<void> {
+  if (otlp !== undefined) {
+    // Loaded when wanted: most brokers send no spans.
+    const { openSpanExport } = await import('./span-export.ts')
+    tracer.listener = opened.use(await openSpanExport({ endpoint: otlp, serviceName, log }))
+  }
+  if (sample === undefined) return
+  tracer.start({ vhost: null, sample, forMs: Infinity, countMax: Infinity })
 }
 
 async function openEngine(

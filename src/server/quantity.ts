@@ -29,6 +29,15 @@ export function parseDurationMs(value: string | number): number | undefined {
   return parseQuantity(value, DURATION_UNITS)
 }
 
+/** A part of a whole from `0.01` or `1%`; undefined when it is none, or nothing. */
+export function parsePart(value: string | number): number | undefined {
+  const text = String(value).trim()
+  const isPercent = text.endsWith('%')
+  const number = text === '' ? NaN : Number(isPercent ? text.slice(0, -1) : text)
+  const part = isPercent ? number / 100 : number
+  return part > 0 && part <= 1 ? part : undefined
+}
+
 function parseQuantity(
   value: string | number,
   units: Readonly<Record<string, number>>,

@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs'
 import type { TlsOptions } from '../net/index.ts'
-import type { ConfigInput, KafkaInput, LimitsInput, MqttInput, TlsInput } from './config-schema.ts'
+import type {
+  ConfigInput,
+  KafkaInput,
+  LimitsInput,
+  MqttInput,
+  TlsInput,
+  TracingInput,
+} from './config-schema.ts'
 import type { ListenAddress } from './listen-address.ts'
 import { PORTS, type ListenerName, type PortSpec } from './protocol-ports.ts'
 import { StartupError } from './startup-error.ts'
@@ -36,6 +43,7 @@ export interface ServerConfig {
   /** Origins of web pages that may connect besides those of this host; `*`: all. */
   readonly webSocketOrigins: readonly string[]
   readonly kafka: KafkaInput
+  readonly tracing: TracingInput
   /** Seconds; null: the protocol's default. */
   readonly heartbeatSeconds: number | null
   /** How long clients have to say goodbye when the broker stops. */
@@ -65,6 +73,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     mqtt: input.mqtt ?? {},
     webSocketOrigins: input.webSocket?.origins ?? [],
     kafka: input.kafka ?? {},
+    tracing: input.tracing ?? {},
     heartbeatSeconds:
       input.heartbeat === undefined ? null : Math.max(Math.round(input.heartbeat / 1000), 0),
     stopTimeoutMs: input.stopTimeout ?? STOP_TIMEOUT_MS,

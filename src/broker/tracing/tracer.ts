@@ -202,7 +202,10 @@ export class Tracer implements CommitListener, TimerTarget {
   ): void {
     const isCounted = partition < 0 && destinations.length < UNCOUNTED
     this.place(trace, log, offset, isCounted ? destinations.length : UNCOUNTED)
-    for (const { name: at } of destinations) this.step(trace, 'stored', { at, offset, partition })
+    const detail = isSynced ? '' : 'not waited for until it is on disk'
+    for (const { name: at } of destinations) {
+      this.step(trace, 'stored', { at, offset, partition, detail })
+    }
     if (isSynced) this.#awaitDisk({ trace, facts: { offset, partition } })
   }
 
