@@ -7,6 +7,7 @@ import type {
   EngineErrorKind,
   Log,
   LogEntry,
+  ReadDone,
 } from '../../../src/engine/contract.ts'
 
 /** A store that the suite may open, close and open again with what it held. */
@@ -25,12 +26,22 @@ export function commit(engine: Engine, level: CommitLevel = 'synced'): Promise<v
   })
 }
 
-function read(log: Log, offset: number, bytesMax: number = 1 << 20): Promise<readonly LogEntry[]> {
+function read(
+  log: Log,
+  offset: number,
+  bytesMax: number = 1 << 20,
+  target?: Buffer,
+): Promise<readonly LogEntry[]> {
   return new Promise((resolve, reject) => {
-    log.read(offset, bytesMax, (error, entries) =>
-      error === null ? resolve(entries) : reject(error),
-    )
+    const done: ReadDone = (error, entries) => (error === null ? resolve(entries) : reject(error))
+    log.read(offset, bytesMax, done, target)
   })
+}
+
+/** 50 entries of 100 bytes, each of two offsets and filled with its number. */
+async function appendFifty(engine: Engine, log: Log): Promise<void> {
+  for (let index = 0; index < 50; index++) log.append(Buffer.alloc(100, index), 2)
+  await commit(engine)
 }
 
 /** Every entry that is kept, from `startOffset` on. */
@@ -144,8 +155,7 @@ export function engineSuite(name: string, make: () => Promise<StoreUnderTest>): 
     async (store) => {
       await using engine = await store.open()
       const log = await engine.openLog('a', { epoch: 1 })
-      for (let index = 0; index < 50; index++) log.append(Buffer.alloc(100, index), 2)
-      await commit(engine)
+      await appendFifty(engine, log)
       const three = await read(log, 41, 300)
       assert.deepEqual(
         three.map(({ baseOffset }) => baseOffset),
@@ -155,6 +165,42 @@ export function engineSuite(name: string, make: () => Promise<StoreUnderTest>): 
       assert.deepEqual(await read(log, 100), [])
       await assert.rejects(read(log, -1), isKind('not-found'))
       await assert.rejects(read(log, 101), isKind('not-found'))
+    },
+  )
+
+  check(
+    'what is read into a target is the same, and shares no bytes with others',
+    async (store) => {
+      if (store.persists) {
+        await using before = await store.open()
+        await appendFifty(before, await before.openLog('a', { epoch: 1 }))
+      }
+      // Opened again, so that nothing is in memory.
+      await using engine = await store.open()
+      const log = await engine.openLog('a', { epoch: 2 })
+      if (!store.persists) await appendFifty(engine, log)
+      const target = Buffer.alloc(256 * 1024)
+      const entries = await read(log, 41, 300, target)
+      assert.deepEqual(
+        entries.map(({ baseOffset, data }) => [baseOffset, data[0]]),
+        [
+          [40, 20],
+          [42, 21],
+          [44, 22],
+        ],
+      )
+      // The owner writes there again; whoever reads without a target must not see it.
+      target.fill(0xdd)
+      const again = await read(log, 41, 300)
+      assert.deepEqual(
+        again.map(({ data }) => data[0]),
+        [20, 21, 22],
+      )
+      if (store.persists) assert.equal(entries[0]!.data.buffer, target.buffer)
+      // Too small for what is asked: the entries lie elsewhere.
+      const small = Buffer.alloc(10, 1)
+      assert.equal((await read(log, 80, 100, small))[0]?.data[0], 40)
+      assert.deepEqual(small, Buffer.alloc(10, 1))
     },
   )
 
