@@ -19,6 +19,11 @@ export interface DeathOrigin {
   readonly queue: string
   readonly reason: DeathReason
   readonly exchange: string
+  /**
+   * Of the first death what a consumer first said, of the last death what one said last. Absent:
+   * nobody said anything.
+   */
+  readonly error?: string
 }
 
 /** Neutral facts the broker adds to a message; each protocol shows them in its own way. */
@@ -54,7 +59,11 @@ export function decodeAnnotations(bytes: Buffer): Annotations {
 }
 
 /** Adds one death: a repeated one counts up and moves to the front. */
-export function addDeath(before: Annotations | null, death: DeathRecord): Annotations {
+export function addDeath(
+  before: Annotations | null,
+  death: DeathRecord,
+  failure: { readonly first: string; readonly last: string } | null = null,
+): Annotations {
   const deaths = before?.deaths ?? []
   const same = deaths.find((d) => d.queue === death.queue && d.reason === death.reason)
   const newest =
@@ -66,11 +75,15 @@ export function addDeath(before: Annotations | null, death: DeathRecord): Annota
   }
   return {
     deaths: [newest, ...deaths.filter((d) => d !== same)],
-    firstDeath: before?.firstDeath ?? origin,
-    lastDeath: origin,
+    firstDeath: before?.firstDeath ?? withError(origin, failure?.first),
+    lastDeath: withError(origin, failure?.last),
     delayedMs: before?.delayedMs ?? 0,
     redrives: before?.redrives ?? 0,
   }
+}
+
+function withError(origin: DeathOrigin, error: string | undefined): DeathOrigin {
+  return error === undefined ? origin : { ...origin, error }
 }
 
 function attemptsOf({ attempts }: DeathRecord): { readonly attempts?: number } {

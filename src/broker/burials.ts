@@ -88,7 +88,8 @@ export class Burials implements TimerTarget {
     const isKept = reason !== 'maxlen' && queue.settings.deadLetterStrategy !== 'at-most-once'
     queue.shard.beginHold()
     const trace = queue.shard.traced === null ? 0 : queue.trace.dying(offset, reason)
-    const death = { reason, attempts, isKept, trace }
+    const failure = this.#contents.failureOf(offset)
+    const death = { reason, attempts, failure, isKept, trace }
     const isDone = queue.vhost.deadLetters.publish(queue, this.#reader.view, death)
     if (isDone) this.#contents.settleOut(this.#contents.levelHolding(offset), offset)
     queue.shard.endHold()

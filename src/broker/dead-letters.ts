@@ -4,10 +4,12 @@ import {
   addDeath,
   type Annotations,
   type DeathReason,
+  type DeathRecord,
   decodeAnnotations,
   encodeAnnotations,
   wouldCycle,
 } from './annotations.ts'
+import type { FailureText } from './failure-texts.ts'
 import type { Queue } from './queue.ts'
 import type { StoredMessage } from './stored-message.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -19,6 +21,8 @@ export interface Death {
   readonly reason: DeathReason
   /** How often it failed in this queue. */
   readonly attempts: number
+  /** What consumers said of its failures. */
+  readonly failure: FailureText | null
   /** Whether it is kept where nobody takes it. */
   readonly isKept: boolean
   /** The number of its trace, which goes on with it; 0: it has none. */
@@ -64,14 +68,15 @@ export class DeadLetters {
     const before = refused.annotations === null ? null : decodeAnnotations(refused.annotations)
     const { trace } = refused
     draft.trace = trace
-    this.#publish(queue, draft, before, { reason, attempts: 0, isKept: false, trace })
+    const death = { reason, attempts: 0, failure: null, isKept: false, trace }
+    this.#publish(queue, draft, before, death)
   }
 
   #publish(
     queue: Queue,
     draft: MessageDraft,
     before: Annotations | null,
-    { reason, attempts, isKept }: Death,
+    { reason, attempts, failure, isKept }: Death,
   ): boolean {
     const { deadLetterExchange, deadLetterRoutingKey } = queue.settings
     if (deadLetterExchange === undefined) return true
@@ -82,7 +87,7 @@ export class DeadLetters {
     const ownKey = routingKeyOf(draft.address, draft.addressStart, draft.addressEnd)
     const extraKeys = form?.extraKeys(header, headerStart, headerEnd) ?? []
     const routingKeys = [ownKey, ...extraKeys]
-    const annotations = addDeath(before, {
+    const death: DeathRecord = {
       queue: queue.name,
       reason,
       count: 1,
@@ -95,7 +100,8 @@ export class DeadLetters {
         (before?.deaths.length ?? 0) > 0
           ? null
           : (form?.expiration(header, headerStart, headerEnd) ?? null),
-    })
+    }
+    const annotations = addDeath(before, death, failure)
     const keys = deadLetterRoutingKey === undefined ? routingKeys : [deadLetterRoutingKey]
     const address = encodeAddress(deadLetterExchange, keys[0]!)
     draft.setAddress(address, 0, address.length)

@@ -208,6 +208,8 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     if (this.#index.isLive(offset)) this.#timers.set(offset, -notBeforeMs)
   }
 
+  recoverFailure(): void {}
+
   recoverBytes(): void {}
 
   recovered(): void {

@@ -100,6 +100,10 @@ export interface Destination {
   /** Ready ones that wait for others of their key, which are out; in `readyCount` too. */
   readonly followerCount: number
   readonly consumerCount: number
+  /** Whether a failed message is held back for a while before it comes again. */
+  readonly retries: boolean
+  /** How messages of one key are kept in order now; null: not at all. */
+  readonly keySharing: KeySharing | null
   /** Bytes of the bodies that wait. */
   readonly readyBytes: number
   readonly intake: Intake
@@ -114,10 +118,13 @@ export interface Destination {
   accept(offset: number): void
   /** Back to its place, not counted as a failure. */
   release(offset: number): void
-  /** Back to its place, counted; beyond `attemptsMax` it is dead-lettered. */
-  fail(offset: number): void
+  /**
+   * Back to its place, counted; beyond `attemptsMax` it is dead-lettered. `error` is what the
+   * consumer says of it.
+   */
+  fail(offset: number, error?: string): void
   /** Dead-lettered, or dropped where no dead-letter target is set. */
-  reject(offset: number): void
+  reject(offset: number, error?: string): void
   /** Drops what waits and is not given out; returns how many. */
   purge(): number
   /** Somebody declared it again or looked at it: it is in use. */

@@ -1,5 +1,8 @@
 const KIB = 1024
 const MIB = 1024 * 1024
+/** Of what a consumer says when a message fails; more is cut, for headers have to bear it. */
+export const FAILURE_TEXT_BYTES_MAX = 255
+
 const DAY_MS = 86_400_000
 
 /** The broker's sizes, with their defaults and the reason for each. Tests make them small. */
@@ -112,6 +115,11 @@ export interface BrokerLimits {
   readonly recurringCountMax: number
   /** Octets of all their messages, which are kept in memory. Default 64 MiB. */
   readonly recurringBytesMax: number
+  /**
+   * Messages of a queue that failed and wait with what their consumers said of it. Default 10,000:
+   * 10 MB at most. Of further ones that is not kept; they wait and die like the others.
+   */
+  readonly failureTextsMax: number
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
@@ -150,4 +158,5 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   scheduleIdCountMax: 10_000_000,
   recurringCountMax: 10_000,
   recurringBytesMax: 64 * MIB,
+  failureTextsMax: 10_000,
 }

@@ -1,4 +1,5 @@
 import { BodyBytes } from './body-bytes.ts'
+import { type FailureText, FailureTexts } from './failure-texts.ts'
 import type { KeyOrder } from './key-order.ts'
 import { OffsetMap } from './offset-map.ts'
 import { decodeQueueState, encodeQueueState } from './queue-state.ts'
@@ -35,6 +36,7 @@ export class QueueContents {
   keys: KeyOrder | null = null
   /** Failed attempts of messages that failed at least once. */
   readonly #attempts = new OffsetMap()
+  readonly #failures: FailureTexts
   readonly #member: ShardMember
   readonly #shard: Shard
   readonly #fair: boolean
@@ -46,6 +48,7 @@ export class QueueContents {
     this.#member = member
     this.#shard = shard
     this.#fair = fair
+    this.#failures = new FailureTexts(shard.limits.failureTextsMax)
     this.levels = Array.from({ length: levelCount }, () => new QueueIndex())
   }
 
@@ -171,6 +174,7 @@ export class QueueContents {
     if (!level.settleOut(offset)) return
     this.totals.settled++
     if (this.#attempts.size > 0) this.#attempts.delete(offset)
+    if (this.#failures.size > 0) this.#failures.delete(offset)
     this.bytes.leftOut(offset, this.outCount)
     this.#shard.settle(this.#member, offset)
     this.keys?.settled(offset)
@@ -194,6 +198,16 @@ export class QueueContents {
     this.#shard.keepAttempts(this.#member, offset, attempts)
   }
 
+  /** What a consumer says of the failure of a message that is out. */
+  keepFailure(offset: number, text: string): void {
+    const both = this.#failures.add(offset, text)
+    if (both !== null) this.#shard.keepFailure(this.#member, offset, both)
+  }
+
+  failureOf(offset: number): FailureText | null {
+    return this.#failures.size === 0 ? null : this.#failures.get(offset)
+  }
+
   keepRetry(offset: number, attempts: number, notBeforeMs: number): void {
     this.#attempts.set(offset, attempts)
     this.#shard.keepRetry(this.#member, { offset, attempts, notBeforeMs })
@@ -212,6 +226,7 @@ export class QueueContents {
     this.bytes.ready = 0
     this.totals.settled += purged
     this.#attempts.deleteWhere((offset) => !this.isLive(offset))
+    this.#failures.deleteWhere((offset) => !this.isLive(offset))
     return purged
   }
 
@@ -226,6 +241,7 @@ export class QueueContents {
     this.keys = null
     this.bytes.reset(0)
     this.#attempts.clear()
+    this.#failures.deleteWhere(() => true)
   }
 
   isLive(offset: number): boolean {
@@ -259,7 +275,14 @@ export class QueueContents {
     if (count <= this.#attempts.size) {
       for (let offset = start; offset < start + count; offset++) this.#attempts.delete(offset)
     } else this.#attempts.deleteWhere((offset) => offset >= start && offset < start + count)
+    if (this.#failures.size > 0) {
+      this.#failures.deleteWhere((offset) => offset >= start && offset < start + count)
+    }
     this.#recoverDelivered(start + count)
+  }
+
+  recoverFailure(offset: number, text: FailureText): void {
+    if (this.isLive(offset)) this.#failures.recover(offset, text)
   }
 
   recoverAttempts(offset: number, attempts: number): void {
@@ -275,13 +298,19 @@ export class QueueContents {
       attempts: this.#attempts,
       levels: this.levels,
       notBefore,
+      failures: this.#failures,
     })
   }
 
   /** Reads what `encodeState` wrote into fresh contents; tells whether messages may expire. */
   decodeState(bytes: Buffer, notBefore: OffsetMap): { readonly mayExpire: boolean } {
     const { levels } = this
-    const state = decodeQueueState(bytes, { attempts: this.#attempts, levels, notBefore })
+    const state = decodeQueueState(bytes, {
+      attempts: this.#attempts,
+      levels,
+      notBefore,
+      failures: this.#failures,
+    })
     this.#deliveredBefore = state.deliveredBefore
     this.#deliveredMax = state.deliveredBefore
     this.bytes.reset(state.liveBytes)

@@ -1,3 +1,4 @@
+import type { FailureTexts } from './failure-texts.ts'
 import type { OffsetMap } from './offset-map.ts'
 import type { QueueIndex } from './queue-index.ts'
 
@@ -10,13 +11,14 @@ export interface QueueState {
   readonly levels: readonly QueueIndex[]
   /** Before when messages that failed are held back, in milliseconds since the epoch. */
   readonly notBefore: OffsetMap
+  readonly failures: FailureTexts
 }
 
 /**
  * f64 delivered before, f64 live bytes, u8 may expire, u32 count of attempts and for each f64
  * offset and u32 attempts, u16 count of levels and each level as `QueueIndex.encode` writes it,
- * u32 count of messages held back and for each f64 offset and f64 not before. Snapshots of before
- * there was a retry end without the last.
+ * u32 count of messages held back and for each f64 offset and f64 not before, u32 count of failures
+ * that were told of and for each f64 offset, u16 bytes and the first text, u16 bytes and the last.
  */
 export function encodeQueueState(state: QueueState): Buffer {
   const head = Buffer.allocUnsafe(23 + 12 * state.attempts.size)
@@ -30,7 +32,43 @@ export function encodeQueueState(state: QueueState): Buffer {
   }
   head.writeUInt16BE(state.levels.length, at)
   const levels = state.levels.map((level) => level.encode())
-  return Buffer.concat([head, ...levels, encodeTimes(state.notBefore)])
+  return Buffer.concat([
+    head,
+    ...levels,
+    encodeTimes(state.notBefore),
+    encodeFailures(state.failures),
+  ])
+}
+
+function encodeFailures(failures: FailureTexts): Buffer {
+  const count = Buffer.allocUnsafe(4)
+  count.writeUInt32BE(failures.size, 0)
+  const parts: Buffer[] = [count]
+  for (const [offset, { first, last }] of failures.entries()) {
+    const place = Buffer.allocUnsafe(8)
+    place.writeDoubleBE(offset, 0)
+    parts.push(place, sizedText(first), sizedText(last))
+  }
+  return Buffer.concat(parts)
+}
+
+function sizedText(text: string): Buffer {
+  const bytes = Buffer.from(text, 'utf8')
+  return Buffer.concat([Buffer.of(bytes.length >>> 8, bytes.length & 0xff), bytes])
+}
+
+function decodeFailures(bytes: Buffer, start: number, failures: FailureTexts): void {
+  let at = start + 4
+  const text = (): string => {
+    const from = at + 2
+    at = from + bytes.readUInt16BE(at)
+    return bytes.toString('utf8', from, at)
+  }
+  for (let left = bytes.readUInt32BE(start); left > 0; left--) {
+    const offset = bytes.readDoubleBE(at)
+    at += 8
+    failures.recover(offset, { first: text(), last: text() })
+  }
 }
 
 function encodeTimes(times: OffsetMap): Buffer {
@@ -43,10 +81,15 @@ function encodeTimes(times: OffsetMap): Buffer {
   return out
 }
 
-/** Fills `attempts`, `levels` and `notBefore`, which must be empty. */
+/** Fills `attempts`, `levels`, `notBefore` and `failures`, which must be empty. */
 export function decodeQueueState(
   bytes: Buffer,
-  { attempts, levels, notBefore }: Pick<QueueState, 'attempts' | 'levels' | 'notBefore'>,
+  {
+    attempts,
+    levels,
+    notBefore,
+    failures,
+  }: Pick<QueueState, 'attempts' | 'levels' | 'notBefore' | 'failures'>,
 ): { readonly deliveredBefore: number; readonly liveBytes: number; readonly mayExpire: boolean } {
   let at = 21
   for (let left = bytes.readUInt32BE(17); left > 0; left--) {
@@ -56,13 +99,12 @@ export function decodeQueueState(
   const levelCount = bytes.readUInt16BE(at)
   at += 2
   for (let level = 0; level < levelCount; level++) at = levels[level]!.decode(bytes, at)
-  if (at < bytes.length) {
-    let left = bytes.readUInt32BE(at)
-    for (at += 4; left > 0; left--) {
-      notBefore.set(bytes.readDoubleBE(at), bytes.readDoubleBE(at + 8))
-      at += 16
-    }
+  let left = bytes.readUInt32BE(at)
+  for (at += 4; left > 0; left--) {
+    notBefore.set(bytes.readDoubleBE(at), bytes.readDoubleBE(at + 8))
+    at += 16
   }
+  decodeFailures(bytes, at, failures)
   return {
     deliveredBefore: bytes.readDoubleBE(0),
     liveBytes: bytes.readDoubleBE(8),

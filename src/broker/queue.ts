@@ -10,6 +10,7 @@ import { ConsumerSet } from './consumer-set.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from './destination.ts'
 import { takeWindow, windowFor, withWindow } from './deduplication.ts'
 import type { DeduplicationWindow } from './deduplication-window.ts'
+import type { FailureText } from './failure-texts.ts'
 import { Intake, Pace } from './flow/index.ts'
 import { HeadExpiry } from './head-expiry.ts'
 import { KeyDispatch } from './key-dispatch.ts'
@@ -135,6 +136,14 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#keys?.followerCount ?? 0
   }
 
+  get keySharing(): KeySharing | null {
+    return this.#keys?.sharing ?? null
+  }
+
+  get retries(): boolean {
+    return this.#retry.isOn
+  }
+
   get consumerCount(): number {
     return this.#consumers.size
   }
@@ -236,7 +245,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       )
     }
     if (options.keyShared !== undefined) {
-      this.#askedKeys = agreedKeySharing(this, this.#keys?.sharing ?? null, options.keyShared)
+      this.#askedKeys = agreedKeySharing(this, this.keySharing, options.keyShared)
     }
     const consumer = new Consumer(this, this, options)
     this.#consumers.add(consumer)
@@ -341,12 +350,13 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#wake()
   }
 
-  fail(offset: number): void {
+  fail(offset: number, error?: string): void {
     if (!this.spec.countsAttempts && !this.#retry.isOn) {
       this.release(offset)
       return
     }
     if (!this.#contents.isOut(offset)) return
+    if (error !== undefined) this.#contents.keepFailure(offset, error)
     const attempts = this.attemptsOf(offset) + 1
     if (this.shard.traced !== null) this.trace.step(offset, 'failed', { attempts })
     const attemptsMax = this.#settings.attemptsMax ?? -1
@@ -363,9 +373,12 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.release(offset)
   }
 
-  reject(offset: number): void {
+  reject(offset: number, error?: string): void {
     if (!this.#contents.isOut(offset)) return
     if (this.shard.traced !== null) this.trace.step(offset, 'rejected')
+    if (error !== undefined && this.#settings.deadLetterExchange !== undefined) {
+      this.#contents.keepFailure(offset, error)
+    }
     this.#burials.start(offset, 'rejected')
   }
 
@@ -430,6 +443,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.deduplication?.remember(id, timeMs)
   }
 
+  recoverFailure(offset: number, text: FailureText): void {
+    this.#contents.recoverFailure(offset, text)
+  }
+
   recoverBytes(bytes: number): void {
     this.#contents.bytes.reset(bytes)
   }
@@ -470,7 +487,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   #applyKeys(): void {
     if (this.#consumers.size === 0) this.#askedKeys = null
     const wanted = keySharingOf(this.#settings) ?? this.#askedKeys
-    if (sameKeySharing(wanted, this.#keys?.sharing ?? null)) return
+    if (sameKeySharing(wanted, this.keySharing)) return
     this.#contents.keys = null
     this.#keys = wanted === null ? null : this.#keyDispatch(wanted)
   }

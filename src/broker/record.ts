@@ -25,6 +25,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *     LIVE_BYTES  f64 bytes of all bodies that the destination holds
  *     RETRY       u32 attempts, f64 offset, f64 not before, in milliseconds since the epoch
  *     SEEN        f64 high, f64 low half of the digest of an id, f64 when it was taken in
+ *     FAILURE     u32 bytes of the first text, f64 offset, the first text, the last one to the end
  */
 export const KIND: {
   readonly MESSAGE: 1
@@ -36,6 +37,7 @@ export const KIND: {
   readonly BATCH: 7
   readonly COMPACTED: 8
   readonly SEEN: 9
+  readonly FAILURE: 10
 } = {
   MESSAGE: 1,
   MOVED: 2,
@@ -46,6 +48,7 @@ export const KIND: {
   BATCH: 7,
   COMPACTED: 8,
   SEEN: 9,
+  FAILURE: 10,
 }
 
 export const FLAG: {

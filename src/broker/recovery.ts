@@ -82,7 +82,15 @@ function replayState(member: ShardMember, data: Buffer, start: number): void {
       data.readUInt32BE(start + 12),
       notBeforeMs,
     )
-  }
+  } else if (kind === KIND.FAILURE) replayFailure(member, data, start)
+}
+
+function replayFailure(member: ShardMember, data: Buffer, start: number): void {
+  const firstEnd = start + 24 + data.readUInt32BE(start + 12)
+  member.recoverFailure(data.readDoubleBE(start + 16), {
+    first: data.toString('utf8', start + 24, firstEnd),
+    last: data.toString('utf8', firstEnd, start + data.readUInt32BE(start)),
+  })
 }
 
 function replaySettled(member: ShardMember, data: Buffer, start: number): void {

@@ -147,6 +147,8 @@ export class RetainedSet implements ShardMember, TimerTarget {
 
   recoverAttempts(): void {}
 
+  recoverFailure(): void {}
+
   recoverBytes(): void {}
 
   encodeState(): Buffer {

@@ -3,6 +3,7 @@ import type { Digest } from '../lib/digest.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Extents } from './extents.ts'
+import type { FailureText } from './failure-texts.ts'
 import type { BrokerLimits } from './limits.ts'
 import type { OffsetMap } from './offset-map.ts'
 import type { RangeVisitor } from './queue-index.ts'
@@ -35,6 +36,8 @@ export interface ShardMember extends Identified {
   recoverSettled(start: number, count: number): void
   /** `notBeforeMs`: it is held back until then; 0: it is not. */
   recoverAttempts(offset: number, attempts: number, notBeforeMs: number): void
+  /** What consumers said when it failed. */
+  recoverFailure(offset: number, text: FailureText): void
   recoverBytes(bytes: number): void
   /** Absent: it remembers no ids. */
   recoverSeen?(id: Digest, timeMs: number): void
@@ -178,6 +181,19 @@ export class Shard implements Stager {
   /** Whoever waits for the commit of this turn waits until all before it is on the device. */
   answerSynced(): void {
     if (this.durable) this.#cycle.requireSync()
+  }
+
+  /** Keeps what consumers said when a message failed for the first and for the last time. */
+  keepFailure(member: ShardMember, offset: number, { first, last }: FailureText): void {
+    const firstBytes = Buffer.from(first, 'utf8')
+    const lastBytes = Buffer.from(last, 'utf8')
+    const size = 24 + firstBytes.length + lastBytes.length
+    const start = this.#reserveRecord(KIND.FAILURE, size, member.id)
+    const out = this.#batch.buffer
+    out.writeUInt32BE(firstBytes.length, start + 12)
+    out.writeDoubleBE(offset, start + 16)
+    firstBytes.copy(out, start + 24)
+    lastBytes.copy(out, start + 24 + firstBytes.length)
   }
 
   /**

@@ -105,6 +105,14 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     return 0
   }
 
+  get retries(): boolean {
+    return false
+  }
+
+  get keySharing(): null {
+    return null
+  }
+
   get heldCount(): number {
     return 0
   }

@@ -3,10 +3,13 @@ import { PACKET_SIZE_MAX_DEFAULT } from './limits.ts'
 import { malformed, MqttPacketError, protocolError } from './packet-error.ts'
 import { checkAllRead, PacketDecoder, readPacketId } from './packets.ts'
 import type { ConnectPacket, ReasonPacket, SubscribePacket, UnsubscribePacket } from './packets.ts'
-import { PropertyScan } from './properties.ts'
+import { PropertyScan, readProperties } from './properties.ts'
 import { PublishView } from './publish-view.ts'
 import { PACKET, REASON } from './spec.ts'
 import type { Version } from './spec.ts'
+
+/** Reason codes from here on are errors (section 2.4). */
+const ERROR_CODES = 0x80
 
 /** PUBACK, PUBREC, PUBREL, PUBCOMP. */
 export type AckType = 4 | 5 | 6 | 7
@@ -19,8 +22,8 @@ export type AckType = 4 | 5 | 6 | 7
 export interface PacketHandler {
   onConnect(packet: ConnectPacket): void
   onPublish(publish: PublishView): void
-  /** `reasonCode` is 0 before MQTT 5. */
-  onAck(type: AckType, packetId: number, reasonCode: number): void
+  /** `reasonCode` is 0 before MQTT 5; `reason` is the text that came with an error, or null. */
+  onAck(type: AckType, packetId: number, reasonCode: number, reason: string | null): void
   onSubscribe(packet: SubscribePacket): void
   onUnsubscribe(packet: UnsubscribePacket): void
   onPing(): void
@@ -218,13 +221,17 @@ export class PacketParser {
     const reader = this.#reader
     const packetId = readPacketId(reader)
     let reasonCode = 0
+    let reason: string | null = null
     if (reader.left > 0 && this.#version === 5) {
       reasonCode = reader.uint8()
       if (!isAckCode(type, reasonCode)) throw protocolError(`reason ${reasonCode} in type ${type}`)
-      if (reader.left > 0) this.#scan.run(reader, type)
+      if (reader.left > 0) {
+        if (reasonCode < ERROR_CODES) this.#scan.run(reader, type)
+        else reason = readProperties(reader, this.#scan, type).reasonString ?? null
+      }
     }
     checkAllRead(reader)
-    this.#handler.onAck(type, packetId, reasonCode)
+    this.#handler.onAck(type, packetId, reasonCode, reason)
   }
 
   #other(type: number, flags: number): void {

@@ -187,6 +187,7 @@ function addDeaths(headers: Map<string, FieldValue>, annotations: Annotations): 
     headers.set('x-first-death-exchange', firstDeath.exchange)
     headers.set('x-first-death-queue', firstDeath.queue)
     headers.set('x-first-death-reason', firstDeath.reason)
+    if (firstDeath.error !== undefined) headers.set('x-first-death-error', firstDeath.error)
   }
   const attempts = deaths[0]?.attempts
   if (attempts !== undefined) {
@@ -196,6 +197,7 @@ function addDeaths(headers: Map<string, FieldValue>, annotations: Annotations): 
     headers.set('x-last-death-exchange', lastDeath.exchange)
     headers.set('x-last-death-queue', lastDeath.queue)
     headers.set('x-last-death-reason', lastDeath.reason)
+    if (lastDeath.error !== undefined) headers.set('x-last-death-error', lastDeath.error)
   }
 }
 

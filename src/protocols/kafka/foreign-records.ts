@@ -145,7 +145,10 @@ function deathHeaders(annotations: Annotations | null): RecordHeaderInput[] {
     add(`x-${which}-death-exchange`, origin.exchange)
     add(`x-${which}-death-queue`, origin.queue)
     add(`x-${which}-death-reason`, origin.reason)
+    if (origin.error !== undefined) add(`x-${which}-death-error`, origin.error)
   }
+  const attempts = deaths[0]?.attempts
+  if (attempts !== undefined) add('x-last-death-attempts', String(attempts))
   return headers
 }
 

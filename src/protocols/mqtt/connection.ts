@@ -365,10 +365,10 @@ export class MqttConnection
     this.#running().publishPath.publish(publish)
   }
 
-  onAck(type: AckType, packetId: number, reasonCode: number): void {
+  onAck(type: AckType, packetId: number, reasonCode: number, reason: string | null): void {
     const { outbox } = this.#running()
     if (type !== PACKET.PUBREL) {
-      outbox.acknowledged(type as 4 | 5 | 7, packetId, reasonCode)
+      outbox.acknowledged(type as 4 | 5 | 7, packetId, { reasonCode, reason })
       return
     }
     const isKnown = this.packetIds.remove(WAY.IN, packetId)
@@ -604,12 +604,13 @@ export class MqttConnection
     { subscriber, subscriptions: held }: Opened,
   ): Promise<void> {
     const identifier = properties.subscriptionIdentifiers?.[0] ?? 0
+    const { userProperties = [] } = properties
     const reasonCodes: number[] = []
     for (const subscription of subscriptions) {
       if (subscription.noLocal && subscription.filter.startsWith('$share/')) {
         throw new ProtocolFault('no local in a shared subscription')
       }
-      const code = await subscriber.subscribe(subscription, identifier)
+      const code = await subscriber.subscribe(subscription, identifier, userProperties)
       if (this.#isGone()) return
       reasonCodes.push(this.version === 5 || code < 0x80 ? code : 0x80)
     }

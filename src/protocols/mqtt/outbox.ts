@@ -4,6 +4,7 @@ import type {
   Destination,
   Flow,
   InboxSink,
+  KeySharing,
   Standing,
   StoredMessage,
 } from '../../broker/index.ts'
@@ -31,6 +32,7 @@ import { ALIASED_BYTES_MAX } from './limits.ts'
 import { foreignPropertiesOf } from './mapping.ts'
 import { type PacketIds, WAY } from './packet-ids.ts'
 import type { StoredFirst } from './stored-first.ts'
+import { storyOf } from './story.ts'
 import { type Match, matchOfEnded, type Matching } from './subscriptions.ts'
 
 /** What the client said it can take, and how to reach it. */
@@ -82,6 +84,8 @@ export interface OutletParts {
   readonly destination: Destination
   readonly matching: Matching
   readonly copies?: GroupCopies
+  /** Order by key, where the client asks for it. */
+  readonly keyShared?: KeySharing | null
 }
 
 /** A queue that one client takes messages from: its session's, a group's, one it named. */
@@ -102,8 +106,14 @@ export class Outlet implements DeliverySink {
     this.copies = copies ?? null
   }
 
-  deliver(consumer: Consumer, message: StoredMessage, offset: number, redelivered: boolean): void {
-    this.#outbox.deliver(this, consumer, message, { offset, redelivered })
+  deliver(
+    consumer: Consumer,
+    message: StoredMessage,
+    offset: number,
+    redelivered: boolean,
+    attempts: number,
+  ): void {
+    this.#outbox.deliver(this, consumer, message, { offset, redelivered, attempts })
   }
 
   standing(): Standing {
@@ -183,7 +193,7 @@ export class Outbox implements InboxSink {
 
   /** Takes from `destination`, once the outbox is open. */
   add(parts: OutletParts, tag: string): Outlet {
-    const { destination } = parts
+    const { destination, keyShared } = parts
     const outlet = new Outlet(this, parts)
     outlet.handle = destination.consume({
       sink: outlet,
@@ -194,6 +204,7 @@ export class Outbox implements InboxSink {
       owner: this.#peer,
       actor: this.#peer.actor,
       arguments: new Map(),
+      ...(keyShared === undefined ? {} : { keyShared }),
       ...(this.#peer.flow === null ? {} : { flow: this.#peer.flow }),
       ...(destination.profile === 'topic' ? { startAt: { kind: 'next' } } : {}),
     })
@@ -301,9 +312,10 @@ export class Outbox implements InboxSink {
     outlet: Outlet,
     consumer: Consumer,
     message: StoredMessage,
-    { offset, redelivered }: { readonly offset: number; readonly redelivered: boolean },
+    how: { readonly offset: number; readonly redelivered: boolean; readonly attempts: number },
   ): void {
     const { destination } = outlet
+    const { offset, redelivered, attempts } = how
     const peer = this.#peer
     const match = this.#matchIn(outlet, message, redelivered && !this.#unsent.has(offset))
     if (match === null) {
@@ -313,7 +325,7 @@ export class Outbox implements InboxSink {
     const published = (flagsOf(message) & HEADER.QOS) >> 1
     const qos = (published < match.qos ? published : match.qos) as 0 | 1 | 2
     if (qos === 0) {
-      this.#write(message, match, { qos, packetId: 0, dup: false })
+      this.#write(message, match, { qos, packetId: 0, dup: false, attempts })
       destination.accept(offset)
     } else if (qos === 2 && outlet.copies !== null && this.#copy(outlet, message, offset)) {
       if (this.#isFullOfCopies) this.refresh()
@@ -324,7 +336,7 @@ export class Outbox implements InboxSink {
         return
       }
       const dup = redelivered && !this.#unsent.delete(offset)
-      if (!this.#write(message, match, { qos, packetId, dup })) {
+      if (!this.#write(message, match, { qos, packetId, dup, attempts })) {
         destination.accept(offset)
         return
       }
@@ -368,7 +380,11 @@ export class Outbox implements InboxSink {
   }
 
   /** PUBACK, PUBREC or PUBCOMP of the client. */
-  acknowledged(type: 4 | 5 | 7, packetId: number, reasonCode: number): void {
+  acknowledged(
+    type: 4 | 5 | 7,
+    packetId: number,
+    { reasonCode, reason }: { readonly reasonCode: number; readonly reason: string | null },
+  ): void {
     if (type === PACKET.PUBCOMP) {
       if (this.#flights.has(packetId)) throw new ProtocolFault('a PUBCOMP without a PUBREL')
       if (this.#peer.packetIds.remove(WAY.OUT, packetId)) this.refresh()
@@ -386,10 +402,8 @@ export class Outbox implements InboxSink {
       throw new ProtocolFault(`an acknowledgement of type ${type} for QoS ${flight.qos}`)
     }
     this.#flights.delete(packetId)
-    if (reasonCode >= 0x80) {
-      // Section 4.4: the client has it and will not have it again.
-      if (!flight.outlet.isGone) flight.outlet.destination.reject(flight.offset)
-    } else if (type === PACKET.PUBACK) this.#accept(flight)
+    if (reasonCode >= 0x80) this.#refused(flight, reason ?? `reason code ${reasonCode}`)
+    else if (type === PACKET.PUBACK) this.#accept(flight)
     else this.#release(flight, packetId)
     if (this.#isHeldBack) this.refresh()
   }
@@ -407,6 +421,16 @@ export class Outbox implements InboxSink {
     this.#flights.clear()
     for (const outlet of Array.from(this.#outlets)) this.remove(outlet)
     this.#wakeWaiting()
+  }
+
+  /**
+   * Section 4.4: this exchange is over, and the client will not have the message again. Unless its
+   * queue retries: then it comes later, as another one.
+   */
+  #refused({ outlet: { destination, isGone }, offset }: Flight, error: string): void {
+    if (isGone) return
+    if (destination.retries) destination.fail(offset, error)
+    else destination.reject(offset, error)
   }
 
   #accept({ outlet, offset }: Flight): void {
@@ -451,6 +475,7 @@ export class Outbox implements InboxSink {
       readonly packetId: number
       readonly dup: boolean
       readonly isRetained?: boolean
+      readonly attempts?: number
     },
   ): boolean {
     const peer = this.#peer
@@ -466,6 +491,8 @@ export class Outbox implements InboxSink {
     out.payloadBytes = message.bodyEnd - message.bodyStart
     if (peer.version === 5) {
       out.properties = this.#properties(message, match)
+      const attempts = how.attempts ?? 0
+      if (attempts > 0 || message.annotations !== null) this.#tell(message, attempts)
       if (match.alias > 0 || peer.topicAliasMax > 0) this.#useAlias(match, !waits)
     }
     const size = publishSize(out)
@@ -501,6 +528,12 @@ export class Outbox implements InboxSink {
     }
     if (match.identifiers.length === 0) return properties
     return Buffer.concat([properties, match.identifiers])
+  }
+
+  /** Adds what became of the message before. */
+  #tell(message: StoredMessage, attempts: number): void {
+    const story = storyOf(message, attempts)
+    if (story.length > 0) this.#out.properties = Buffer.concat([this.#out.properties, story])
   }
 
   /** Of a message that another protocol published; docs/crossing.md. */

@@ -1,10 +1,11 @@
 import { requirePermission, requireTopicPermission, type UserStore } from '../../auth/index.ts'
-import type { Destination, Inbox, Session, VirtualHost } from '../../broker/index.ts'
+import type { Destination, Inbox, KeySharing, Session, VirtualHost } from '../../broker/index.ts'
 import { REASON, type Subscription } from '../../codec/mqtt/index.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { NO_HEADERS } from '../../model/header-value.ts'
 import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
 import { GroupCopies } from './group-copies.ts'
+import { keySharingAsked } from './key-sharing.ts'
 import { FILTERS_LENGTH_MAX, type MqttLimits } from './limits.ts'
 import type { Outbox, Outlet } from './outbox.ts'
 import { sendRetained } from './retained.ts'
@@ -53,10 +54,12 @@ export async function declareOwnQueue(
     durable,
     autoDelete,
     keepsReturned = false,
+    keyShared = null,
   }: {
     readonly durable: boolean
     readonly autoDelete: boolean
     readonly keepsReturned?: boolean
+    readonly keyShared?: KeySharing | null
   },
 ): Promise<Destination> {
   return vhost.declareQueue({
@@ -66,7 +69,7 @@ export async function declareOwnQueue(
     autoDelete,
     exclusiveOwner: null,
     arguments: NO_HEADERS,
-    settings: {},
+    settings: keyShared === null ? {} : { keyShared: true, keyHeader: keyShared.header },
     countsAttempts: false,
     prioritiesMax: 0,
     singleActive: false,
@@ -125,20 +128,30 @@ export class Subscriber {
   }
 
   /** The reason code for SUBACK; `save` is to follow. */
-  async subscribe(asked: Subscription, identifier: number): Promise<number> {
+  async subscribe(
+    asked: Subscription,
+    identifier: number,
+    userProperties: Parameters<typeof keySharingAsked>[0],
+  ): Promise<number> {
     const { limits, subscriptions } = this.#parts
     const { filter, noLocal, retainAsPublished } = asked
-    const qos = Math.min(asked.qos, limits.maximumQos) as 0 | 1 | 2
     const parsed = parseFilter(filter, limits.levelsMax)
     if (parsed === null) return REASON.TOPIC_FILTER_INVALID
-    const held = { filter, qos, noLocal, retainAsPublished, identifier, parsed }
     const isNew = subscriptions.get(filter) === undefined && !this.#outlets.has(filter)
     const count = subscriptions.size + this.#outlets.size
     if (isNew && count >= limits.subscriptionsMax) return REASON.QUOTA_EXCEEDED
     if (isNew && this.#filtersLength + filter.length > FILTERS_LENGTH_MAX) {
       return REASON.QUOTA_EXCEEDED
     }
+    let held: HeldSubscription
     try {
+      const keyShared = parsed.kind === 'topic' ? undefined : keySharingAsked(userProperties)
+      const isKeyed = keyShared ?? this.#parts.vhost.destination(filter)?.keySharing ?? null
+      // A message of QoS 2 is its session's own from when it is sent, and no queue's to order.
+      const qosMax = parsed.kind === 'shared' && isKeyed !== null ? 1 : limits.maximumQos
+      const qos = Math.min(asked.qos, qosMax, limits.maximumQos) as 0 | 1 | 2
+      const keys = keyShared === undefined ? {} : { keyShared }
+      held = { filter, qos, noLocal, retainAsPublished, identifier, parsed, ...keys }
       this.#requireRead(held)
       if (parsed.kind === 'topic') await this.#subscribeTopic(held)
       else await this.#openOutlet(held)
@@ -146,12 +159,12 @@ export class Subscriber {
       if (!(error instanceof BrokerError)) throw error
       const { vhost, user } = this.#parts
       vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
-      return error.code === 'ACCESS_REFUSED' ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR
+      return REASONS[error.code] ?? REASON.UNSPECIFIED_ERROR
     }
     this.#keep(held)
     if (limits.isRetainAvailable && wantsRetained(asked.retainHandling, isNew))
       this.#retained.push(held)
-    return qos
+    return held.qos
   }
 
   /** After SUBACK: sends what is retained for the subscriptions it is about. */
@@ -242,13 +255,19 @@ export class Subscriber {
     const before = this.#outlets.get(filter)
     const parts = { destination, matching: new SingleMatching(held, limits.topicsCachedMax) }
     // A session that ends with its connection has nothing to come back to.
-    const isKept = parsed.kind === 'shared' && session.spec.durable
+    const isKept =
+      parsed.kind === 'shared' && session.spec.durable && destination.keySharing === null
+    const keys = held.keyShared === undefined ? {} : { keyShared: held.keyShared }
     const copies = isKept ? { copies: new GroupCopies(vhost, this.#queueName, filter) } : {}
-    this.#outlets.set(filter, outbox.add({ ...parts, ...copies }, session.name))
+    this.#outlets.set(filter, outbox.add({ ...parts, ...copies, ...keys }, session.name))
     if (before !== undefined) outbox.remove(before)
   }
 
-  async #destinationOf({ filter, parsed }: HeldSubscription): Promise<Destination> {
+  async #destinationOf({
+    filter,
+    parsed,
+    keyShared = null,
+  }: HeldSubscription): Promise<Destination> {
     const { vhost, session } = this.#parts
     if (parsed.kind === 'destination') {
       const destination = vhost.destination(parsed.name)
@@ -259,7 +278,7 @@ export class Subscriber {
     // A group that only connected clients are in goes with the last of them.
     const queue =
       vhost.destination(filter) ??
-      (await declareOwnQueue(vhost, filter, { durable, autoDelete: !durable }))
+      (await declareOwnQueue(vhost, filter, { durable, autoDelete: !durable, keyShared }))
     if (parsed.kind === 'shared') {
       await vhost.bind({
         source: TOPIC_EXCHANGE,
@@ -307,6 +326,12 @@ export function leaveGroup(vhost: VirtualHost, filter: string): void {
   }
   const queue = vhost.destination(filter)
   if (queue !== undefined) vhost.deleteUnused(queue)
+}
+
+/** Reason codes of refusals; all others are unspecified. */
+const REASONS: Partial<Record<BrokerError['code'], number>> = {
+  ACCESS_REFUSED: REASON.NOT_AUTHORIZED,
+  PRECONDITION_FAILED: REASON.IMPLEMENTATION_SPECIFIC_ERROR,
 }
 
 function wantsRetained(handling: 0 | 1 | 2, isNew: boolean): boolean {

@@ -1,4 +1,4 @@
-import type { StoredMessage } from '../../broker/index.ts'
+import type { KeySharing, StoredMessage } from '../../broker/index.ts'
 import { routingKeyOf, exchangeOf } from '../../model/address.ts'
 import { BytesCache } from './bytes-cache.ts'
 import { matchesLevels, type ParsedFilter } from './filter.ts'
@@ -12,6 +12,8 @@ export interface StoredSubscription {
   readonly retainAsPublished: boolean
   /** 0: none. */
   readonly identifier: number
+  /** What was asked for of a shared one or a destination. Absent: nothing. */
+  readonly keyShared?: KeySharing | null
 }
 
 export interface HeldSubscription extends StoredSubscription {
