@@ -10,6 +10,8 @@ import {
   Taker,
   turns,
 } from '../../test/support/broker-rig.ts'
+import type { Queue } from './queue.ts'
+import { whyQueue } from './tracing/why.ts'
 
 const SHARED = { keyShared: true }
 
@@ -51,6 +53,10 @@ test('a policy orders a living queue by key, with what is out already, and lets 
   assert.deepEqual([one.bodies, two.bodies], [['a1'], ['b1']])
   const queue = rig.vhost.destination('q')!
   assert.deepEqual([queue.readyCount, queue.followerCount], [1, 1])
+  assert.deepEqual(
+    whyQueue(queue as Queue).reasons.map(({ code }) => code),
+    ['key-in-flight'],
+  )
   queue.accept(one.got[0]!.offset)
   await turns()
   assert.deepEqual(two.bodies, ['b1', 'a2'])

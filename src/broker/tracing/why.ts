@@ -11,6 +11,7 @@ export interface Reason {
     | 'empty'
     | 'all-given-out'
     | 'held-back'
+    | 'key-in-flight'
     | 'not-taken'
     | 'unreadable'
     | 'no-consumer'
@@ -136,6 +137,11 @@ function reasonsOfQueue(queue: Queue): Reason[] {
     const until = soonestMs < Infinity ? `, the next one ${timeText(soonestMs)}` : ''
     const text = `${waiting} failed and wait for their next attempt${until}`
     reasons.push({ code: 'held-back', text })
+  }
+  const { followerCount } = queue
+  if (followerCount > 0) {
+    const text = `${followerCount} wait for others of their key, which are out or failed`
+    reasons.push({ code: 'key-in-flight', text })
   }
   if (kept > 0) {
     reasons.push({ code: 'not-taken', text: `${kept} are dead letters that nobody takes` })

@@ -6,7 +6,7 @@ import { after, test } from 'node:test'
 
 import { closeTarget, openTarget, type Target } from '../../support/target.ts'
 
-const PAGES = ['delivery', 'schedule', 'deduplication', 'tracing', 'peak-shaving'].map(
+const PAGES = ['delivery', 'key-order', 'schedule', 'deduplication', 'tracing', 'peak-shaving'].map(
   (page) => `docs/${page}.md`,
 )
 const ROOT = new URL('../../../', import.meta.url)
