@@ -1,6 +1,7 @@
 /**
  * What delayed messages cost and how late they are: `node --expose-gc bench/micro/delayed.ts
- * [pending] [rate] [seconds]`, by default 1,000,000 pending, fired at 10,000/s for 20 s.
+ * [pending] [rate] [seconds] [ids]`, by default 1,000,000 pending, fired at 10,000/s for 20 s. With
+ * `ids` each message has an id of its own, by which it could be cancelled.
  *
  * The broker is in this process, on a directory of its own, without a protocol. Messages are
  * persistent, 100 bytes each; every one is routed to a queue with a consumer that does not settle.
@@ -16,7 +17,8 @@ import { Turn } from '../../src/lib/turn.ts'
 import { encodeAddress } from '../../src/model/address.ts'
 import { MessageDraft } from '../../src/model/message-draft.ts'
 
-const [pending = 1_000_000, rate = 10_000, seconds = 20] = process.argv.slice(2).map(Number)
+const [pending = 1_000_000, rate = 10_000, seconds = 20] = process.argv.slice(2, 5).map(Number)
+const hasIds = process.argv[5] === 'ids'
 const BODY_BYTES = 100
 const MIB = 1024 * 1024
 /** Messages published in one turn. */
@@ -61,6 +63,7 @@ for (let n = 0; n < pending; n++) {
   const dueMs = firstMs + Math.floor((n * 1000) / rate)
   draft.delayMs = dueMs - systemClock.now()
   body.writeDoubleBE(dueMs, 0)
+  if (hasIds) draft.schedule = { atMs: 0, id: `id-${n}`, cancels: null, cron: null, zone: null }
   vhost.publish(route, draft)
   if (n % BATCH === BATCH - 1) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -3,7 +3,7 @@ import { MessageDraft } from '../model/message-draft.ts'
 import { type Digest, digestText } from '../lib/digest.ts'
 import type { TurnTask } from '../lib/turn.ts'
 import { encodeAnnotations, NO_ANNOTATIONS } from './annotations.ts'
-import { OffsetMap } from './offset-map.ts'
+import { OffsetList } from './offset-list.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
 import { RecordCursor } from './record-cursor.ts'
 import { ScheduleIds } from './schedule-ids.ts'
@@ -18,6 +18,8 @@ const DISPATCH_COUNT_MAX = 1000
 
 const idDigest: Digest = { high: 0, low: 0 }
 const exchangeDigest: Digest = { high: 0, low: 0 }
+/** Most ids in a row are of one exchange. */
+let digestedExchange: string | null = null
 
 /** What is asked beside the time: an id, and who has the message already. */
 export interface HoldOptions {
@@ -51,7 +53,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
    * For each message the handle of its timer; after it fired, and before timers start, when it was
    * due as a number below 0. All of it is in the snapshot, so that a restart need not read messages.
    */
-  readonly #timers = new OffsetMap()
+  readonly #timers = new OffsetList()
   #due: number[] = []
   /** How many of them are done. */
   #dueAt = 0
@@ -214,35 +216,35 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
 
   recovered(): void {
     this.#rest()
-    const offsets = new Float64Array(this.#timers.size)
-    let count = 0
-    this.#timers.visit((offset) => {
-      offsets[count++] = offset
-    })
     // In the order they came: so those of one time fire as they would have.
-    for (const offset of offsets.sort()) {
-      const dueMs = -this.#timers.get(offset)!
-      this.#timers.set(offset, this.#vhost.timers.schedule(dueMs, this, offset))
-    }
+    this.#timers.visit((offset, value) => {
+      this.#timers.set(offset, this.#vhost.timers.schedule(-value, this, offset))
+    })
   }
 
+  /** u32 count, f64 offsets, as many f64 due times; the index; the ids. */
   encodeState(): Buffer {
-    const times = Buffer.allocUnsafe(4 + 16 * this.#timers.size)
-    let at = times.writeUInt32BE(this.#timers.size, 0)
-    this.#timers.visit((offset) => {
-      at = times.writeDoubleBE(offset, at)
-      at = times.writeDoubleBE(this.dueMsOf(offset), at)
+    const { timers } = this.#vhost
+    const { size } = this.#timers
+    const numbers = new Float64Array(2 * size)
+    let at = 0
+    this.#timers.visit((offset, value) => {
+      numbers[at] = offset
+      numbers[at + size] = value > 0 ? timers.dueMsOf(value) : -value
+      at++
     })
-    return Buffer.concat([times, this.#index.encode(), this.ids.encode()])
+    const count = Buffer.allocUnsafe(4)
+    count.writeUInt32BE(size, 0)
+    return Buffer.concat([count, bigEndian(numbers), this.#index.encode(), this.ids.encode()])
   }
 
   decodeState(bytes: Buffer): void {
-    let at = 4
-    for (let left = bytes.readUInt32BE(0); left > 0; left--) {
-      this.#timers.set(bytes.readDoubleBE(at), -bytes.readDoubleBE(at + 8))
-      at += 16
+    const size = bytes.readUInt32BE(0)
+    const duesStart = 4 + 8 * size
+    for (let at = 0; at < 8 * size; at += 8) {
+      this.#timers.set(bytes.readDoubleBE(4 + at), -bytes.readDoubleBE(duesStart + at))
     }
-    this.ids.decode(bytes, this.#index.decode(bytes, at))
+    this.ids.decode(bytes, this.#index.decode(bytes, 4 + 16 * size))
   }
 
   visitLive(from: number, to: number, visit: RangeVisitor): void {
@@ -263,8 +265,10 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
   }
 
   #noteId(id: string, address: Buffer, addressStart: number, offset: number): void {
+    const exchange = exchangeOf(address, addressStart)
+    if (exchange !== digestedExchange) digestText(exchange, exchangeDigest)
+    digestedExchange = exchange
     digestText(id, idDigest)
-    digestText(exchangeOf(address, addressStart), exchangeDigest)
     this.ids.set(idDigest, exchangeDigest, offset)
   }
 
@@ -356,4 +360,12 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     this.#shard.endHold()
     if (trace !== 0) this.#vhost.tracer.ended(this.#shard, offset)
   }
+}
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Float64Array.of(1).buffer)[7] !== 0
+
+/** The numbers as they are stored, at the speed of memory. */
+function bigEndian(numbers: Float64Array): Buffer {
+  const bytes = Buffer.from(numbers.buffer)
+  return IS_LITTLE_ENDIAN ? bytes.swap64() : bytes
 }

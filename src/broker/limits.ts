@@ -108,7 +108,7 @@ export interface BrokerLimits {
   readonly deduplicationIdsMax: number
   /**
    * Messages of one virtual host that wait under an id of their publisher's; one more is refused.
-   * Default 10 million, which take some 0.5 GB of memory outside the heap.
+   * Default 10 million, which take up to 1 GB of memory outside the heap.
    */
   readonly scheduleIdCountMax: number
   /** Recurring schedules of one virtual host; one more is refused. Default 10,000. */

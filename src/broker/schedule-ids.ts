@@ -7,8 +7,8 @@ const EMPTY = -1
 const ENTRY_BYTES = 32
 
 /**
- * Which id a publisher gave to which message that waits: 32 bytes each in typed arrays, two thirds
- * full at most, and no text. Of id and exchange there are digests; the id itself is in the message.
+ * Which id a publisher gave to which message that waits: 32 bytes each in typed arrays that are a
+ * third to two thirds full, and no text. Of id and exchange there are digests; the id itself is in the message.
  *
  * Nobody says when a message is gone: an entry whose message does not live is none, and goes when
  * the table would grow.
