@@ -19,6 +19,8 @@ import {
 export class Connection extends RawSocket {
   /** Product and version as the broker names itself. */
   serverVersion = ''
+  /** How often the broker said that it does not read us. */
+  blockedCount = 0
 
   static async open(endpoint: Endpoint, options: OpenOptions = {}): Promise<Connection> {
     const connection = new Connection(endpoint, options)
@@ -30,6 +32,7 @@ export class Connection extends RawSocket {
   /** Says what a method that nobody awaited means; throws unless it may be ignored. */
   unexpected(view: DataView, at: number): void {
     const id = view.getUint32(at + FRAME_HEADER_BYTES)
+    if (id === METHOD.connectionBlocked) this.blockedCount++
     if (id === METHOD.connectionBlocked || id === METHOD.connectionUnblocked) return
     const payload = this.bytes.subarray(at + FRAME_HEADER_BYTES)
     if (id === METHOD.connectionClose || id === METHOD.channelClose) {
@@ -52,7 +55,8 @@ export class Connection extends RawSocket {
   async #handshake(): Promise<void> {
     const start = await this.reply()
     this.serverVersion = serverVersion(start)
-    const properties = table({ product: 'waystation-bench' })
+    const capabilities = { 'connection.blocked': true } as const
+    const properties = table({ product: 'waystation-bench', capabilities })
     const login = longString('\0guest\0guest')
     const startOk = [properties, shortString('PLAIN'), login, shortString('en_US')]
     const tune = await this.ask(method(0, METHOD.connectionStartOk, ...startOk))
@@ -80,6 +84,7 @@ export class Connection extends RawSocket {
 
   #takeMethod(payload: Buffer): void {
     const id = payload.readUInt32BE(0)
+    if (id === METHOD.connectionBlocked) this.blockedCount++
     if (id === METHOD.connectionBlocked || id === METHOD.connectionUnblocked) return
     if (id === METHOD.connectionClose || id === METHOD.channelClose) {
       this.fail(new Error(`the broker closed it: ${closeReason(payload)}`))

@@ -83,6 +83,7 @@ test('counts that differ, sums that differ and redelivery are refused', () => {
     endMs: 1,
     samples: [],
     confirmLatencies: null,
+    blocked: 0,
   }
   const consumed: ConsumeResult = {
     consumed: 8,

@@ -39,6 +39,8 @@ export interface PublishResult {
   readonly endMs: number
   readonly samples: readonly Sample[]
   readonly confirmLatencies: Latencies | null
+  /** How often the broker said that it does not read. */
+  readonly blocked: number
 }
 
 /** A tick this late is the load program's own fault no more: the due time is stamped then. */
@@ -129,6 +131,7 @@ export class Publisher {
       endMs,
       samples: this.#sampler.samples,
       confirmLatencies: this.#histogram?.latencies() ?? null,
+      blocked: this.#connection.blockedCount,
     }
   }
 

@@ -4,6 +4,7 @@ import { runFlow, type FlowOptions } from './flow.ts'
 import { runMqttConnections } from './mqtt/connections.ts'
 import { type MqttFlowOptions, runMqttFlow } from './mqtt/flow.ts'
 import { runMqttRetained } from './mqtt/retained.ts'
+import { runPeak } from './peak.ts'
 import type { Metrics, Protocol, Target } from './target.ts'
 
 export interface Settings {
@@ -82,6 +83,11 @@ const AMQP_SCENARIOS: readonly Scenario[] = [
     runUnsettled(target, UNSETTLED_COUNT),
   ),
   amqp('fanout-disk', '200 bodies of 16 KiB in 1000 queues', runFanOutDisk),
+  amqp(
+    'peak',
+    'a flood at ten times the rate of its consumer, for half of the time',
+    (target, { seconds }) => runPeak(target, seconds),
+  ),
   amqp('churn', 'connections opened and closed', runChurn),
   amqp('idle', '10,000 idle connections', runIdle),
 ]

@@ -67,12 +67,19 @@ export function longString(text: string): Buffer {
   return Buffer.concat([u32(Buffer.byteLength(text)), Buffer.from(text)])
 }
 
-/** A field table with text and 32-bit integer values, all that queue arguments need here. */
-export function table(fields: Readonly<Record<string, string | number>>): Buffer {
+/** What queue arguments and client properties need here: text, 32-bit integers, true, tables. */
+export interface TableFields {
+  readonly [name: string]: string | number | true | TableFields
+}
+
+export function table(fields: TableFields): Buffer {
   const parts: Buffer[] = []
   for (const [name, value] of Object.entries(fields)) {
-    parts.push(shortString(name), Buffer.from(typeof value === 'string' ? 'S' : 'I'))
-    parts.push(typeof value === 'string' ? longString(value) : u32(value))
+    parts.push(shortString(name))
+    if (value === true) parts.push(Buffer.from('t'), u8(1))
+    else if (typeof value === 'string') parts.push(Buffer.from('S'), longString(value))
+    else if (typeof value === 'number') parts.push(Buffer.from('I'), u32(value))
+    else parts.push(Buffer.from('F'), table(value))
   }
   const bytes = Buffer.concat(parts)
   return Buffer.concat([u32(bytes.length), bytes])

@@ -86,7 +86,7 @@ export class Consumer {
   setRates(rates: Rates): void {
     if (rates.messages === undefined && rates.bytes === undefined && this.#pace === null) return
     const { clock } = this.destination.vhost.flows
-    this.#pace ??= new Pace(clock, [], () => this.#mayGoOn())
+    this.#pace ??= new Pace(clock, null, () => this.#mayGoOn())
     this.#pace.setRates(`consume rate of consumer '${this.tag}'`, rates)
   }
 

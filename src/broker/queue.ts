@@ -527,7 +527,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   #setPace({ consumeRateMax, consumeBytesRateMax, rateBurstMs }: DestinationPolicy): void {
     const rates = { messages: consumeRateMax, bytes: consumeBytesRateMax, burstMs: rateBurstMs }
-    this.#pace ??= new Pace(this.vhost.flows.clock, [], () => this.#wake())
+    this.#pace ??= new Pace(this.vhost.flows.clock, null, () => this.#wake())
     this.#pace.setRates(`consume rate of queue '${this.name}'`, rates)
     if (this.#pace.isSet) return
     this.#pace.stop()

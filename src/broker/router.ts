@@ -57,8 +57,8 @@ export class Router {
 
   #publish(route: Route, draft: MessageDraft): PublishResult {
     const { exchange } = route
-    const flow = this.#flows.current
-    if (flow !== null && flow.isMetered && !flow.admits(draft.bodyEnd - draft.bodyStart)) {
+    const { metered, current } = this.#flows
+    if (metered !== null && !metered.admits(draft.bodyEnd - draft.bodyStart)) {
       return PUBLISH.REJECTED
     }
     if (draft.delayMs > 0 || draft.schedule !== null) {
@@ -66,7 +66,7 @@ export class Router {
       if (taken !== null) return taken
     }
     const targets = route.targets ?? this.#find(exchange, route.keys, draft).targets
-    const result = this.#store(targets, draft, flow)
+    const result = this.#store(targets, draft, current)
     if (result === PUBLISH.UNROUTED) exchange.totals.unrouted++
     return result
   }

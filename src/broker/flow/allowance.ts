@@ -12,6 +12,8 @@ export class Allowance {
   consume: Meter | null = null
   /** Of a virtual host; null: of a user, or it is not there. */
   room: VhostRoom | null = null
+  /** Whether what is published is counted. */
+  countsPublishes = false
   connectionCount = 0
   channelCount = 0
 
@@ -28,6 +30,8 @@ export class Allowance {
     })
     const about = (of: string): string => `${of} rate of ${this.title}`
     this.publish = Meter.for(this.publish, about('publish'), rates('publish'), nowMs)
+    const isLimited = limits['max-length'] !== undefined || limits['max-length-bytes'] !== undefined
+    this.countsPublishes = this.publish !== null || isLimited
     this.consume = Meter.for(this.consume, about('consume'), rates('consume'), nowMs)
   }
 

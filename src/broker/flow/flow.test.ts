@@ -57,6 +57,20 @@ test('a user that publishes too fast waits until its rate is made up for', async
   assert.equal(rig.vhost.destination('q')!.readyCount, 110, 'what was read was taken')
 })
 
+test('a connection that publishes nothing is not held for others of its user', async () => {
+  const rig = await openBroker()
+  await rig.vhost.declareQueue(queueSpec('q'))
+  rig.broker.flows.setUserLimits('ann', { 'publish-rate': 100 })
+  const ann = publisher(rig)
+  const other = publisher(rig)
+  ann.send('q', 100)
+  assert.notEqual(ann.held, null)
+  other.send('q', 0)
+  assert.equal(other.held, null)
+  other.send('q', 1)
+  assert.notEqual(other.held, null)
+})
+
 test('bytes have a rate of their own, and a virtual host and a queue have rates too', async () => {
   const rig = await openBroker()
   await rig.vhost.declareQueue(queueSpec('q', { publishRateMax: 10, rateBurstMs: 1000 }))

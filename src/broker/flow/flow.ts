@@ -80,23 +80,26 @@ export class Flow {
 
   /** Whether what it publishes is counted. */
   get isMetered(): boolean {
-    const { user, vhost } = this
-    return user.publish !== null || vhost.publish !== null || vhost.room?.isLimited === true
+    return this.user.countsPublishes || this.vhost.countsPublishes
   }
 
   /** For a consumer of this connection. */
   pace(opened: () => void): Pace {
-    return new Pace(this.#flows.clock, [this.user, this.vhost], opened)
+    return new Pace(this.#flows.clock, { user: this.user, vhost: this.vhost }, opened)
   }
 
   /** What is published until `end` comes from this connection. */
   begin(): void {
     this.#flows.current = this
+    this.#flows.metered = this.isMetered ? this : null
   }
 
   /** Returns for how many milliseconds nothing is read; 0: it goes on. */
   end(): number {
     this.#flows.current = null
+    this.#flows.metered = null
+    // Whoever published nothing that is limited is not held, whatever others of its user do.
+    if (this.#count === 0 && this.#meters.size === 0 && this.#rooms.size === 0) return 0
     const nowMs = this.#flows.clock.monotonicMs()
     if (this.#count > 0) {
       this.user.publish?.use(this.#count, this.#bytes, nowMs)

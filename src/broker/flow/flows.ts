@@ -16,6 +16,8 @@ export class Flows {
   readonly log: BrokerLog
   /** Whose bytes are being read; null: nobody waits for what is published now. */
   current: Flow | null = null
+  /** The same, while its user or its virtual host has limits. */
+  metered: Flow | null = null
   /** What refused a publish last. */
   refusedBy: Refusing | null = null
   readonly #users: Map<string, Allowance> = new Map()

@@ -8,15 +8,21 @@ import { Meter, type Rates } from './meter.ts'
  */
 export class Pace {
   readonly #clock: Clock
-  readonly #allowances: readonly Allowance[]
+  readonly #user: Allowance | null
+  readonly #vhost: Allowance | null
   readonly #opened: () => void
   #own: Meter | null = null
   #timer: Timer | null = null
 
   /** `opened`: it was closed, and something may pass again. */
-  constructor(clock: Clock, allowances: readonly Allowance[], opened: () => void) {
+  constructor(
+    clock: Clock,
+    of: { readonly user: Allowance; readonly vhost: Allowance } | null,
+    opened: () => void,
+  ) {
     this.#clock = clock
-    this.#allowances = allowances
+    this.#user = of?.user ?? null
+    this.#vhost = of?.vhost ?? null
     this.#opened = opened
   }
 
@@ -31,12 +37,14 @@ export class Pace {
 
   /** HOT: counts what passed; false: nothing more may, until `opened` is called. */
   passed(bytes: number): boolean {
-    let isMetered = this.#own !== null
-    for (const { consume } of this.#allowances) isMetered ||= consume !== null
-    if (!isMetered) return true
+    const own = this.#own
+    const user = this.#user === null ? null : this.#user.consume
+    const vhost = this.#vhost === null ? null : this.#vhost.consume
+    if (own === null && user === null && vhost === null) return true
     const nowMs = this.#clock.monotonicMs()
-    this.#own?.use(1, bytes, nowMs)
-    for (const { consume } of this.#allowances) consume?.use(1, bytes, nowMs)
+    own?.use(1, bytes, nowMs)
+    user?.use(1, bytes, nowMs)
+    vhost?.use(1, bytes, nowMs)
     return this.isOpen()
   }
 
@@ -56,8 +64,7 @@ export class Pace {
   get heldBackBy(): string | null {
     if (this.#timer === null) return null
     const nowMs = this.#clock.monotonicMs()
-    const meters = [this.#own, ...this.#allowances.map(({ consume }) => consume)]
-    const closed = meters.find((meter) => meter?.admits(nowMs) === false)
+    const closed = this.#meters().find((meter) => meter?.admits(nowMs) === false)
     return closed?.toString() ?? null
   }
 
@@ -66,12 +73,14 @@ export class Pace {
     this.#timer = null
   }
 
+  #meters(): readonly (Meter | null | undefined)[] {
+    return [this.#own, this.#user?.consume, this.#vhost?.consume]
+  }
+
   #waitMs(): number {
     const nowMs = this.#clock.monotonicMs()
-    let waitMs = this.#own?.waitMs(nowMs) ?? 0
-    for (const { consume } of this.#allowances) {
-      if (consume !== null) waitMs = Math.max(waitMs, consume.waitMs(nowMs))
-    }
+    let waitMs = 0
+    for (const meter of this.#meters()) waitMs = Math.max(waitMs, meter?.waitMs(nowMs) ?? 0)
     return waitMs
   }
 }
