@@ -230,6 +230,8 @@ export class Simulation {
       priority: random.integer(3),
       owner: client,
       arguments: new Map(),
+      // Some are given no more than so much in a second.
+      ...(credit % 3 === 0 ? { rates: { messages: 10 * credit } } : {}),
     })
     taker.consumer = consumer
     client.takers.add(taker)
