@@ -105,8 +105,11 @@ export interface Log {
   /**
    * Stages an entry for the engine's next `commit` and returns its first offset. Takes the
    * buffer over: the caller must not change the bytes afterwards. Throws `too-large`, `closed`.
+   *
+   * `free` is called when the log needs the bytes no more and nobody was given them; if somebody
+   * was, never.
    */
-  append(data: Buffer, count: number): number
+  append(data: Buffer, count: number, free?: () => void): number
 
   /**
    * The entry that contains `offset`, if it is in memory (staged, in flight or cached), else

@@ -1,12 +1,39 @@
 import type { Log } from '../../engine/contract.ts'
 
+/** Slabs that wait for records: so many come back at once when the engine's memory is trimmed. */
+const FREE_SLABS_MAX = 16
+
+/** A buffer of the usual size, and how many entries in it are still needed. */
+class Slab {
+  readonly buffer: Buffer
+  /** The writer counts as one while it writes there. */
+  #users = 1
+  readonly #onFree: (slab: Slab) => void
+  /** Given to the log with each entry. */
+  readonly release = (): void => {
+    if (--this.#users === 0) this.#onFree(this)
+  }
+
+  constructor(bytes: number, onFree: (slab: Slab) => void) {
+    this.buffer = Buffer.allocUnsafeSlow(bytes)
+    this.#onFree = onFree
+  }
+
+  use(): void {
+    this.#users++
+  }
+}
+
 /**
  * Where all partitions write the records of a turn. Records that come one after the other for the
  * same log lie side by side and become one entry; a record for another log ends that. So thousands
- * of partitions share one slab, and each batch is copied once.
+ * of partitions share one slab, and each batch is copied once. Slabs of which nobody was given
+ * anything are used again.
  */
 export class RunWriter {
   readonly #slabBytes: number
+  readonly #freeSlabs: Slab[] = []
+  #slab: Slab | null = null
   /** Where records are written; another one after each `reserve`, perhaps. */
   buffer: Buffer = Buffer.alloc(0)
   /** Whose records lie from `#start` to `#at`. */
@@ -34,9 +61,7 @@ export class RunWriter {
     if (this.#at + size > this.buffer.length) {
       this.#end()
       this.#log = log
-      this.buffer = Buffer.allocUnsafeSlow(Math.max(size, this.#slabBytes))
-      this.#start = 0
-      this.#at = 0
+      this.#renew(size)
     }
     const at = this.#at
     this.#at += size
@@ -63,6 +88,28 @@ export class RunWriter {
     const count = this.#count
     this.#start = this.#at
     this.#count = 0
-    log.append(data, count)
+    const slab = this.#slab!
+    slab.use()
+    log.append(data, count, slab.release)
+  }
+
+  #renew(size: number): void {
+    this.#slab?.release()
+    const slab = size <= this.#slabBytes ? this.#freeSlabs.pop() : undefined
+    if (slab === undefined) {
+      const bytes = Math.max(size, this.#slabBytes)
+      this.#slab = new Slab(bytes, (free) => this.#give(free))
+    } else {
+      slab.use()
+      this.#slab = slab
+    }
+    this.buffer = this.#slab.buffer
+    this.#start = 0
+    this.#at = 0
+  }
+
+  #give(slab: Slab): void {
+    const isUsual = slab.buffer.length === this.#slabBytes
+    if (isUsual && this.#freeSlabs.length < FREE_SLABS_MAX) this.#freeSlabs.push(slab)
   }
 }

@@ -6,7 +6,7 @@ import type { LogEntry, ReadDone, Retention } from '../contract.ts'
 import type { LogCore, LogHost } from './log-core.ts'
 import { CachedReads, takeUpTo } from './read-cache.ts'
 import type { ReadCache } from './read-cache.ts'
-import { RecentEntries } from './recent-entries.ts'
+import { type HeldEntry, RecentEntries } from './recent-entries.ts'
 import type { TailCache } from './tail-cache.ts'
 
 /** A dead active segment is given up from this part of its full size on. */
@@ -83,7 +83,7 @@ export class DurableLog implements LogCore {
     return this.files.storedBytes
   }
 
-  append(data: Buffer, count: number): number {
+  append(data: Buffer, count: number, free: (() => void) | null = null): number {
     const { entryBytesMax, hasFailed } = this.#host
     if (data.length > entryBytesMax) {
       const text = `an entry of ${data.length} bytes is above the limit of ${entryBytesMax}`
@@ -98,7 +98,7 @@ export class DurableLog implements LogCore {
     if (hasFailed) return baseOffset
     // Times never go back within a log, or no search by time could work.
     this.#lastMs = Math.max(this.#lastMs, this.#host.now())
-    const entry: LogEntry = { baseOffset, count, timestampMs: this.#lastMs, data }
+    const entry: HeldEntry = { baseOffset, count, timestampMs: this.#lastMs, data, free }
     this.staged.push(entry)
     this.#host.tailCache.add(this, entry)
     this.#host.addUncommitted(data.length)

@@ -33,9 +33,9 @@ export class EmbeddedLog implements Log {
     return this.#core.storedBytes
   }
 
-  append(data: Buffer, count: number): number {
+  append(data: Buffer, count: number, free?: () => void): number {
     if (this.#fault !== null) throw this.#fault
-    return this.#core.append(data, count)
+    return this.#core.append(data, count, free)
   }
 
   peek(offset: number): LogEntry | null {

@@ -12,7 +12,7 @@ export interface LogCore {
   epoch: number
   listener: ((committedOffset: number) => void) | null
 
-  append(data: Buffer, count: number): number
+  append(data: Buffer, count: number, free?: () => void): number
   peek(offset: number): LogEntry | null
   read(offset: number, bytesMax: number, done: ReadDone, target?: Buffer): void
   offsetForTime(timeMs: number): Promise<number>

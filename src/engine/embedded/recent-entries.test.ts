@@ -26,7 +26,8 @@ test('it finds what a plain list would find, whatever was dropped', () => {
       }
       for (const { do: action, a, b } of steps) {
         if (action === 'push') {
-          const entry = { baseOffset: nextOffset, count: a, timestampMs: b, data: Buffer.alloc(b) }
+          const data = Buffer.alloc(b)
+          const entry = { baseOffset: nextOffset, count: a, timestampMs: b, data, free: null }
           nextOffset += a
           recent.push(entry)
           model.push(entry)
@@ -56,4 +57,17 @@ test('it finds what a plain list would find, whatever was dropped', () => {
     }),
     { numRuns: 150 },
   )
+})
+
+test('an entry is freed when it is dropped, unless somebody was given it', () => {
+  const recent = new RecentEntries()
+  const freed: number[] = []
+  for (let baseOffset = 0; baseOffset < 5; baseOffset++) {
+    const free = (): void => void freed.push(baseOffset)
+    recent.push({ baseOffset, count: 1, timestampMs: 0, data: Buffer.alloc(1), free })
+  }
+  recent.find(1)
+  recent.collect(3, 1)
+  while (recent.count > 0) recent.dropOldest()
+  assert.deepEqual(freed, [0, 2, 4])
 })

@@ -3,6 +3,11 @@ import type { LogEntry } from '../contract.ts'
 /** What an entry takes beside its data: the object, the view on its bytes, the place in arrays. */
 const ENTRY_OVERHEAD_BYTES = 200
 
+/** An entry in memory, with what `Log.append` was told to call; null once anybody was given it. */
+export interface HeldEntry extends LogEntry {
+  free: (() => void) | null
+}
+
 /** Bytes that an entry takes in memory. */
 export function entryCost(entry: LogEntry): number {
   return entry.data.length + ENTRY_OVERHEAD_BYTES
@@ -14,7 +19,7 @@ const SPARE_MAX = 1024
 /** The newest entries of one log in memory, in order of offset; offsets may be missing. */
 export class RecentEntries {
   bytes = 0
-  #entries: LogEntry[] = []
+  #entries: HeldEntry[] = []
   #head = 0
   /** Where the last lookup ended: the next one mostly wants the same entry or the one after. */
   #hint = 0
@@ -27,7 +32,7 @@ export class RecentEntries {
     return this.#entries[this.#head] ?? null
   }
 
-  push(entry: LogEntry): void {
+  push(entry: HeldEntry): void {
     this.#entries.push(entry)
     this.bytes += entryCost(entry)
   }
@@ -35,12 +40,12 @@ export class RecentEntries {
   /** The entry that contains `offset`, or null. */
   find(offset: number): LogEntry | null {
     const near = this.#near(offset)
-    if (near !== null) return near
+    if (near !== null) return given(near)
     const index = this.#indexFrom(offset)
     const entry = this.#entries[index]
     if (entry === undefined || entry.baseOffset > offset) return null
     this.#hint = index
-    return entry
+    return given(entry)
   }
 
   /** Entries from the one that contains `offset`, or the next one, on, until `bytesMax`. */
@@ -51,7 +56,7 @@ export class RecentEntries {
       const entry = this.#entries[index]!
       bytes += entry.data.length
       if (found.length > 0 && bytes > bytesMax) break
-      found.push(entry)
+      found.push(given(entry))
     }
     return found
   }
@@ -60,7 +65,7 @@ export class RecentEntries {
   findTime(timeMs: number): LogEntry | null {
     for (let index = this.#head; index < this.#entries.length; index++) {
       const entry = this.#entries[index]!
-      if (entry.timestampMs >= timeMs) return entry
+      if (entry.timestampMs >= timeMs) return given(entry)
     }
     return null
   }
@@ -72,7 +77,7 @@ export class RecentEntries {
     for (let index = this.#head; index < this.#entries.length && sum < bytes; index++) {
       const entry = this.#entries[index]!
       if (entry.baseOffset + entry.count > below) break
-      found.push(entry)
+      found.push(given(entry))
       sum += entryCost(entry)
     }
     return found
@@ -83,6 +88,7 @@ export class RecentEntries {
     const entry = this.#entries[this.#head]
     if (entry === undefined) return 0
     this.#removeAt(this.#head, 1)
+    entry.free?.()
     return entryCost(entry)
   }
 
@@ -113,7 +119,7 @@ export class RecentEntries {
     return bytes
   }
 
-  #near(offset: number): LogEntry | null {
+  #near(offset: number): HeldEntry | null {
     for (let index = this.#hint; index < this.#hint + 2; index++) {
       const entry = index < this.#head ? undefined : this.#entries[index]
       if (entry === undefined) return null
@@ -160,4 +166,11 @@ export class RecentEntries {
   }
 }
 
-const GONE: LogEntry = { baseOffset: 0, count: 0, timestampMs: 0, data: Buffer.alloc(0) }
+const NO_BYTES = Buffer.alloc(0)
+const GONE: HeldEntry = { baseOffset: 0, count: 0, timestampMs: 0, data: NO_BYTES, free: null }
+
+/** Whoever has it may keep it, so its bytes are the collector's from now on. */
+function given(entry: HeldEntry): LogEntry {
+  entry.free = null
+  return entry
+}

@@ -8,7 +8,7 @@ function owner(): { recent: RecentEntries; writtenOffset: number } {
 }
 
 function entry(baseOffset: number): Parameters<RecentEntries['push']>[0] {
-  return { baseOffset, count: 1, timestampMs: 0, data: Buffer.alloc(800) }
+  return { baseOffset, count: 1, timestampMs: 0, data: Buffer.alloc(800), free: null }
 }
 
 test('the oldest appends of all logs go first, but never one that is not written yet', () => {

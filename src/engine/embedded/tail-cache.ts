@@ -1,6 +1,5 @@
-import type { LogEntry } from '../contract.ts'
 import { entryCost } from './recent-entries.ts'
-import type { RecentEntries } from './recent-entries.ts'
+import type { HeldEntry, RecentEntries } from './recent-entries.ts'
 
 /** A log whose newest entries are kept in memory. */
 export interface TailOwner {
@@ -26,7 +25,7 @@ export class TailCache {
   }
 
   /** Takes an entry into `owner.recent`. */
-  add(owner: TailOwner, entry: LogEntry): void {
+  add(owner: TailOwner, entry: HeldEntry): void {
     owner.recent.push(entry)
     this.#places.push(owner)
     this.#bytes += entryCost(entry)

@@ -60,7 +60,7 @@ export class VolatileLog implements LogCore {
     return this.recent.bytes + (this.#scratch?.storedBytes ?? 0)
   }
 
-  append(data: Buffer, count: number): number {
+  append(data: Buffer, count: number, free: (() => void) | null = null): number {
     const { entryBytesMax } = this.#host
     if (data.length > entryBytesMax) {
       const text = `an entry of ${data.length} bytes is above the limit of ${entryBytesMax}`
@@ -73,7 +73,7 @@ export class VolatileLog implements LogCore {
     this.nextOffset += count
     this.#lastMs = Math.max(this.#lastMs, this.#host.now())
     const before = this.recent.bytes
-    this.recent.push({ baseOffset, count, timestampMs: this.#lastMs, data })
+    this.recent.push({ baseOffset, count, timestampMs: this.#lastMs, data, free })
     this.#host.volatileGrew(this.recent.bytes - before)
     return baseOffset
   }

@@ -204,6 +204,37 @@ export function engineSuite(name: string, make: () => Promise<StoreUnderTest>): 
     },
   )
 
+  check('bytes that were freed are needed by nobody', async (store) => {
+    await using engine = await store.open()
+    const logs = [
+      await engine.openLog('a', { epoch: 1 }),
+      await engine.openLog('b', { epoch: 1 }),
+    ] as const
+    const given: LogEntry[] = []
+    let freedCount = 0
+    for (let index = 0; index < 400; index++) {
+      const log = logs[index % 5 === 0 ? 1 : 0]
+      const data = Buffer.alloc(500, index % 200)
+      // Whoever reads this had bytes that were promised to nobody.
+      const free = (): void => {
+        freedCount++
+        data.fill(0xdd)
+      }
+      log.append(data, 1, free)
+      if (index % 3 === 0) await commit(engine)
+      const offset = Math.max(0, log.nextOffset - (index % 50))
+      const entry = index % 2 === 0 ? log.peek(offset) : (await read(log, offset))[0]
+      if (entry) given.push(entry)
+    }
+    await commit(engine)
+    for (const { data } of given) assert.deepEqual(data, Buffer.alloc(500, data[0]))
+    for (const log of logs) {
+      for (const { data } of await readAll(log)) assert.notEqual(data[0], 0xdd)
+    }
+    assert.ok(given.every(({ data }) => data[0] !== 0xdd))
+    if (store.persists) assert.ok(freedCount > 50, `only ${freedCount} were freed`)
+  })
+
   check('the largest entry is stored, a larger one refused with nothing stored', async (store) => {
     await using engine = await store.open()
     const log = await engine.openLog('a', { epoch: 1 })
