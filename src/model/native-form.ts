@@ -48,6 +48,13 @@ export interface BatchForm {
   place(bytes: Buffer, start: number, end: number, baseOffset: number): void
   /** The messages in order, decompressed; none for a marker. Throws where they cannot be read. */
   open(bytes: Buffer, start: number, end: number): readonly OpenedMessage[]
+  /** The key of each message, decompressed, in ascending order; null where it has none. */
+  eachKey?(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    visit: (offsetDelta: number, key: Buffer | null) => void,
+  ): void
   /** A batch of one offset that says how a transaction ended; `place` is still to come. */
   marker(end: TransactionEnd & { readonly timestampMs: number }): Buffer
   /** The batch with only some of its messages, at the same offsets; null when none is left. */

@@ -32,6 +32,7 @@ const CHECKS = [
   'group-migration',
   'group-share',
   'group-share-limits',
+  'group-share-keys',
   'transaction-commit',
   'transaction-offsets',
   'transaction-fencing',

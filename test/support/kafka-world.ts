@@ -48,12 +48,15 @@ export async function produce(
   peer: KafkaPeer,
   name: string,
   values: readonly string[],
+  keyOf: (value: string) => string | null = () => null,
 ): Promise<void> {
   const writer = new RecordBatchWriter()
   writer.start({ baseOffset: 0, baseTimestampMs: TIMESTAMP_MS })
   values.forEach((value, offsetDelta) => {
-    const record = { offsetDelta, timestampMs: TIMESTAMP_MS, key: null, headers: [] }
-    writer.add({ ...record, value: Buffer.from(value) })
+    const key = keyOf(value)
+    const record = { offsetDelta, timestampMs: TIMESTAMP_MS, headers: [] }
+    const keyBytes = key === null ? null : Buffer.from(key)
+    writer.add({ ...record, key: keyBytes, value: Buffer.from(value) })
   })
   const answer = await peer.call('Produce', 9, {
     transactionalId: null,

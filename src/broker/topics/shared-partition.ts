@@ -4,6 +4,8 @@ import type { TimerIndex, TimerTarget } from '../timer-index.ts'
 import type { Follow } from '../tracing/topic-trace.ts'
 import type { Step, StepFacts } from '../tracing/trace-log.ts'
 import { type LeaseRanges, RANGE } from './lease-ranges.ts'
+import type { Piece } from './piece.ts'
+import { KeyLocks, SharedKeys } from './shared-keys.ts'
 
 /** How messages are shared out; from the settings of the subscription. */
 export interface SharingOptions {
@@ -13,6 +15,8 @@ export interface SharingOptions {
   readonly attemptsMax: number
   /** How far the last message given out may be ahead of the first that is not settled. */
   readonly inFlightMax: number
+  /** Messages of one key are given out in order, never to two members at a time. Default false. */
+  readonly keyShared?: boolean
 }
 
 /** A stretch of the partition as it was read, in order and without gaps between two reads. */
@@ -80,6 +84,8 @@ export class SharedPartition implements TimerTarget {
   readonly #options: () => SharingOptions
   readonly #watchers: Set<SharedPartitionWatcher> = new Set()
   #ranges: LeaseRanges
+  /** Null unless messages of one key are kept in order. */
+  #keys: SharedKeys | null = null
   #timer = 0
   #timerMs = Infinity
 
@@ -120,6 +126,33 @@ export class SharedPartition implements TimerTarget {
     return offset - this.#ranges.start >= this.#options().inFlightMax ? -1 : offset
   }
 
+  /** The same for one member, where it may depend on who has which keys. */
+  nextFor(member: string): number {
+    const keys = this.#keysNow()
+    if (keys === null) return this.nextOffset
+    const ranges = this.#ranges
+    const locks = new KeyLocks(member, keys, ranges)
+    for (let index = 0; index < ranges.count; index++) {
+      const state = ranges.stateAt(index)
+      if (state === RANGE.SETTLED) continue
+      for (let offset = ranges.startAt(index); offset < ranges.endAt(index); offset++) {
+        if (!keys.isKnown(offset)) return offset
+        if (state === RANGE.AVAILABLE && locks.mayTake(offset)) return offset
+      }
+    }
+    return ranges.end - ranges.start >= this.#options().inFlightMax ? -1 : ranges.end
+  }
+
+  /** Looks for the keys of what was read from `from` on; before `acquire`. */
+  learn(
+    read: { readonly from: number; readonly pieces: readonly Piece[] },
+    forms: Parameters<SharedKeys['learn']>[2],
+  ): void {
+    const { start, end } = this.#ranges
+    const range = { start, end: Math.max(end, start + this.#options().inFlightMax) }
+    this.#keysNow()?.learn(read, range, forms)
+  }
+
   /**
    * Leases what is available in what was read from `nextOffset` on, whole stretches until there are
    * `countMax` messages; `isExact`: never more. Not stored: a restart gives it out again.
@@ -132,11 +165,13 @@ export class SharedPartition implements TimerTarget {
     const leased: LeasedRange[] = []
     const deadlineMs = this.#parts.now() + this.#options().leaseMs
     let left = countMax
+    const locks = this.#locksFor(member, stretches[0]?.baseOffset ?? 0)
     for (const stretch of stretches) {
       if (left <= 0) break
       left -= this.#acquireIn(member, stretch, {
         leased,
         deadlineMs,
+        locks,
         countMax: isExact ? left : Infinity,
       })
     }
@@ -254,6 +289,7 @@ export class SharedPartition implements TimerTarget {
       readonly leased: LeasedRange[]
       readonly deadlineMs: number
       readonly countMax: number
+      readonly locks: KeyLocks | null
     },
   ): number {
     const ranges = this.#ranges
@@ -266,8 +302,12 @@ export class SharedPartition implements TimerTarget {
       const start = ranges.startAt(index)
       if (start >= to || count >= into.countMax) break
       if (ranges.stateAt(index) !== RANGE.AVAILABLE) continue
-      const end = Math.min(ranges.endAt(index), to, start + into.countMax - count)
+      let end = Math.min(ranges.endAt(index), to, start + into.countMax - count)
+      const isLocked = !isSkipped && into.locks?.mayTake(start) === false
+      // Up to where what holds for the first one holds no more.
+      if (into.locks !== null && !isSkipped) end = endOfLock(into.locks, start, end, isLocked)
       ranges.cut(end)
+      if (isLocked) continue
       if (isSkipped) {
         ranges.settle(index)
         continue
@@ -280,6 +320,26 @@ export class SharedPartition implements TimerTarget {
       count += end - start
     }
     return count
+  }
+
+  #keysNow(): SharedKeys | null {
+    if (this.#options().keyShared !== true) this.#keys = null
+    else this.#keys ??= new SharedKeys()
+    return this.#keys
+  }
+
+  /** Null where any member may have any message. */
+  #locksFor(member: string, from: number): KeyLocks | null {
+    const keys = this.#keysNow()
+    if (keys === null) return null
+    const ranges = this.#ranges
+    const locks = new KeyLocks(member, keys, ranges)
+    for (let index = 0; index < ranges.count; index++) {
+      if (ranges.stateAt(index) !== RANGE.AVAILABLE) continue
+      const end = Math.min(ranges.endAt(index), from)
+      for (let offset = ranges.startAt(index); offset < end; offset++) locks.passOver(offset)
+    }
+    return locks
   }
 
   /** What was read beyond the end is available from now on, as far as may be in flight. */
@@ -351,4 +411,11 @@ export class SharedPartition implements TimerTarget {
   #tell(): void {
     for (const watcher of this.#watchers) watcher.sharedPartitionChanged(this)
   }
+}
+
+/** The end of the messages from `start` on that are locked, or are not, all alike. */
+function endOfLock(locks: KeyLocks, start: number, end: number, isLocked: boolean): number {
+  let at = start + 1
+  while (at < end && locks.mayTake(at) !== isLocked) at++
+  return at
 }

@@ -22,6 +22,7 @@ const EMPTY: Buffer = Buffer.alloc(0)
 export const KAFKA_BATCH_FORM: BatchForm = {
   place: (bytes, start, _end, baseOffset) => placeBatch(bytes, start, baseOffset),
   open: openBatch,
+  eachKey: visitKeys,
   marker: (end) => encodeMarker(end, crc32c),
   compact: compactBatch,
 }
@@ -53,6 +54,21 @@ function openBatch(bytes: Buffer, start: number): OpenedMessage[] {
   const messages: OpenedMessage[] = []
   while (cursor.next()) messages.push(messageOf(view, cursor))
   return messages
+}
+
+function visitKeys(
+  bytes: Buffer,
+  start: number,
+  _end: number,
+  visit: (offsetDelta: number, key: Buffer | null) => void,
+): void {
+  const view = new RecordBatchView().open(bytes, start)
+  if (view.isControl) return
+  const cursor = recordsOf(view)
+  while (cursor.next()) {
+    const { keyStart, keyEnd, offsetDelta } = cursor
+    visit(offsetDelta, keyStart < 0 ? null : cursor.bytes.subarray(keyStart, keyEnd))
+  }
 }
 
 function messageOf(view: RecordBatchView, cursor: RecordCursor): OpenedMessage {

@@ -1,6 +1,9 @@
 import type { StateTable, VirtualHost } from '../../broker/index.ts'
 import { choice, ConfigTable, int } from './config-spec.ts'
 
+/** Our own beside Kafka's: whether a share group keeps the order of each key. */
+export const KEY_SHARED = 'waystation.key.shared'
+
 /** Kafka 4's configuration of groups with its defaults ('Group Configs' of its documentation). */
 export const GROUP_CONFIG: ConfigTable = new ConfigTable('group', [
   int('consumer.heartbeat.interval.ms', '5000', 1, 'How often members of a consumer group report.'),
@@ -19,6 +22,12 @@ export const GROUP_CONFIG: ConfigTable = new ConfigTable('group', [
     'read_uncommitted',
     ['read_committed', 'read_uncommitted'],
     'Whether records of open and aborted transactions are given out.',
+  ),
+  choice(
+    KEY_SHARED,
+    'false',
+    ['true', 'false'],
+    'Whether records of one key go out in order, never to two members at a time.',
   ),
 ])
 

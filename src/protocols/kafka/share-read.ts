@@ -146,7 +146,7 @@ export class ShareRead implements PartitionWatcher, SharedPartitionWatcher, Turn
     shared.trim(partition.startOffset)
     const { isCommitted, bytesMax } = this.#limits
     const below = isCommitted ? partition.stableOffset : partition.highWatermark
-    const offset = shared.nextOffset
+    const offset = shared.nextFor(this.#limits.memberId)
     if (offset < 0 || offset >= below) return
     slot.isLoading = true
     this.#loading++
@@ -157,26 +157,38 @@ export class ShareRead implements PartitionWatcher, SharedPartitionWatcher, Turn
         slot.isLoading = false
         this.#loading--
         if (error !== null) this.#failed(slot, error)
-        else if (!this.#isDone && !this.#limits.isOver()) this.#lease(slot, pieces, below)
+        else if (!this.#isDone && !this.#limits.isOver())
+          this.#lease(slot, { from: offset, pieces }, below)
         if (!this.#isReading) this.#read()
       },
       { below },
     )
   }
 
-  #lease(slot: ShareSlot, pieces: readonly Piece[], below: number): void {
-    const { memberId, recordsMax, isExact, isCommitted } = this.#limits
+  #lease(
+    slot: ShareSlot,
+    { from, pieces }: { readonly from: number; readonly pieces: readonly Piece[] },
+    below: number,
+  ): void {
+    const { memberId, recordsMax, isExact, isCommitted, forms } = this.#limits
     const { partition, shared } = slot
     const given = pieces.filter(({ baseOffset }) => baseOffset < below)
-    const stretches: ReadStretch[] = given.map((piece) => ({
-      baseOffset: piece.baseOffset,
-      nextOffset: piece.nextOffset,
-      isSkipped:
-        piece.isMarker ||
-        (isCommitted &&
-          piece.isTransactional &&
-          partition.isAborted(piece.producerId, piece.baseOffset)),
-    }))
+    const stretches: ReadStretch[] = []
+    let next = from
+    for (const piece of given) {
+      const { baseOffset, nextOffset } = piece
+      // What was there was compacted away.
+      if (baseOffset > next) {
+        stretches.push({ baseOffset: next, nextOffset: baseOffset, isSkipped: true })
+      }
+      next = nextOffset
+      const isAborted =
+        isCommitted &&
+        piece.isTransactional &&
+        partition.isAborted(piece.producerId, piece.baseOffset)
+      stretches.push({ baseOffset, nextOffset, isSkipped: piece.isMarker || isAborted })
+    }
+    shared.learn({ from, pieces: given }, forms)
     const leased = shared.acquire(memberId, stretches, {
       countMax: recordsMax - this.#count,
       isExact,
@@ -185,7 +197,7 @@ export class ShareRead implements PartitionWatcher, SharedPartitionWatcher, Turn
     for (const { baseOffset, nextOffset } of leased) this.#count += nextOffset - baseOffset
     if (leased.length > 0) this.#take(slot, given)
     // There may be more behind what was only for the broker, or for others.
-    else if (given.length > 0 && shared.nextOffset >= 0) this.#wake()
+    else if (given.length > 0 && shared.nextFor(memberId) >= 0) this.#wake()
   }
 
   /** Gives the batches of which something was leased; the client leaves out the rest of them. */

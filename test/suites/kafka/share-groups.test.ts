@@ -150,6 +150,43 @@ test('what is not settled in time goes to others, and is given up in the end', a
   assert.deepEqual(await a.fetch(1), [[1, 1, 1]])
 })
 
+test('a group that is configured so keeps the order of each key, also over a power cut', async (t) => {
+  const { world, peer, topicId, member } = await open(await KafkaWorld.open(t))
+  const configs = [{ name: 'waystation.key.shared', configOperation: 0, value: 'true' }]
+  const resources = [{ resourceType: 32, resourceName: 'g', configs }]
+  const answer = await peer.call('IncrementalAlterConfigs', 1, { resources })
+  assert.equal(answer.responses[0]!.errorCode, NONE)
+  // Behind the ten without a key: 10 to 15.
+  await produce(peer, 't', ['a1', 'a2', 'b1', 'a3', 'b2', 'c1'], (value) => value[0]!)
+  const a = await member('a')
+  assert.deepEqual(await a.fetch(11), [
+    [0, 9, 1],
+    [10, 10, 1],
+  ])
+  const b = await member('b')
+  assert.deepEqual(await b.fetch(), [
+    [12, 12, 1],
+    [14, 15, 1],
+  ])
+  // The first of its key comes back, and may be had by anybody, with its followers behind it.
+  assert.equal(await a.acknowledge([[10, 10, TYPE.RELEASE]]), NONE)
+  assert.deepEqual(await b.fetch(1), [[10, 10, 2]])
+  assert.deepEqual(await a.fetch(), [], 'the others of its key are for b now')
+  assert.equal(await b.acknowledge([[12, 12, TYPE.RELEASE]]), NONE)
+  assert.deepEqual(await b.fetch(1), [[11, 11, 1]], '12 waits for 14, which b has still')
+  await world.broker.crash('power-cut')
+  const c = new Member(await world.connect(), topicId, 'c')
+  assert.deepEqual(await c.fetch(11), [
+    [0, 9, 2],
+    [10, 10, 3],
+  ])
+  const d = new Member(await world.connect(), topicId, 'd')
+  assert.deepEqual(await d.fetch(), [
+    [12, 12, 2],
+    [14, 15, 2],
+  ])
+})
+
 test('a member that needs more time renews what it has', async (t) => {
   const { world, member } = await open(await KafkaWorld.open(t))
   const a = await member('a')

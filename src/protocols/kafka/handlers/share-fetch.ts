@@ -9,6 +9,7 @@ import {
   type SharedPlace,
   type ShareSession,
 } from '../groups/share-sessions.ts'
+import { KEY_SHARED } from '../group-config.ts'
 import { LEADER_EPOCH, NODE_ID } from '../limits.ts'
 import type { Handler, Request, RequestContext, Response } from '../request-context.ts'
 import { ShareRead, type ShareSlot } from '../share-read.ts'
@@ -197,8 +198,12 @@ function readAll(
     }
   }
   const subscription = subscriptionOf(context, groupId)
-  if (subscription !== undefined && subscription.options.leaseMs !== lockMs) {
-    subscription.options = { ...subscription.options, leaseMs: lockMs }
+  const keyShared = shared.groupConfigs.value(vhost, groupId, KEY_SHARED) === 'true'
+  if (subscription !== undefined) {
+    const { options } = subscription
+    if (options.leaseMs !== lockMs || (options.keyShared ?? false) !== keyShared) {
+      subscription.options = { ...options, leaseMs: lockMs, keyShared }
+    }
   }
   read.run(() => {
     const isFirst = request.shareSessionEpoch === FIRST_EPOCH

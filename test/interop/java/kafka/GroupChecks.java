@@ -31,6 +31,7 @@ final class GroupChecks {
     checks.put("group-consumer", bench -> rebalance(bench, "group.protocol", "consumer"));
     checks.put("group-share", GroupChecks::share);
     checks.put("group-share-limits", GroupChecks::shareAttempts);
+    checks.put("group-share-keys", GroupChecks::shareKeys);
     checks.put("group-classic", bench -> rebalance(bench, "group.protocol", "classic"));
     checks.put(
         "group-cooperative",
@@ -204,9 +205,10 @@ final class GroupChecks {
   }
 
   private static KafkaShareConsumer<String, String> shareConsumer(
-      Bench bench, String group, String topic) {
+      Bench bench, String group, String topic, Object... pairs) {
     Map<String, Object> settings =
         bench.settings("group.id", group, "share.acknowledgement.mode", "explicit");
+    for (int at = 0; at < pairs.length; at += 2) settings.put((String) pairs[at], pairs[at + 1]);
     settings.keySet().removeAll(List.of("key.serializer", "value.serializer"));
     settings.keySet().removeAll(List.of("auto.offset.reset", "enable.auto.commit"));
     KafkaShareConsumer<String, String> consumer =
@@ -217,12 +219,16 @@ final class GroupChecks {
 
   private static String shareGroup(Bench bench) throws Exception {
     String group = bench.name();
-    ConfigResource resource = new ConfigResource(ConfigResource.Type.GROUP, group);
-    AlterConfigOp fromBegin =
-        new AlterConfigOp(
-            new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET);
-    bench.admin.incrementalAlterConfigs(Map.of(resource, List.of(fromBegin))).all().get();
+    configure(bench, group, "share.auto.offset.reset", "earliest");
     return group;
+  }
+
+  private static void configure(Bench bench, String group, String name, String value)
+      throws Exception {
+    ConfigResource resource = new ConfigResource(ConfigResource.Type.GROUP, group);
+    AlterConfigOp change =
+        new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET);
+    bench.admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
   }
 
   private static void share(Bench bench) throws Exception {
@@ -311,5 +317,67 @@ final class GroupChecks {
     Bench.same(
         Bench.sorted(seen),
         List.of("good1", "poison1", "poison2", "poison3", "poison4", "poison5", "rejected1"));
+  }
+
+  /** Each key in order and with one member at a time; a released record holds back its followers. */
+  private static void shareKeys(Bench bench) throws Exception {
+    String topic = bench.topic(1);
+    KafkaProducer<String, String> producer =
+        bench.producer("compression.type", "lz4", "linger.ms", 100);
+    for (int sequence = 1; sequence <= 5; sequence++) {
+      for (String key : List.of("a", "b", "c")) {
+        producer.send(new ProducerRecord<>(topic, key, key + sequence));
+      }
+    }
+    producer.flush();
+    String group = shareGroup(bench);
+    configure(bench, group, "waystation.key.shared", "true");
+    Object[] oneByOne = {"max.poll.records", 1, "share.acquire.mode", "record_limit"};
+    var one = shareConsumer(bench, group, topic, oneByOne);
+    var two = shareConsumer(bench, group, topic, oneByOne);
+    var first = oneRecord(one);
+    var other = oneRecord(two);
+    Bench.same(List.of(first.value(), other.value()), List.of("a1", "b1"));
+    two.acknowledge(other, AcknowledgeType.ACCEPT);
+    two.commitSync();
+    // The first of its key is with the other member still.
+    Set<String> passed = new HashSet<>();
+    while (passed.size() < 2) {
+      var record = oneRecord(two);
+      passed.add(record.value());
+      two.acknowledge(record, AcknowledgeType.ACCEPT);
+      two.commitSync();
+    }
+    Bench.same(passed, Set.of("c1", "b2"));
+    one.acknowledge(first, AcknowledgeType.RELEASE);
+    one.commitSync();
+    Map<String, Integer> next = new HashMap<>(Map.of("a", 1, "b", 3, "c", 2));
+    List<KafkaShareConsumer<String, String>> consumers = List.of(one, two);
+    Bench.until(
+        "all records",
+        () -> {
+          for (var consumer : consumers) {
+            for (var record : consumer.poll(Bench.STEP)) {
+              int sequence = next.merge(record.key(), 1, Integer::sum) - 1;
+              Bench.same(record.value(), record.key() + sequence);
+              consumer.acknowledge(record, AcknowledgeType.ACCEPT);
+            }
+            consumer.commitSync();
+          }
+          return next.values().stream().allMatch(sequence -> sequence == 6);
+        });
+  }
+
+  private static ConsumerRecord<String, String> oneRecord(
+      KafkaShareConsumer<String, String> consumer) throws Exception {
+    List<ConsumerRecord<String, String>> records = new ArrayList<>();
+    Bench.until(
+        "a record",
+        () -> {
+          consumer.poll(Bench.STEP).forEach(records::add);
+          return !records.isEmpty();
+        });
+    Bench.same(records.size(), 1);
+    return records.get(0);
   }
 }
