@@ -6,7 +6,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { Turn } from '../lib/turn.ts'
 import type { Disk } from '../storage/disk.ts'
-import { listen, ListenError } from '../net/index.ts'
+import { listen, ListenError, type ProtocolHandler } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
@@ -28,6 +28,8 @@ export interface Surroundings {
   readonly connectionClock?: Clock
   /** Where the store is. Default: what the configuration says. */
   readonly disk?: Disk
+  /** What stands between a protocol and its listeners. Default: nothing. */
+  readonly carry?: (protocol: ProtocolHandler) => ProtocolHandler
   /** Given the parts once all is open: for tests that look inside. */
   readonly onOpen?: (parts: OpenParts) => void
 }
@@ -73,7 +75,8 @@ export async function openBroker(
     protocols.push(protocol)
     for (const listener of config.listeners) {
       if (!names.includes(listener.port.name)) continue
-      const open = await openListener(listener, protocol, config, log)
+      const handler = world.carry?.(protocol) ?? protocol
+      const open = await openListener(listener, handler, config, log)
       if (open !== null) listeners.push(open)
     }
   }
@@ -145,7 +148,7 @@ function messageLimit({ messageSize }: LimitsInput): { readonly messageBytesMax?
 
 async function openListener(
   { port, address, isExplicit }: ListenerConfig,
-  protocol: ServedProtocol,
+  protocol: ProtocolHandler,
   { tls, limits, webSocketOrigins: origins }: ServerConfig,
   log: Log,
 ): Promise<OpenListener | null> {

@@ -30,6 +30,8 @@ export class FaultyDisk implements Disk {
   /** Changes made so far: writes, syncs, truncations, and changes of names. */
   changeCount = 0
   syncCount = 0
+  /** The power goes at the next sync: as it is asked for, or as it is done but not answered. */
+  haltAtSync: 'before' | 'after' | null = null
   /** Called once when `changesLeft` is used up. */
   onHalt: (() => void) | null = null
   #files = new Map<string, FaultyContent>()
@@ -189,6 +191,12 @@ export class FaultyDisk implements Disk {
   /** Counts a change; never answers when the power is gone. */
   async #change(): Promise<void> {
     await new Promise<void>((resolve) => this.changed(resolve))
+  }
+
+  /** The power goes now. */
+  halt(): void {
+    this.changesLeft = 0
+    this.onHalt?.()
   }
 
   /** Counts a change and calls back in a later turn, unless the power is gone. */
@@ -379,6 +387,10 @@ class FaultyFile implements DiskFile {
     const disk = this.#disk
     if (disk.hasHalted) return
     disk.syncCount++
+    if (disk.haltAtSync === 'before') {
+      disk.halt()
+      return
+    }
     const error = disk.syncError
     if (error !== null) {
       disk.changed(() => done(new DiskError(error, this.path)))
@@ -411,7 +423,8 @@ class FaultyFile implements DiskFile {
     this.#disk.changed(() => {
       // What is written between the call and the answer counts too: the device may do that.
       this.#content.sync()
-      done(null)
+      if (this.#disk.haltAtSync === 'after') this.#disk.halt()
+      else done(null)
     })
   }
 }

@@ -9,6 +9,7 @@ import type { ListenerName } from '../server/protocol-ports.ts'
 import type { RunningBroker } from '../server/running-broker.ts'
 import { MEMORY, resolveConfig } from '../server/server-config.ts'
 import { FaultyDisk } from '../storage/disk-faulty.ts'
+import { LossyNetwork, type Speaker } from './lossy-network.ts'
 import { settle } from './settle.ts'
 import { type MortalClock, TestClock } from './test-clock.ts'
 import { TestDestination } from './test-destination.ts'
@@ -26,6 +27,9 @@ export interface TestBrokerOptions {
   /** Chance, such as what a power cut leaves of unsynced writes. Default 1. */
   readonly seed?: number
 }
+
+/** See `TestBroker.crash`. */
+export type CrashPoint = 'now' | 'before-sync' | 'after-sync'
 
 const LOOPBACK = '127.0.0.1'
 const START_MS = Date.UTC(2026, 0, 1)
@@ -53,6 +57,7 @@ export class TestBroker implements AsyncDisposable {
   readonly #listen: Partial<Record<ListenerName, number | false>>
   readonly #random: SeededRandom
   readonly #testDisk: TestDisk
+  readonly #network = new LossyNetwork()
   #disk: FaultyDisk = new FaultyDisk()
   #life: Life | null = null
 
@@ -126,16 +131,31 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
+   * Lets all that one side says on the connections of now be lost, until they are cut: a consumer's
+   * ack that never arrives, or a confirm of what is on disk that the publisher never sees.
+   */
+  lose(speaker: Speaker): void {
+    this.#alive()
+    this.#network.lose(speaker)
+  }
+
+  /**
    * Ends the broker in the middle of what it does and starts it on what its disk holds: after
    * `kill` (as kill -9) all that was written, after `power-cut` all that was synced and of the rest
    * what chance leaves. Connections are lost, ports stay the same. `downMs` (default 0) passes by its
    * clock before the start.
+   *
+   * `at` is when: `now` (default), or at the next sync of a file, so that the test goes on and makes
+   * one: `before-sync`, when bytes are written but not safe, or `after-sync`, when they are safe but
+   * nobody was told. What makes new files, such as the first message, has syncs for these too.
    */
   async crash(
     how: 'kill' | 'power-cut' = 'kill',
-    { downMs = 0 }: { downMs?: number } = {},
+    { downMs = 0, at = 'now' }: { downMs?: number; at?: CrashPoint } = {},
   ): Promise<void> {
     this.#assertInMemory()
+    this.#alive()
+    if (at !== 'now') await this.#nextSync(at === 'before-sync' ? 'before' : 'after')
     const { parts, clock } = this.#alive()
     const found = how === 'kill' ? this.#disk.killed() : this.#disk.powerCut(this.#random)
     // What the dead one still does is answered by nobody, so none of it is confirmed.
@@ -158,6 +178,14 @@ export class TestBroker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#close()
     if (this.#directory !== null) await rm(this.#directory, { recursive: true, force: true })
+  }
+
+  async #nextSync(moment: 'before' | 'after'): Promise<void> {
+    const disk = this.#disk
+    await new Promise<void>((resolve) => {
+      disk.onHalt = resolve
+      disk.haltAtSync = moment
+    })
   }
 
   async #open(): Promise<void> {
@@ -185,6 +213,7 @@ export class TestBroker implements AsyncDisposable {
       random: this.#random,
       log: silentLog,
       ...(this.#directory === null ? { disk: this.#disk } : {}),
+      carry: (protocol) => this.#network.carry(protocol),
       onOpen: (opened) => {
         parts = opened
       },

@@ -39,7 +39,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     'admin',
   ]),
   cli: layer(['client', 'server', 'lib', 'model']),
-  testing: layer(['lib', 'model', 'storage', 'engine', 'broker', 'server']),
+  testing: layer(['lib', 'model', 'storage', 'net', 'engine', 'broker', 'server']),
 }
 
 function layer(
