@@ -7,6 +7,7 @@ import {
   ACK_FRAME_BYTES,
   ACK_TAG_OFFSET,
   ackFrame,
+  nackFrame,
   BODY_SEQUENCE_OFFSET,
   BODY_TIME_OFFSET,
   FRAME_BODY,
@@ -33,6 +34,8 @@ export interface ConsumeSpec extends Endpoint {
   readonly measureLatency: boolean
   /** Takes the first message with basic.get on a channel of its own and never settles it. */
   readonly holdFirst: boolean
+  /** What becomes of each message. Default `ack`. */
+  readonly settle?: 'ack' | 'reject' | 'requeue'
 }
 
 export interface ConsumeResult {
@@ -55,7 +58,7 @@ const EXTRA_WAIT_MS = 100
 export class Consumer {
   readonly #spec: ConsumeSpec
   readonly #connection: Connection
-  readonly #ack: Buffer = ackFrame(1, 0, true)
+  readonly #ack: Buffer
   readonly #ackEvery: number
   readonly #ackTimer: NodeJS.Timeout
   readonly #histogram: LatencyHistogram | null
@@ -80,6 +83,9 @@ export class Consumer {
   private constructor(spec: ConsumeSpec, connection: Connection) {
     this.#spec = spec
     this.#connection = connection
+    const { settle = 'ack' } = spec
+    const nack = { multiple: true, requeue: settle === 'requeue' }
+    this.#ack = settle === 'ack' ? ackFrame(1, 0, true) : nackFrame(1, 0, nack)
     this.#histogram = spec.measureLatency ? new LatencyHistogram() : null
     this.#ackEvery = Math.max(1, Math.floor(spec.prefetch / 10))
     this.#ackTimer = setInterval(() => this.#acknowledge(1), ACK_DELAY_MS)

@@ -1,6 +1,8 @@
 import { runBacklog, runFanOutDisk, runUnsettled } from './backlog.ts'
 import { runChurn, runIdle } from './connections.ts'
+import { runFailing } from './failing.ts'
 import { runFlow, type FlowOptions } from './flow.ts'
+import { runKeys } from './keys.ts'
 import { runMqttConnections } from './mqtt/connections.ts'
 import { type MqttFlowOptions, runMqttFlow } from './mqtt/flow.ts'
 import { runMqttRetained } from './mqtt/retained.ts'
@@ -87,6 +89,14 @@ const AMQP_SCENARIOS: readonly Scenario[] = [
     'peak',
     'a flood at ten times the rate of its consumer, for half of the time',
     (target, { seconds }) => runPeak(target, seconds),
+  ),
+  amqp(
+    'key-shared',
+    'four consumers share a thousand keys, with order and without',
+    (target, { seconds }) => runKeys(target, seconds),
+  ),
+  amqp('failing', 'every message fails: dead letters, and retries before', (target, { seconds }) =>
+    runFailing(target, seconds),
   ),
   amqp('churn', 'connections opened and closed', runChurn),
   amqp('idle', '10,000 idle connections', runIdle),

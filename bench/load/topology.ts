@@ -12,8 +12,14 @@ export interface TopologyOptions {
   readonly queueCount: number
   /** All queues get every message through a fanout exchange. */
   readonly fanOut: boolean
-  readonly queueArguments: Readonly<Record<string, string | number>>
+  readonly queueArguments: Arguments
+  /** Of a fanout exchange: what is published with, in turn. Default: the empty one. */
+  readonly routingKeys?: readonly string[]
+  /** More arguments for each queue, by the names of all. */
+  readonly ownArguments?: (queues: readonly string[]) => readonly Arguments[]
 }
+
+type Arguments = Readonly<Record<string, string | number | true>>
 
 const FAN_OUT_EXCHANGE = 'bench.fan-out'
 const DURABLE = 2
@@ -30,9 +36,11 @@ export async function declareTopology(
       const declare = [u16(0), shortString(FAN_OUT_EXCHANGE), shortString('fanout')]
       await control.ask(method(1, METHOD.exchangeDeclare, ...declare, u8(DURABLE), table({})))
     }
-    for (const queue of queues) {
+    const own = options.ownArguments?.(queues) ?? []
+    for (const [index, queue] of queues.entries()) {
       await control.ask(method(1, METHOD.queueDelete, u16(0), shortString(queue), u8(0)))
-      const args = [u16(0), shortString(queue), u8(DURABLE), table(options.queueArguments)]
+      const queueArguments = { ...options.queueArguments, ...own[index] }
+      const args = [u16(0), shortString(queue), u8(DURABLE), table(queueArguments)]
       await control.ask(method(1, METHOD.queueDeclare, ...args))
       if (options.fanOut) {
         const bind = [u16(0), shortString(queue), shortString(FAN_OUT_EXCHANGE), shortString('')]
@@ -44,7 +52,7 @@ export async function declareTopology(
     control.socket.destroy()
   }
   return options.fanOut
-    ? { exchange: FAN_OUT_EXCHANGE, routingKeys: [''], queues }
+    ? { exchange: FAN_OUT_EXCHANGE, routingKeys: options.routingKeys ?? [''], queues }
     : { exchange: '', routingKeys: queues, queues }
 }
 

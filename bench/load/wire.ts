@@ -99,6 +99,16 @@ export function ackFrame(channel: number, deliveryTag: number, multiple: boolean
   return method(channel, METHOD.basicAck, u32(0), u32(deliveryTag), u8(multiple ? 1 : 0))
 }
 
+/** basic.nack, of the same layout. */
+export function nackFrame(
+  channel: number,
+  deliveryTag: number,
+  { multiple, requeue }: { readonly multiple: boolean; readonly requeue: boolean },
+): Buffer {
+  const bits = (multiple ? 1 : 0) | (requeue ? 2 : 0)
+  return method(channel, METHOD.basicNack, u32(0), u32(deliveryTag), u8(bits))
+}
+
 export const ACK_FRAME_BYTES = 21
 export const ACK_TAG_OFFSET = 15
 
