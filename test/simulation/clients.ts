@@ -55,7 +55,10 @@ export class Taker implements DeliverySink {
     world.events++
     try {
       const seen = world.sightingOf(this.#queue.name, message, { offset, redelivered, attempts })
-      const token = world.model.handedOut(this.#held, seen, this.noAck)
+      const token = world.model.handedOut(this.#held, seen, {
+        settles: this.noAck,
+        holder: this,
+      })
       if (!this.noAck) {
         const { client } = this
         client.holds.push({ token, held: this.#held, queue: this.#queue, offset, taker: this })

@@ -61,7 +61,12 @@ export class ModelQueue {
     return [...this.tokens].every((token) => token.stay.expiresMin > nowMs)
   }
 
+  get isKeyShared(): boolean {
+    return this.kind.settings.keyShared === true
+  }
+
   levelOf(token: Token): number {
+    if (this.isKeyShared) return 0
     return Math.min(token.priority, this.kind.prioritiesMax)
   }
 

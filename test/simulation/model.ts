@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { DeathReason } from '../../src/broker/index.ts'
 import { ModelQueue } from './model-queue.ts'
+import { KEYED } from './queue-kinds.ts'
 import { type Place, type Stay, Token, isCircle, tokenKey, withDeath } from './token.ts'
 
 /** What somebody saw of a message in a queue. */
@@ -45,10 +46,11 @@ export class Model {
       priority: number
       ttlMs: number
       delayMs: number
+      orderKey?: string
       deaths?: Stay['deaths']
     },
   ): Token {
-    const { id, origin, size, priority, ttlMs, delayMs, deaths = [] } = given
+    const { id, origin, size, priority, ttlMs, delayMs, orderKey = '', deaths = [] } = given
     const ticket = this.ticket()
     const dueMs = target === 'delayed' ? this.now() + delayMs : 0
     const ownMs = ttlMs < 0 ? Infinity : this.now() + ttlMs
@@ -57,6 +59,7 @@ export class Model {
       origin,
       size,
       priority,
+      orderKey,
       dueMs,
       sequence: this.#sequence++,
       stay: {
@@ -77,11 +80,17 @@ export class Model {
   }
 
   /** A consumer or getter was handed a message. */
-  handedOut(queue: ModelQueue, seen: Sighting, settles: boolean): Token {
+  handedOut(
+    queue: ModelQueue,
+    seen: Sighting,
+    { settles, holder }: { readonly settles: boolean; readonly holder: object },
+  ): Token {
     const token = this.#found(queue, seen)
     assert.ok(!token.isOut, `${token} was handed out twice`)
     assert.equal(token.dying, null, `${token} was handed out though it was rejected`)
-    this.#checkTurn(queue, token)
+    if (queue.isKeyShared) this.#checkKeyTurn(queue, token, holder)
+    else this.#checkTurn(queue, token)
+    token.holder = holder
     this.#checkFlags(queue, token, seen)
     // Only a consumer that waited already gets a message of this turn, whatever its time to live.
     const isFresh = token.stay.from === this.ticket()
@@ -131,6 +140,7 @@ export class Model {
 
   /** Every queue that takes what is published to an exchange with a key. */
   route(exchange: string, key: string): ModelQueue[] {
+    if (exchange === KEYED) return [this.queues.get('keyed')!]
     if (exchange === '') {
       const queue = this.queues.get(key)
       return queue === undefined ? [] : [queue]
@@ -157,7 +167,8 @@ export class Model {
         assert.ok(!token.isOut, `${token} waits in ${queue.label} though it is handed out`)
         assert.equal(token.dying, null, `${token} waits in ${queue.label} though it was rejected`)
         present.add(token)
-        this.#checkFlags(queue, token, sighting)
+        // It was looked at, and not handed out.
+        if (!queue.isKeyShared) this.#checkFlags(queue, token, sighting)
       }
       this.#checkOrder(queue, sightings)
       this.#checkHeads(queue, sightings)
@@ -280,6 +291,19 @@ export class Model {
       }
       if (queue.levelOf(other) === level && isBefore(other, token)) {
         assert.fail(`${token} was handed out before ${other}, which came earlier`)
+      }
+    }
+  }
+
+  /** Of one key: in order, to one at a time, and never beside one that was given out after it. */
+  #checkKeyTurn(queue: ModelQueue, token: Token, holder: object): void {
+    for (const other of queue.tokens) {
+      if (other === token || token.orderKey === '' || other.orderKey !== token.orderKey) continue
+      if (other.dying !== null || (!other.isOut && other.stay.expiresMin <= this.now())) continue
+      if (!isBefore(other, token)) {
+        assert.ok(!other.isOut, `${token} came again beside ${other}, which came later`)
+      } else if (!other.isOut || other.holder !== holder) {
+        assert.fail(`${token} was handed out before ${other} of its key was settled`)
       }
     }
   }

@@ -1,5 +1,6 @@
 import { Queue } from '../../src/broker/index.ts'
 import { DeadLetters } from '../../src/broker/dead-letters.ts'
+import { KeyOrder } from '../../src/broker/key-order.ts'
 import { SettleRuns } from '../../src/broker/settle-runs.ts'
 import { Shard } from '../../src/broker/shard.ts'
 import { FaultyDisk } from '../../src/storage/disk-faulty.ts'
@@ -80,6 +81,15 @@ export const PLANTED_BUGS: Readonly<Record<string, () => void>> = {
     spoil(DeadLetters.prototype, 'publish', (publish) => {
       return function (this: DeadLetters, ...given) {
         return ++count % 10 === 0 ? true : publish.apply(this, given)
+      }
+    })
+  },
+
+  'a key that is taken for a free one now and then': () => {
+    let count = 0
+    spoil(KeyOrder.prototype, 'slotOf', (slotOf) => {
+      return function (this: KeyOrder, key) {
+        return ++count % 10 === 0 ? null : slotOf.call(this, key)
       }
     })
   },

@@ -44,6 +44,11 @@ export const QUEUE_KINDS: readonly QueueKind[] = [
     { ...fixed, countsAttempts: true },
   ),
   kind('retry', { messageTtlMs: 400, deadLetterExchange: '', deadLetterRoutingKey: 'work' }, fixed),
+  kind(
+    'keyed',
+    { keyShared: true, attemptsMax: 2, ...toDead },
+    { ...fixed, countsAttempts: true, prioritiesMax: 1 },
+  ),
   kind('plain'),
   kind('other'),
   kind('third'),
@@ -67,6 +72,8 @@ export const STREAM = 'history'
 /** The exchange that holds messages back; bound to `later` for good. */
 export const DELAYED = 'delayed'
 export const FANOUT = 'amq.fanout'
+/** Bound to `keyed` for good: what is published to it has a key. */
+export const KEYED = 'amq.topic'
 
 export function queueSpec(given: QueueKind, owner: object | null): DestinationSpec {
   return {

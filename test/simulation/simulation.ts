@@ -5,7 +5,15 @@ import { SeededRandom } from '../../src/lib/random.ts'
 import { Client, type Held, Taker } from './clients.ts'
 import { draftOf } from './message-text.ts'
 import { ModelQueue } from './model-queue.ts'
-import { DELAYED, FANOUT, QUEUE_KINDS, STREAM, type QueueKind, queueSpec } from './queue-kinds.ts'
+import {
+  DELAYED,
+  FANOUT,
+  KEYED,
+  QUEUE_KINDS,
+  STREAM,
+  type QueueKind,
+  queueSpec,
+} from './queue-kinds.ts'
 import { SLACK_BYTES, World, bindingTo } from './world.ts'
 
 const CLIENTS = 3
@@ -83,7 +91,8 @@ export class Simulation {
     const key = this.#anyName()
     const goal = random.integer(10)
     for (let left = 1 + random.integer(goal === 0 ? 40 : 8); left > 0; left--) {
-      if (goal < 6) this.#publish('', key)
+      if (goal < 5) this.#publish('', key)
+      else if (goal === 5) this.#publish(KEYED, `k${random.integer(4)}`)
       else if (goal < 8) this.#publish(FANOUT, '')
       else if (goal === 8) this.#publishDelayed()
       else this.#publishToStream()
@@ -109,6 +118,7 @@ export class Simulation {
       priority: draft.priority,
       ttlMs: draft.ttlMs,
       delayMs: 0,
+      orderKey: exchange === KEYED ? key : '',
     }
     for (const target of targets) {
       if (!refusing.includes(target)) model.publish(target, { ...facts, origin: target.name })
@@ -292,7 +302,7 @@ export class Simulation {
       if (message === null || life !== world.life) return
       try {
         const seen = world.sightingOf(queue.name, message, { offset, redelivered, attempts })
-        const token = world.model.handedOut(held, seen, noAck)
+        const token = world.model.handedOut(held, seen, { settles: noAck, holder: {} })
         if (!noAck) client.holds.push({ token, held, queue, offset, taker: null })
       } catch (error) {
         world.fail(error)

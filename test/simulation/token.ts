@@ -32,6 +32,8 @@ export class Token {
   readonly origin: string
   readonly size: number
   readonly priority: number
+  /** What keeps its order in a key-shared queue; empty: nothing does. */
+  readonly orderKey: string
   /** Milliseconds since the epoch; 0: it was not held back. */
   readonly dueMs: number
   /** The order in which the program published; dead letters keep that of the message. */
@@ -40,6 +42,8 @@ export class Token {
   /** Its offset in the queue where it is; -1 until it was seen there. */
   offset = -1
   isOut = false
+  /** Who has it, while it is out. */
+  holder: object | null = null
   /** Why it must leave its queue, and the commit from which on it may have. */
   dying: {
     readonly reason: DeathReason
@@ -56,6 +60,7 @@ export class Token {
     readonly origin: string
     readonly size: number
     readonly priority: number
+    readonly orderKey: string
     readonly dueMs: number
     readonly sequence: number
     readonly stay: Stay
@@ -64,6 +69,7 @@ export class Token {
     this.origin = given.origin
     this.size = given.size
     this.priority = given.priority
+    this.orderKey = given.orderKey
     this.dueMs = given.dueMs
     this.sequence = given.sequence
     this.history = [given.stay]
