@@ -81,7 +81,8 @@ function probeOf(protocol: Protocol, version: string): Probe {
 
 function waystation(protocol: Protocol): Program {
   const others = PORTS.filter(({ name, available }) => available && name !== protocol)
-  const off = others.flatMap(({ name }) => ['--listen', `${name}=off`])
+  // Scenarios that change the broker's settings need its API, which costs nothing while unused.
+  const off = others.flatMap(({ name }) => ['--listen', `${name}=${name === 'http' ? 0 : 'off'}`])
   const quiet = ['--log-level', 'warn', ...off]
   return {
     command: process.execPath,

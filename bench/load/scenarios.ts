@@ -8,6 +8,7 @@ import { type MqttFlowOptions, runMqttFlow } from './mqtt/flow.ts'
 import { runMqttRetained } from './mqtt/retained.ts'
 import { runPeak } from './peak.ts'
 import type { Metrics, Protocol, Target } from './target.ts'
+import { runTracing } from './tracing.ts'
 
 export interface Settings {
   /** How long each flow publishes. */
@@ -97,6 +98,9 @@ const AMQP_SCENARIOS: readonly Scenario[] = [
   ),
   amqp('failing', 'every message fails: dead letters, and retries before', (target, { seconds }) =>
     runFailing(target, seconds),
+  ),
+  amqp('tracing', 'size-100 with no message traced, 1 % and all, in turn', (target, { seconds }) =>
+    runTracing(target, seconds),
   ),
   amqp('churn', 'connections opened and closed', runChurn),
   amqp('idle', '10,000 idle connections', runIdle),

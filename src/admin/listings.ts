@@ -4,6 +4,7 @@ import { BrokerError } from '../model/errors.ts'
 import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { vhostQuery } from './schemas.ts'
+import { consumerViews } from './consumer-views.ts'
 import { subscriptionViews, transactionView } from './topic-views.ts'
 import { query } from './validation.ts'
 import { bindingView, destinationView, exchangeView, policyView } from './views.ts'
@@ -37,6 +38,7 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
   list('/v1/vhosts', ({ name, declareMismatch, limits }) => [{ name, declareMismatch, limits }])
   list('/v1/destinations', (host) => Array.from(host.destinations(), destinationView))
   list('/v1/subscriptions', subscriptionViews)
+  list('/v1/consumers', consumerViews)
   list('/v1/transactions', (host) => {
     return Array.from(host.transactions.list(), (each) => transactionView(host, each))
   })

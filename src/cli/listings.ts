@@ -48,6 +48,18 @@ export const LISTINGS: readonly Listing[] = [
     ],
   },
   {
+    noun: 'consumers',
+    resource: 'consumers',
+    summary: 'who consumes from queues and topics, and why they get nothing',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'destination', 'tag', 'protocol'),
+      ...numbers('connectionId', 'unsettled'),
+      ...text('clientId'),
+      { title: 'in the way', value: ({ reasons }) => joined(reasons) },
+    ],
+  },
+  {
     noun: 'transactions',
     resource: 'transactions',
     summary: 'transactional ids, and what they do',

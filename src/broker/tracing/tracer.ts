@@ -78,6 +78,8 @@ export class Tracer implements CommitListener, TimerTarget {
   readonly #parts: TracerParts
   readonly #limits: TraceLimits
   readonly #rules: Map<number, TraceRule> = new Map()
+  /** The same rules, walked for each message. */
+  #list: readonly TraceRule[] = []
   readonly #stories = new RouteStories()
   #log: TraceLog | null = null
   #lastRule = 0
@@ -102,6 +104,7 @@ export class Tracer implements CommitListener, TimerTarget {
     const { random, now, timers } = this.#parts
     const rule = new TraceRule(++this.#lastRule, spec, { random, nowMs: now() })
     this.#rules.set(rule.id, rule)
+    this.#list = [...this.#rules.values()]
     if (spec.forMs < Infinity) timers.schedule(rule.endsAtMs, this)
     this.isOn = true
     return viewOf(rule)
@@ -110,6 +113,7 @@ export class Tracer implements CommitListener, TimerTarget {
   /** False when there is no such rule. What it picked is still followed and shown. */
   stop(id: number): boolean {
     const isThere = this.#rules.delete(id)
+    this.#list = [...this.#rules.values()]
     this.isOn = this.#rules.size > 0
     return isThere
   }
@@ -164,7 +168,9 @@ export class Tracer implements CommitListener, TimerTarget {
     if (draft.actor === null) return false
     let taken: TraceRule | null = null
     let candidate: Candidate | null = null
-    for (const rule of this.#rules.values()) {
+    const rules = this.#list
+    for (let at = 0; at < rules.length; at++) {
+      const rule = rules[at]!
       const isTaken = rule.isOpen
         ? rule.takesNext()
         : rule.takes((candidate ??= this.#candidateOf(route, draft)))

@@ -72,7 +72,12 @@ export class Wills {
       this.#log.warn({ user, topic: will.topic }, 'a will was not published: it may not')
       return
     }
-    publisher.publish(slot, draftOf(will), will.retain)
+    const draft = draftOf(will)
+    draft.actor = {
+      ...{ protocol: 'MQTT', connectionId: -1, connection: 'a will' },
+      ...{ user, clientId },
+    }
+    publisher.publish(slot, draft, will.retain)
   }
 }
 

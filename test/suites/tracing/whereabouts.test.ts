@@ -6,6 +6,12 @@ import type { SearchResult } from '../../../src/broker/tracing/message-search.ts
 import type { WhyView } from '../../../src/broker/tracing/why.ts'
 import { TraceWorld } from '../../support/trace-world.ts'
 
+interface Listed {
+  readonly destination: string
+  readonly tag: string
+  readonly reasons: readonly string[]
+}
+
 const QUORUM = {
   'x-queue-type': 'quorum',
   'x-delivery-limit': 3,
@@ -109,6 +115,11 @@ test('a consumer of AMQP is told why it gets nothing', async () => {
     'it has 1 unsettled messages of 1 it may have, for 5 s',
   )
   assert.equal((await why(world, 'one')).destination, 'q')
+  const listed = (await world.request('GET', '/v1/consumers?vhost=%2F')) as Listed[]
+  assert.deepEqual(
+    listed.map(({ destination, tag, reasons }) => [destination, tag, reasons]),
+    [['q', 'one', ['no-credit']]],
+  )
 
   await channel.assertQueue('single', { arguments: { 'x-single-active-consumer': true } })
   for (const consumerTag of ['first', 'second']) {
