@@ -31,6 +31,7 @@ export function addRedrives(app: Hono<AdminContext>, parts: AdminParts): void {
         set: new Map(Object.entries(asked.setHeaders ?? {})),
         remove: asked.removeHeaders ?? [],
       },
+      body: asked.bodyBase64 === undefined ? null : Buffer.from(asked.bodyBase64, 'base64'),
     })
     return context.json(started, 202)
   })
@@ -40,6 +41,10 @@ export function addRedrives(app: Hono<AdminContext>, parts: AdminParts): void {
     const view = redrives.get(id)
     if (view === null) throw new BrokerError('NOT_FOUND', `no redrive ${id}`)
     return context.json(view)
+  })
+  app.post('/v1/redrives/:id/resume', (context) => {
+    const { id } = params(context, numberedParams)
+    return context.json(redrives.resume(id), 202)
   })
   app.delete('/v1/redrives/:id', (context) => {
     const { id } = params(context, numberedParams)

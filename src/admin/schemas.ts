@@ -135,6 +135,8 @@ export interface RedriveBody {
         readonly routingKey?: string | undefined
         readonly ageMsMin?: number | undefined
         readonly ageMsMax?: number | undefined
+        readonly error?: string | undefined
+        readonly id?: string | undefined
         readonly headers?: Readonly<Record<string, string>> | undefined
       }
     | undefined
@@ -145,6 +147,8 @@ export interface RedriveBody {
   readonly countMax?: number | undefined
   readonly setHeaders?: Readonly<Record<string, string>> | undefined
   readonly removeHeaders?: readonly string[] | undefined
+  /** In place of the bodies that are there. */
+  readonly bodyBase64?: string | undefined
 }
 const address = z.string().max(NAME_LENGTH_MAX)
 export const redriveBody: z.ZodType<RedriveBody> = z.strictObject({
@@ -156,6 +160,8 @@ export const redriveBody: z.ZodType<RedriveBody> = z.strictObject({
       routingKey: address.optional(),
       ageMsMin: z.number().min(0).optional(),
       ageMsMax: z.number().min(0).optional(),
+      error: z.string().min(1).max(PATTERN_LENGTH_MAX).optional(),
+      id: z.string().min(1).max(PATTERN_LENGTH_MAX).optional(),
       headers: z.record(z.string(), z.string()).optional(),
     })
     .optional(),
@@ -164,4 +170,5 @@ export const redriveBody: z.ZodType<RedriveBody> = z.strictObject({
   countMax: z.number().int().min(1).optional(),
   setHeaders: z.record(z.string().min(1).max(NAME_LENGTH_MAX), z.string()).optional(),
   removeHeaders: z.array(z.string()).max(100).optional(),
+  bodyBase64: z.base64().optional(),
 })

@@ -61,7 +61,7 @@ export class Broker {
   readonly turn: Turn
   readonly clock: Clock
   readonly random: RandomSource
-  readonly redrives: Redrives = new Redrives()
+  readonly redrives: Redrives
   readonly tracer: Tracer
   /** Limits of users and virtual hosts. */
   readonly flows: Flows
@@ -87,6 +87,11 @@ export class Broker {
     this.clock = options.clock
     this.random = options.random
     this.timers = new TimerIndex(options.clock)
+    this.redrives = new Redrives({
+      state: shards.state,
+      log: options.log,
+      vhost: (name) => this.#vhosts.get(name),
+    })
     this.tracer = new Tracer({
       random: options.random,
       timers: this.timers,
@@ -221,6 +226,7 @@ export class Broker {
     const recovery = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
     for (const vhost of this.#vhosts.values()) await vhost.retained.load()
     for (const vhost of this.#vhosts.values()) vhost.recovered()
+    this.redrives.restore()
     await this.createVhost(DEFAULT_VHOST)
     this.#keeper = new Keeper({
       shard: this.#shards.durable,

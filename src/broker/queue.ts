@@ -358,7 +358,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     if (!this.#contents.isOut(offset)) return
     if (error !== undefined) this.#contents.keepFailure(offset, error)
     const attempts = this.attemptsOf(offset) + 1
-    if (this.shard.traced !== null) this.trace.step(offset, 'failed', { attempts })
+    if (this.shard.traced !== null) this.trace.failed(offset, 'failed', attempts, error)
     const attemptsMax = this.#settings.attemptsMax ?? -1
     if (attemptsMax >= 0 && attempts > attemptsMax) {
       this.#burials.start(offset, 'delivery_limit')
@@ -375,7 +375,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   reject(offset: number, error?: string): void {
     if (!this.#contents.isOut(offset)) return
-    if (this.shard.traced !== null) this.trace.step(offset, 'rejected')
+    if (this.shard.traced !== null)
+      this.trace.failed(offset, 'rejected', this.attemptsOf(offset), error)
     if (error !== undefined && this.#settings.deadLetterExchange !== undefined) {
       this.#contents.keepFailure(offset, error)
     }

@@ -21,6 +21,7 @@ const ALL: RedriveOptions = {
   rate: Infinity,
   countMax: Infinity,
   edit: { set: new Map(), remove: [] },
+  body: null,
 }
 
 /** A queue `work` whose rejected messages wait in `dead`: m0, m1 ... */
@@ -128,6 +129,62 @@ test('after a restart the same redrive goes on with what is left', async () => {
   )
   assert.equal(second.vhost.destination('dead')!.readyCount, 0)
   assert.deepEqual(second.broker.checkSpace(), [])
+})
+
+test('a redrive goes on after a restart where it stood', async () => {
+  const rig = await withDead(100)
+  const { id } = start(rig, { rate: 20, countMax: 90, filter: { reason: 'rejected' } })
+  const dry = start(rig, { dryRun: true, rate: 1 })
+  for (let tick = 0; tick < 20; tick++) {
+    rig.clock.advance(50)
+    await turns(4)
+  }
+  const before = rig.broker.redrives.get(id)!
+  assert.ok(before.moved >= 18, `${before.moved} in a second`)
+  const second = await reopenBroker(rig)
+  const found = second.broker.redrives.get(id)!
+  assert.deepEqual(found, { ...before, state: 'interrupted' })
+  assert.equal(second.broker.redrives.get(dry.id), null)
+  second.broker.redrives.goOn()
+  for (let tick = 0; tick < 120; tick++) {
+    second.clock.advance(50)
+    await turns(4)
+  }
+  const { state, moved, looked } = second.broker.redrives.get(id)!
+  assert.deepEqual([state, moved, looked], ['done', 90, 90])
+  assert.deepEqual(
+    (await taken(second, 'work')).bodies,
+    Array.from({ length: 90 }, (_, n) => `m${n}`),
+  )
+  // Ids go on, and how it ended is known after another restart.
+  const third = await reopenBroker(second)
+  assert.equal(third.broker.redrives.get(id)!.state, 'done')
+  third.broker.redrives.goOn()
+  await turns()
+  assert.equal(third.vhost.destination('dead')!.readyCount, 10)
+  assert.ok(start(third, {}).id > id)
+})
+
+test('what was cancelled is resumed, what is done or has no queue is not', async () => {
+  const rig = await withDead(100)
+  const { redrives } = rig.broker
+  const { id } = start(rig, { rate: 20 })
+  await turns(4)
+  redrives.cancel(id)
+  const { moved } = redrives.get(id)!
+  assert.equal(redrives.resume(id).state, 'running')
+  assert.throws(() => redrives.resume(id), /is running/)
+  rig.clock.advance(1000)
+  await turns()
+  assert.ok(redrives.get(id)!.moved > moved)
+  redrives.cancel(id)
+  assert.throws(() => redrives.resume(id + 1), /no redrive/)
+  await rig.vhost.deleteDestination('dead', { ifUnused: false, ifEmpty: false })
+  await rig.vhost.declareQueue(queueSpec('dead'))
+  assert.throws(() => redrives.resume(id), /is not there any more/)
+  const second = await reopenBroker(rig)
+  second.broker.redrives.goOn()
+  assert.equal(second.broker.redrives.get(id)!.state, 'cancelled')
 })
 
 test('a queue that goes takes its redrive with it', async () => {

@@ -8,6 +8,8 @@ import { MessageReader } from './message-reader.ts'
 import type { Queue } from './queue.ts'
 import type { StoredMessage } from './stored-message.ts'
 import type { TimerTarget } from './timer-index.ts'
+import { namesOf } from './tracing/message-names.ts'
+import { hasId } from './tracing/trace-rule.ts'
 
 /** How many messages are looked at before others have their turn. */
 const LOOK_COUNT_MAX = 500
@@ -28,6 +30,10 @@ export interface RedriveFilter {
   readonly ageMsMin?: number | undefined
   /** Stored here no longer ago, in milliseconds. */
   readonly ageMsMax?: number | undefined
+  /** A part of the error that its last consumer gave. */
+  readonly error?: string | undefined
+  /** Its message id, correlation id or trace id. */
+  readonly id?: string | undefined
   /** Headers and their values; compared as text. */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
@@ -43,11 +49,21 @@ export interface RedriveOptions {
   /** No more than so many are moved; Infinity: all. */
   readonly countMax: number
   readonly edit: HeaderEdit
+  /** In place of the bodies that are there; null: they stay. */
+  readonly body: Buffer | null
+}
+
+/** Where a re-drive stands, so that another one goes on from there. */
+export interface RedrivePlace extends RedriveProgress {
+  /** What is before it was looked at, and from `end` on nothing is. */
+  readonly next: number
+  readonly end: number
+  readonly startMs: number
 }
 
 /** How far a re-drive has come. */
 export interface RedriveProgress {
-  readonly state: 'running' | 'done' | 'cancelled' | 'failed'
+  readonly state: 'running' | 'done' | 'cancelled' | 'failed' | 'interrupted'
   /** What waited when it began. */
   readonly waiting: number
   readonly looked: number
@@ -64,7 +80,8 @@ export interface RedriveProgress {
  *
  * What waits at its start is looked at once, in the order it came; what comes later is left
  * alone. Each move is one entry of the store, so a crash loses nothing and doubles nothing:
- * the same re-drive started again goes on with what is left. A message that no target takes stays.
+ * and where it stands is kept with what it moved, so that it goes on after a restart. A message that
+ * no target takes stays.
  */
 export class Redrive implements TurnTask, TimerTarget {
   turnQueued = false
@@ -83,17 +100,37 @@ export class Redrive implements TurnTask, TimerTarget {
   #moved = 0
   #kept = 0
   #problem: string | null = null
+  readonly #changed: (redrive: Redrive) => void
+  /** Since when and from which count on the rate is held. */
+  readonly #rateFromMs: number
+  readonly #rateFromCount: number
 
-  constructor(queue: Queue, options: RedriveOptions) {
+  /** `place`: where an earlier one stood. `changed` is called in the turn that moved something. */
+  constructor(
+    queue: Queue,
+    options: RedriveOptions,
+    {
+      place,
+      changed,
+    }: { readonly place?: RedrivePlace; readonly changed: (redrive: Redrive) => void },
+  ) {
     this.queue = queue
     this.#options = options
     this.#reader = new MessageReader(queue.shard, (error) => {
       if (error !== null) this.#finish('failed', error.message)
       else this.#wake()
     })
-    this.#waiting = queue.readyCount
-    this.#end = queue.shard.nextOffset
-    this.#startMs = queue.vhost.now()
+    const now = queue.vhost.now()
+    this.#changed = changed
+    this.#waiting = place?.waiting ?? queue.readyCount
+    this.#next = place?.next ?? 0
+    this.#end = place?.end ?? queue.shard.nextOffset
+    this.#startMs = place?.startMs ?? now
+    this.#looked = place?.looked ?? 0
+    this.#moved = place?.moved ?? 0
+    this.#kept = place?.kept ?? 0
+    this.#rateFromMs = now
+    this.#rateFromCount = this.#moved + this.#kept
     this.#wake()
   }
 
@@ -108,6 +145,11 @@ export class Redrive implements TurnTask, TimerTarget {
     }
   }
 
+  get place(): RedrivePlace {
+    const next = this.#offsets[this.#at] ?? this.#next
+    return { ...this.progress, next, end: this.#end, startMs: this.#startMs }
+  }
+
   /** What was moved stays moved. */
   cancel(): void {
     if (this.#state === 'running') this.#finish('cancelled', null)
@@ -118,7 +160,13 @@ export class Redrive implements TurnTask, TimerTarget {
   }
 
   runTurn(): void {
-    if (this.#reader.isLoading) return
+    if (this.#reader.isLoading || this.#state !== 'running') return
+    const looked = this.#looked
+    this.#run()
+    if (this.#state === 'running' && this.#looked !== looked) this.#changed(this)
+  }
+
+  #run(): void {
     for (let left = LOOK_COUNT_MAX; left > 0 && this.#state === 'running'; left--) {
       if (this.queue.isDeleted) {
         this.#finish('failed', `queue '${this.queue.name}' was deleted`)
@@ -151,18 +199,21 @@ export class Redrive implements TurnTask, TimerTarget {
   }
 
   #finish(state: RedriveProgress['state'], problem: string | null): void {
+    this.#next = this.#offsets[this.#at] ?? this.#next
     this.#state = state
     this.#problem = problem
     this.#offsets = []
     this.#reader.forget()
+    this.#changed(this)
   }
 
   #isTooFast(): boolean {
     const { rate, dryRun } = this.#options
     if (rate === Infinity || dryRun) return false
-    const passedMs = this.queue.vhost.now() - this.#startMs
+    const passedMs = this.queue.vhost.now() - this.#rateFromMs
+    const count = this.#moved + this.#kept - this.#rateFromCount
     // One tick ahead, so that the first ones need not wait.
-    return this.#moved + this.#kept >= (rate * (passedMs + TICK_MS)) / 1000
+    return count >= (rate * (passedMs + TICK_MS)) / 1000
   }
 
   /** The next one to look at; -1: ask again, or it is over. */
@@ -186,19 +237,27 @@ export class Redrive implements TurnTask, TimerTarget {
   }
 
   #isWanted(message: StoredMessage): boolean {
-    const { reason, diedIn, routingKey, ageMsMin, ageMsMax, headers } = this.#options.filter
+    const { filter } = this.#options
+    const { reason, diedIn, routingKey, ageMsMin, ageMsMax, error, id, headers } = filter
     const ageMs = this.#startMs - message.timestampMs
     if (ageMsMin !== undefined && ageMs < ageMsMin) return false
     if (ageMsMax !== undefined && ageMs > ageMsMax) return false
     if (routingKey !== undefined) {
       if (keyOf(message) !== routingKey) return false
     }
-    if (reason !== undefined || diedIn !== undefined) {
+    if (reason !== undefined || diedIn !== undefined || error !== undefined) {
       const death = message.annotations?.lastDeath ?? null
       if (reason !== undefined && death?.reason !== reason) return false
       if (diedIn !== undefined && death?.queue !== diedIn) return false
+      if (error !== undefined && death?.error?.includes(error) !== true) return false
     }
+    if (id !== undefined && !this.#hasId(message, id)) return false
     return headers === undefined || this.#hasHeaders(message, headers)
+  }
+
+  #hasId({ data: header, form, headerStart: start, headerEnd: end }: StoredMessage, id: string) {
+    const { vhost } = this.queue
+    return hasId(namesOf(vhost.name, vhost.form(form), { header, start, end }), id)
   }
 
   #hasHeaders(message: StoredMessage, wanted: Readonly<Record<string, string>>): boolean {
@@ -225,7 +284,7 @@ export class Redrive implements TurnTask, TimerTarget {
     }
     const draft = this.#draftOf(message, target)
     if (draft === null) {
-      this.#keep('headers of its protocol cannot be edited')
+      this.#keep('messages of its protocol cannot be edited')
       return
     }
     draft.trace = this.queue.trace.redriven(offset, target)
@@ -272,28 +331,32 @@ export class Redrive implements TurnTask, TimerTarget {
     // To its origin it goes as it was published; elsewhere under the address it is sent to.
     const address =
       this.#options.to === null
-        ? encodeAddress(exchangeOf(data, message.addressStart), this.#keyOf(message))
+        ? firstAddressOf(message)
         : encodeAddress(target.exchange, target.routingKey)
     draft.setAddress(address, 0, address.length)
     draft.setHeader(data, headerStart, headerEnd)
-    const { edit } = this.#options
-    if (edit.set.size > 0 || edit.remove.length > 0) {
+    const { edit, body } = this.#options
+    if (edit.set.size > 0 || edit.remove.length > 0 || body !== null) {
       const form = this.queue.vhost.form(message.form)
-      const edited = form?.edited?.(data.subarray(headerStart, headerEnd), edit)
+      // Some protocols say in the header how long the body is.
+      const bodyBytes = body?.length ?? message.bodyEnd - message.bodyStart
+      const edited = form?.edited?.(data.subarray(headerStart, headerEnd), { ...edit, bodyBytes })
       if (edited === undefined) return null
       draft.setHeader(edited, 0, edited.length)
     }
-    draft.setBody(data, message.bodyStart, message.bodyEnd)
+    if (body === null) draft.setBody(data, message.bodyStart, message.bodyEnd)
+    else draft.setBody(body, 0, body.length)
     const before = message.annotations ?? NO_ANNOTATIONS
     draft.annotations = encodeAnnotations({ ...before, redrives: (before.redrives ?? 0) + 1 })
     return draft
   }
+}
 
-  /** The key it was published with, which the story of its deaths has kept. */
-  #keyOf(message: StoredMessage): string {
-    const first = message.annotations?.deaths.at(-1)?.routingKeys[0]
-    return first ?? keyOf(message)
-  }
+/** What it was published with, which the story of its deaths has kept. */
+function firstAddressOf(message: StoredMessage): Buffer {
+  const first = message.annotations?.deaths.at(-1)
+  const exchange = first?.exchange ?? exchangeOf(message.data, message.addressStart)
+  return encodeAddress(exchange, first?.routingKeys[0] ?? keyOf(message))
 }
 
 function keyOf({ data, addressStart, addressEnd }: StoredMessage): string {

@@ -60,6 +60,18 @@ export const LISTINGS: readonly Listing[] = [
     ],
   },
   {
+    noun: 'redrives',
+    resource: 'redrives',
+    summary: 'moves of dead letters that run, or ended',
+    isPerVhost: false,
+    columns: [
+      ...numbers('id'),
+      ...text('vhost', 'queue', 'state', 'dryRun'),
+      ...numbers('waiting', 'looked', 'moved', 'kept'),
+      ...text('problem'),
+    ],
+  },
+  {
     noun: 'transactions',
     resource: 'transactions',
     summary: 'transactional ids, and what they do',

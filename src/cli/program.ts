@@ -4,7 +4,7 @@ import type * as changes from './changes.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
 import { LISTINGS, type ListFlags } from './listings.ts'
-import type { RedriveFlags } from './redrive.ts'
+import type { RedriveFlags, ResumeFlags } from './redrive.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
 import type { StartFlags } from './start.ts'
 import type { StatusFlags } from './status.ts'
@@ -297,11 +297,14 @@ function addRedrive(program: Command): void {
     .option('--reason <reason>', 'only what is rejected, expired, maxlen or delivery_limit')
     .option('--died-in <queue>', 'only what died in this queue last')
     .option('--with-key <key>', 'only what bears this routing key')
+    .option('--error <text>', 'only what failed last with this in the error its consumer gave')
+    .option('--id <id>', 'only with this message id, correlation id or trace id')
     .option('--older-than <seconds>', 'only what waits so long')
     .option('--newer-than <seconds>', 'only what waits no longer')
     .option('--header <name=value>', 'only with this header; may be repeated', collect)
     .option('--set-header <name=value>', 'on the way; may be repeated', collect)
     .option('--remove-header <name>', 'on the way; may be repeated', collect)
+    .option('--set-body-file <file>', 'what is in the file in place of the body')
     .option('--rate <number>', 'messages per second')
     .option('--limit <number>', 'no more than so many')
     .option('--dry-run', 'count and move nothing')
@@ -310,10 +313,24 @@ function addRedrive(program: Command): void {
       const { redrive } = await import('./redrive.ts')
       await redrive(queue, flags)
     })
+  administrative(program.command('resume-redrive <id>'))
+    .summary('go on with a redrive that was cancelled or failed')
+    .description("Goes on where a redrive stood; 'redrives list' shows the ids.")
+    .action(async (id: string, flags: ResumeFlags) => {
+      const { resumeRedrive } = await import('./redrive.ts')
+      await resumeRedrive(id, flags)
+    })
+  administrative(program.command('cancel-redrive <id>'))
+    .summary('stop a redrive')
+    .description('Stops a redrive; what was moved stays moved.')
+    .action(async (id: string, flags: ResumeFlags) => {
+      const { cancelRedrive } = await import('./redrive.ts')
+      await cancelRedrive(id, flags)
+    })
 }
 
 const REDRIVE_HELP = `
-Each message is moved as a whole or not at all: after a crash, the same command goes on.
+Each message is moved as a whole or not at all, and a redrive goes on by itself after a restart.
 
 Examples:
   waystation redrive dead --dry-run

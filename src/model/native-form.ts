@@ -12,6 +12,8 @@ export const NATIVE_FORM: { readonly AMQP091: 1; readonly MQTT: 2; readonly KAFK
 export interface HeaderEdit {
   readonly set: ReadonlyMap<string, string>
   readonly remove: readonly string[]
+  /** How long the body is from now on. Default: as long as it was. */
+  readonly bodyBytes?: number
 }
 
 /** One message of a batch, made when another protocol, or a search by time, asks for it. */
@@ -86,7 +88,7 @@ export interface NativeForm {
   key?(header: Buffer, start: number, end: number): Uint8Array | null
   /** Everything another protocol may want to say of the message; never asked by its own. */
   canonical(header: Buffer, start: number, end: number): CanonicalProperties
-  /** A copy of the header bytes with some headers changed; absent: that cannot be done. */
+  /** A copy of the header bytes with what is asked changed; absent: that cannot be done. */
   edited?(header: Buffer, edit: HeaderEdit): Buffer
   /** Header bytes of a message that is made here; absent: none of this form are. */
   encoded?(properties: CanonicalProperties, bodyBytes: number): Buffer

@@ -80,6 +80,8 @@ export async function openBroker(
       if (open !== null) listeners.push(open)
     }
   }
+  // Only now: what it moves may be of any protocol.
+  broker.redrives.goOn()
   opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
   const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs })
   if (admin !== null) {

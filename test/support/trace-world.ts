@@ -27,6 +27,8 @@ export class TraceWorld implements AsyncDisposable {
   static async open(): Promise<TraceWorld> {
     const broker = await startTestBroker({ listen: { amqp: 0, mqtt: 0, kafka: 0, http: 0 } })
     const connection = await connect(broker.url('amqp'))
+    // A test may cut it.
+    connection.on('error', () => {})
     const mqtt = await connectAsync(`mqtt://127.0.0.1:${broker.port('mqtt')}`, {
       protocolVersion: 5,
       clientId: 'tracing-test',

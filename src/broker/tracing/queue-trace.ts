@@ -36,6 +36,11 @@ export class QueueTrace {
     if (this.step(offset, step, { detail }) !== 0) this.#done(offset)
   }
 
+  /** `error`: what its consumer said of it. */
+  failed(offset: number, step: 'failed' | 'rejected', attempts: number, error?: string): void {
+    this.step(offset, step, { attempts, detail: error ?? '' })
+  }
+
   held(offset: number, notBeforeMs: number): void {
     this.step(offset, 'held', { detail: `until ${new Date(notBeforeMs).toISOString()}` })
   }

@@ -83,8 +83,11 @@ export const AMQP091_FORM: NativeForm = {
     view.read(header, start, end)
     return canonicalOf(view, header)
   },
-  edited(header, { set, remove }) {
-    return editContentHeader(header, { setHeaders: new Map(set), removeHeaders: remove })
+  edited(header, { set, remove, bodyBytes }) {
+    const size = bodyBytes === undefined ? {} : { bodySize: bodyBytes }
+    if (set.size === 0 && remove.length === 0) return editContentHeader(header, size)
+    const headers = { setHeaders: new Map(set), removeHeaders: remove }
+    return editContentHeader(header, { ...headers, ...size })
   },
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { connect } from 'amqplib'
 import { getOne } from '../../support/amqp-messages.ts'
@@ -44,6 +45,18 @@ test('dead letters are counted, moved elsewhere with another header, and moved b
   assert.equal(back.content.toString(), 'other')
   assert.deepEqual([back.fields.exchange, back.fields.routingKey], ['', 'work'])
   assert.equal((await channel.checkQueue('dead')).messageCount, 0)
+  channel.reject(await getOne(channel, 'work'), false)
+  while ((await channel.checkQueue('dead')).messageCount < 1);
+  writeFileSync(`${data}.body`, 'mended')
+  const body = ['--set-body-file', `${data}.body`, '--with-key', 'dead', '--to', 'inspect']
+  assert.match(await redrive(...body), /^1 moved, 1 of 1 looked at of queue dead/)
+  assert.equal((await getOne(channel, 'inspect')).content.toString(), 'mended')
+  const listed = await folder.run(['redrives', 'list', '--data', data])
+  assert.match(listed.stdout, /\n +4 +\/ +dead +done +no +1 +1 +1 +0/)
+  const resumed = await folder.run(['resume-redrive', '4', '--data', data])
+  assert.deepEqual([resumed.code, /redrive 4 is done/.test(resumed.stderr)], [1, true])
+  const cancelled = await folder.run(['cancel-redrive', '4', '--data', data])
+  assert.equal(cancelled.stdout, 'redrive 4 is cancelled\n')
   const wrong = await folder.run(['redrive', 'dead', '--rate', 'fast', '--data', data])
   assert.equal(wrong.code, 2)
   await connection.close()
