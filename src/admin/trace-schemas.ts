@@ -47,12 +47,15 @@ export interface WhereQuery {
   readonly id: string
   /** Absent: among those that are delayed. */
   readonly destination?: string | undefined
+  /** Of a topic. Default 0. */
+  readonly partition?: number | undefined
   /** Where an earlier search stopped. */
   readonly from?: number | undefined
 }
 export const whereQuery: z.ZodType<WhereQuery> = z.strictObject({
   id,
   destination: name.optional(),
+  partition: z.coerce.number().int().min(0).optional(),
   from: z.coerce.number().int().min(0).optional(),
 })
 

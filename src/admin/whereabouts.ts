@@ -1,6 +1,11 @@
 import type { Hono } from 'hono'
 import { Queue } from '../broker/queue.ts'
-import { MessageSearch, type SearchResult } from '../broker/tracing/message-search.ts'
+import {
+  MessageSearch,
+  type SearchDone,
+  type SearchResult,
+} from '../broker/tracing/message-search.ts'
+import { TopicSearch } from '../broker/tracing/topic-search.ts'
 import { Topic } from '../broker/topics/topic.ts'
 import {
   whyQueue,
@@ -22,9 +27,9 @@ import { params, query } from './validation.ts'
 export function addWhereabouts(app: Hono<AdminContext>, parts: AdminParts): void {
   app.get('/v1/where/:vhost', async (context) => {
     const { vhost } = params(context, vhostParams)
-    const { id, destination, from = 0 } = query(context, whereQuery)
+    const { id, destination, partition = 0, from = 0 } = query(context, whereQuery)
     const host = requireVhost(parts, vhost)
-    return context.json(await search(host, { id, destination, from }))
+    return context.json(await search(host, { id, destination, partition, from }))
   })
   app.get('/v1/why/:vhost', (context) => {
     const { vhost } = params(context, vhostParams)
@@ -43,23 +48,33 @@ async function search(
   {
     id,
     destination,
+    partition: index,
     from,
-  }: { readonly id: string; readonly destination: string | undefined; readonly from: number },
+  }: {
+    readonly id: string
+    readonly destination: string | undefined
+    readonly partition: number
+    readonly from: number
+  },
 ): Promise<SearchResult> {
   const searched = destination === undefined ? vhost.delays : vhost.destination(destination)
   if (searched === undefined) {
     throw new BrokerError('NOT_FOUND', `no queue '${destination}' in vhost '${vhost.name}'`)
   }
-  if (searched instanceof Topic) {
-    const text = `'${destination}' is a topic, of which every reader has a place of its own`
-    throw new BrokerError('NOT_IMPLEMENTED', text)
+  const { promise, resolve, reject } = Promise.withResolvers<SearchResult>()
+  const done: SearchDone = (error, result) => {
+    if (error === null) resolve(result)
+    else reject(error)
   }
-  return new Promise((resolve, reject) => {
-    void new MessageSearch(vhost, searched, { id, from }, (error, result) => {
-      if (error === null) resolve(result)
-      else reject(error)
-    })
-  })
+  if (searched instanceof Topic) {
+    const partition = searched.partitions[index]
+    if (partition === undefined) {
+      const text = `topic '${destination}' has no partition ${index}`
+      throw new BrokerError('NOT_FOUND', text)
+    }
+    void new TopicSearch(searched, partition, { id, from }, done)
+  } else void new MessageSearch(vhost, searched, { id, from }, done)
+  return promise
 }
 
 /** All, or those of a destination, a subscription, a consumer's tag or a client of that name. */

@@ -22,6 +22,8 @@ interface Found {
   readonly storedAtMs: number
   readonly untilMs: number | null
   readonly consumer: string | null
+  readonly sinceMs: number | null
+  readonly readers: readonly { readonly name: string; readonly isPast: boolean }[]
   readonly deaths: readonly {
     readonly queue: string
     readonly reason: string
@@ -37,20 +39,27 @@ interface SearchResult {
   readonly next: number | null
 }
 
-/** Looks for a message in one queue, or in all and among the delayed ones. */
+/** Where to look: a queue, a partition of a topic, or with neither what is delayed. */
+interface Place {
+  readonly queue: string | null
+  readonly partition: number | null
+}
+
+/** Looks for a message in one queue or topic, or in all queues and among the delayed ones. */
 export async function where(id: string, flags: WhereFlags): Promise<void> {
   const client = await AdminClient.connect(flags)
-  const places = flags.queue === undefined ? await placesOf(client, flags.vhost) : [flags.queue]
-  const all: (Found & { readonly queue: string | null })[] = []
+  const places = await placesOf(client, flags)
+  const all: (Found & Place)[] = []
   let looked = 0
-  for (const queue of places) {
+  for (const place of places) {
     let from: number | null = 0
     while (from !== null) {
       const query: Record<string, string> = { id, from: String(from) }
-      if (queue !== null) query['destination'] = queue
+      if (place.queue !== null) query['destination'] = place.queue
+      if (place.partition !== null) query['partition'] = String(place.partition)
       const path = apiPath(['where', flags.vhost], query)
       const result = (await client.request('GET', path)) as SearchResult
-      all.push(...result.found.map((each) => ({ queue, ...each })))
+      all.push(...result.found.map((each) => ({ ...place, ...each })))
       looked += result.looked
       from = result.next
       if (process.stderr.isTTY) process.stderr.write(`\r${looked} looked at`)
@@ -96,27 +105,36 @@ function reasonsText({ destination, subscription, reasons, consumers = [] }: Why
   return `${lines.join('\n')}\n`
 }
 
-/** Queues that hold anything, and null for those that are delayed. */
-async function placesOf(client: AdminClient, vhost: string): Promise<(string | null)[]> {
+/** Queues that hold anything, and those that are delayed; topics only where one is named. */
+async function placesOf(client: AdminClient, { vhost, queue }: WhereFlags): Promise<Place[]> {
   const list = (await client.request('GET', apiPath(['destinations'], { vhost }))) as {
     readonly name: string
     readonly profile: string
+    readonly partitions: number | null
     readonly ready: number
     readonly unsettled: number
     readonly held: number
   }[]
-  const names = list
-    .filter(
-      ({ profile, ready, unsettled, held }) => profile === 'queue' && ready + unsettled + held,
-    )
-    .map(({ name }) => name)
-  return [...names, null]
+  const count = list.find(({ name }) => name === queue)?.partitions ?? null
+  if (queue !== undefined && count !== null) {
+    return Array.from({ length: count }, (_, partition) => ({ queue, partition }))
+  }
+  if (queue !== undefined) return [{ queue, partition: null }]
+  const holding = list.filter(({ profile, ready, unsettled, held }) => {
+    return profile === 'queue' && ready + unsettled + held > 0
+  })
+  const queues = holding.map(({ name }) => ({ queue: name, partition: null }))
+  return [...queues, { queue: null, partition: null }]
 }
 
-function lineOf(found: Found & { readonly queue: string | null }): string {
-  const { queue, offset, deaths, redrives, attempts, storedAtMs } = found
-  const where_ = queue === null ? 'delayed' : `${cellText(queue)}/${offset}`
+function lineOf(found: Found & Place): string {
+  const { queue, partition, offset, deaths, redrives, attempts, storedAtMs, readers } = found
+  const within = partition === null ? '' : `/${partition}`
+  const where_ = queue === null ? 'delayed' : `${cellText(queue)}${within}/${offset}`
   const facts = [stateText(found), `stored ${timeText(storedAtMs)}`]
+  for (const { name, isPast } of readers) {
+    facts.push(`${cellText(name)} ${isPast ? 'is past it' : 'has not read it'}`)
+  }
   if (attempts > 0) facts.push(`failed ${attempts} times`)
   for (const { queue: at, reason, count, timeMs } of deaths) {
     facts.push(`died in ${cellText(at)}: ${reason}, ${count} times since ${timeText(timeMs)}`)
@@ -125,14 +143,16 @@ function lineOf(found: Found & { readonly queue: string | null }): string {
   return `${where_}: ${facts.join('; ')}\n`
 }
 
-function stateText({ state, before, untilMs, consumer }: Found): string {
+function stateText({ state, before, untilMs, consumer, sinceMs }: Found): string {
+  if (state === 'stored') return 'in the topic'
   if (state === 'waiting') {
     return before === null ? 'waits far behind others' : `waits behind ${before} others`
   }
   if (state === 'in-flight') {
+    const since = sinceMs === null ? '' : ` since ${timeText(sinceMs)}`
     return consumer === null
-      ? 'with a consumer that asked by get or has been cancelled'
-      : `with consumer ${cellText(consumer)}`
+      ? `with a consumer that asked by get or has been cancelled${since}`
+      : `with consumer ${cellText(consumer)}${since}`
   }
   if (state === 'held') return `failed, and held back until ${timeText(untilMs)}`
   if (state === 'delayed') return `held back until ${timeText(untilMs)}`

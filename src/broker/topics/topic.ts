@@ -163,6 +163,11 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     return this.#readers.keys()
   }
 
+  /** How to look into what it holds. */
+  get forms(): ReadonlyMap<number, NativeForm> {
+    return this.#parts.forms
+  }
+
   /** How many messages a consumer has still to read. */
   lagOf(consumer: Consumer): number {
     return this.#readers.get(consumer)?.lag ?? 0

@@ -9,20 +9,20 @@ import { namesOf } from './message-names.ts'
 import { hasId } from './trace-rule.ts'
 
 /** How many messages are looked at before others have their turn. */
-const LOOK_COUNT_MAX = 500
+export const LOOK_COUNT_MAX = 500
 /** A stretch of the log that is asked for at once: bounds the list of what lives in it. */
 const WINDOW_OFFSETS = 8192
 /** One search looks at so many; whoever asks goes on from where it stopped. */
-const SEARCH_COUNT_MAX = 100_000
+export const SEARCH_COUNT_MAX = 100_000
 /** More of the same name are not looked for. */
-const FOUND_MAX = 20
+export const FOUND_MAX = 20
 /** How far it is counted what stands before a message. */
 const PLACE_COUNT_MAX = 100_000
 
 /** A message where it is now. */
 export interface FoundMessage {
   readonly offset: number
-  readonly state: 'waiting' | 'in-flight' | 'held' | 'kept' | 'delayed'
+  readonly state: 'waiting' | 'in-flight' | 'held' | 'kept' | 'delayed' | 'stored'
   /** How many that wait stand before it; null: too many to count, or it does not wait. */
   readonly before: number | null
   /** Failed attempts so far. */
@@ -34,12 +34,16 @@ export interface FoundMessage {
   readonly expiresAtMs: number | null
   /** Who has it; null: nobody, or somebody who is not known any more. */
   readonly consumer: string | null
+  /** Since when; null: nobody has it, or it is not traced. */
+  readonly sinceMs: number | null
   readonly messageId: string
   readonly correlationId: string
   readonly traceparent: string
   /** Where it died before, the newest first. */
   readonly deaths: Annotations['deaths']
   readonly redrives: number
+  /** Of a topic: who keeps a place in it, and whether they are past the message. */
+  readonly readers: readonly { readonly name: string; readonly isPast: boolean }[]
 }
 
 export interface SearchResult {
@@ -143,6 +147,7 @@ export class MessageSearch implements TurnTask {
       traceparent: names.traceparent,
       deaths: annotations?.deaths ?? [],
       redrives: annotations?.redrives ?? 0,
+      readers: [],
     })
   }
 
@@ -155,8 +160,8 @@ export class MessageSearch implements TurnTask {
 function placeOf(
   searched: Queue | DelayStore,
   offset: number,
-): Pick<FoundMessage, 'state' | 'before' | 'attempts' | 'untilMs' | 'consumer'> {
-  const nowhere = { before: null, attempts: 0, untilMs: null, consumer: null }
+): Pick<FoundMessage, 'state' | 'before' | 'attempts' | 'untilMs' | 'consumer' | 'sinceMs'> {
+  const nowhere = { before: null, attempts: 0, untilMs: null, consumer: null, sinceMs: null }
   if (!(searched instanceof Queue))
     return { ...nowhere, state: 'delayed', untilMs: searched.dueMsOf(offset) }
   const queue = searched
@@ -167,7 +172,8 @@ function placeOf(
   const { untilMs, isKept } = queue.heldBack(offset)
   if (isKept) return { ...nowhere, state: 'kept', attempts }
   if (untilMs > 0) return { ...nowhere, state: 'held', attempts, untilMs }
-  return { ...nowhere, state: 'in-flight', attempts, consumer: holderOf(queue, offset) }
+  const sinceMs = queue.trace.deliveredAtMs(offset)
+  return { ...nowhere, state: 'in-flight', attempts, sinceMs, consumer: holderOf(queue, offset) }
 }
 
 function holderOf(queue: Queue, offset: number): string | null {

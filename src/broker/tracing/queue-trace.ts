@@ -31,6 +31,19 @@ export class QueueTrace {
     if (noAck) this.#done(offset)
   }
 
+  /** The trace of a message; 0: it has none. */
+  of(offset: number): number {
+    return this.#queue.vhost.tracer.traceOf(this.#queue.shard, offset)
+  }
+
+  /** When a message was given out last; null: it is not known, for it is not traced. */
+  deliveredAtMs(offset: number): number | null {
+    const { vhost, name } = this.#queue
+    const steps = vhost.tracer.stepsOf(this.of(offset))
+    const last = steps.findLast(({ step, at }) => step === 'delivered' && at === name)
+    return last?.atMs ?? null
+  }
+
   /** The queue is done with it. */
   ended(offset: number, step: 'accepted' | 'dropped', detail = ''): void {
     if (this.step(offset, step, { detail }) !== 0) this.#done(offset)

@@ -160,6 +160,11 @@ export class Tracer implements CommitListener, TimerTarget {
     return numbers.flatMap((trace) => this.#view(trace) ?? [])
   }
 
+  /** What is left of a trace, in order. */
+  stepsOf(trace: number): readonly TraceStep[] {
+    return this.#log?.stepsOf(trace) ?? []
+  }
+
   // --- publishing ---
 
   /** HOT while a rule is on: whether a message is traced; then the draft bears its trace. */

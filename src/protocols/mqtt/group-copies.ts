@@ -23,13 +23,14 @@ export class GroupCopies {
     this.#filterBytes = Buffer.from(filter)
   }
 
-  /** False when the queue takes no more. */
-  put(message: StoredMessage): boolean {
+  /** False when the queue takes no more. `trace` goes on with the copy. */
+  put(message: StoredMessage, trace: number): boolean {
     const vhost = this.#vhost
     const { data, headerStart, headerEnd } = message
     const header = withGroup(data.subarray(headerStart, headerEnd), this.#filterBytes)
     copyInto(this.#draft, message, { header, nowMs: vhost.now() })
     const route = vhost.route(vhost.exchange('')!, this.#queueName)
+    this.#draft.trace = trace
     return vhost.publish(route, this.#draft) === PUBLISH.ROUTED
   }
 }

@@ -1,12 +1,13 @@
-import type {
-  Consumer,
-  DeliverySink,
-  Destination,
-  Flow,
-  InboxSink,
-  KeySharing,
-  Standing,
-  StoredMessage,
+import {
+  type Consumer,
+  type DeliverySink,
+  type Destination,
+  type Flow,
+  type InboxSink,
+  type KeySharing,
+  Queue,
+  type Standing,
+  type StoredMessage,
 } from '../../broker/index.ts'
 import {
   PACKET,
@@ -372,7 +373,8 @@ export class Outbox implements InboxSink {
     // It may be sent before `put` returns.
     this.#copiedCount++
     peer.beginAtomic()
-    const isTaken = copies!.put(message)
+    const trace = destination instanceof Queue ? destination.trace.of(offset) : 0
+    const isTaken = copies!.put(message, trace)
     if (isTaken) destination.accept(offset)
     else this.#copiedCount--
     peer.endAtomic()

@@ -99,6 +99,8 @@ test('records of Kafka that are fetched and committed, and read by AMQP', async 
     await run('why', 'readers'),
     /subscription readers\n  nobody reads by it now\n  it has read all/,
   )
+  const place = await run('where', 'r-0', '--queue', 'orders')
+  assert.match(place, /^orders\/1\/0: in the topic; stored 20.*; readers is past it\n$/)
   assert.equal(await run('trace', 'stop', '1'), 'trace 1 is stopped\n')
   assert.equal((await folder.run(['trace', 'show', 'r-9', '--data', data])).code, 1)
 })

@@ -1,6 +1,7 @@
 /** What `trace` tells of messages that clients of several protocols publish, lose and find again. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { connectAsync } from 'mqtt'
 import { TraceWorld } from '../../support/trace-world.ts'
 
 const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -150,4 +151,38 @@ test('what is unroutable, delayed, expired and refused says so', async () => {
     'stored eu: not waited for until it is on disk',
     'dropped eu: expired',
   ])
+})
+
+test('a message of QoS 2 for a group is followed into the queue of its member', async () => {
+  await using world = await TraceWorld.open()
+  const member = await connectAsync(`mqtt://127.0.0.1:${world.broker.port('mqtt')}`, {
+    ...{ protocolVersion: 5, clientId: 'member', clean: false, reconnectPeriod: 0 },
+    ...{ username: 'guest', password: 'guest' },
+    properties: { sessionExpiryInterval: 3600 },
+  })
+  const got = new Promise<string>((resolve) => {
+    member.on('message', (_topic, payload) => resolve(payload.toString()))
+  })
+  await member.subscribeAsync('$share/meters/plant/#', { qos: 2 })
+  await world.post('/v1/traces', {})
+  const properties = { userProperties: { 'message-id': 'm-1' } }
+  await world.mqtt.publishAsync('plant/1', 'x', { qos: 2, properties })
+  assert.equal(await got, 'x')
+  await world.broker.settle()
+  const [found] = await world.messages('m-1')
+  const told = found!.steps.map(({ step, by }) => `${step} ${by?.clientId ?? ''}`.trim())
+  assert.deepEqual(
+    told.filter((step) => step !== 'on-disk'),
+    [
+      'published tracing-test',
+      'routed',
+      'stored',
+      'delivered member',
+      'stored',
+      'delivered member',
+      'accepted',
+      'accepted',
+    ],
+  )
+  await member.endAsync(true)
 })

@@ -59,6 +59,7 @@ test('a message is found waiting, in flight, held, dead and delayed', async () =
   const [taken] = (await where(world, 'm-1', 'jobs')).found
   assert.equal(taken!.state, 'in-flight')
   assert.match(taken!.consumer!, /^'slow' of AMQP 0-9-1 client 127/)
+  assert.equal(taken!.sinceMs, null)
   channel.nackAll(true)
   await channel.cancel('slow')
   await world.broker.settle()
