@@ -16,7 +16,6 @@ import { VhostRoom } from './flow/vhost-room.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { Calendar } from './calendar.ts'
-import type { BrokerLimits } from './limits.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
@@ -31,7 +30,7 @@ import type { Shards } from './shards.ts'
 import type { TimerIndex } from './timer-index.ts'
 import type { SharedSubscriptions } from './topics/shared-subscriptions.ts'
 import type { Subscriptions } from './topics/subscriptions.ts'
-import { openPartitions, openTopics } from './topics/topic-opening.ts'
+import { TopicMaker } from './topics/topic-maker.ts'
 import { TopicStates } from './topics/topic-states.ts'
 import { Topic } from './topics/topic.ts'
 import type { Transactions } from './topics/transactions.ts'
@@ -99,6 +98,7 @@ export class VirtualHost {
   readonly #destinations: Map<string, Queue | Topic> = new Map()
   /** By id. */
   readonly #topics: Map<number, Topic> = new Map()
+  readonly #topicMaker: TopicMaker
   readonly #topicStates: TopicStates
   readonly #inboxes: Map<string, Inbox> = new Map()
   readonly #bindings: Map<string, HeldBinding> = new Map()
@@ -134,10 +134,12 @@ export class VirtualHost {
       shard: durable,
       countMax: limits.retainedCountMax,
     })
+    const now = (): number => this.now()
+    this.#topicMaker = new TopicMaker(this, { shards, forms: options.forms, now })
     this.#topicStates = new TopicStates(ids.delayId, {
       ...{ state: options.shards.state, cycle: options.shards.cycle, limits },
       ...{ timers: this.timers, log: this.log, forms: options.forms, topics: this.#topics },
-      now: () => this.now(),
+      now,
     })
     this.subscriptions = this.#topicStates.subscriptions
     this.shared = this.#topicStates.shared
@@ -527,10 +529,9 @@ export class VirtualHost {
     return exchange
   }
 
-  /** Topics are opened side by side: each waits for the disk. */
   async #restoreDestinations(stored: readonly StoredDestination[]): Promise<void> {
     const topics = stored.filter(({ spec }) => spec.profile === 'topic')
-    const opened = await this.#openTopics(topics)
+    const opened = await this.#topicMaker.open(topics)
     for (const { id, spec } of stored) {
       if (spec.profile === 'queue') this.#addQueue(id, spec)
       else this.#register(opened.get(id)!)
@@ -545,37 +546,14 @@ export class VirtualHost {
   }
 
   async #addTopic(id: number, spec: DestinationSpec): Promise<Topic> {
-    const topic = (await this.#openTopics([{ id, spec }])).get(id)!
+    const topic = (await this.#topicMaker.open([{ id, spec }])).get(id)!
     this.#register(topic)
     return topic
   }
 
-  async #openTopics(stored: readonly StoredDestination[]): Promise<Map<number, Topic>> {
-    const { shards, forms } = this.#options
-    for (const { spec } of stored) checkPartitionCount(spec, shards.limits)
-    const topics = new Map<number, Topic>()
-    for (const { id, spec } of stored) {
-      const { limits, cycle } = shards
-      const state = isStored(spec) ? shards.state : null
-      topics.set(id, new Topic(id, this, spec, { limits, forms, cycle, state }))
-    }
-    await openTopics(topics.values(), { shards, forms, now: () => this.now() })
-    return topics
-  }
-
   async #grow(topic: Topic, partitionCount: number): Promise<void> {
-    const { shards, forms } = this.#options
-    const had = topic.partitions.length
-    if (partitionCount <= had) {
-      throw new BrokerError(
-        'PRECONDITION_FAILED',
-        `topic '${topic.name}' has ${had} partitions, it cannot be given ${partitionCount}`,
-      )
-    }
+    const opened = await this.#topicMaker.openMore(topic, partitionCount)
     const spec = { ...topic.spec, partitionCount }
-    checkPartitionCount(spec, shards.limits)
-    const parts = { shards, forms, now: () => this.now() }
-    const opened = await openPartitions(topic, partitionCount, parts)
     try {
       this.#checkHas(topic)
       if (isStored(spec)) {
@@ -583,7 +561,7 @@ export class VirtualHost {
         this.#checkHas(topic)
       }
     } catch (error) {
-      await Promise.all(opened.map((each) => shards.deletePartitionLogs(each)))
+      await this.#topicMaker.delete(opened)
       throw error
     }
     topic.spec = { ...topic.spec, partitionCount }
@@ -642,8 +620,7 @@ export class VirtualHost {
     // Not before: should a crash come between, the topic is there and so are they.
     this.#topicStates.topicDeleted(id)
     for (const partition of partitions) partition.forget()
-    const { shards } = this.#options
-    await Promise.all(partitions.map((each) => shards.deletePartitionLogs(each)))
+    await this.#topicMaker.delete(partitions)
   }
 
   #addBinding(spec: BindingSpec): HeldBinding | null {
@@ -740,18 +717,6 @@ export class VirtualHost {
     )
     destination.applySettings(effectiveSettings(spec.settings, settings))
   }
-}
-
-function checkPartitionCount(
-  { name, partitionCount = 1 }: DestinationSpec,
-  { partitionCountMax }: BrokerLimits,
-): void {
-  const isWhole = Number.isInteger(partitionCount) && partitionCount >= 1
-  if (isWhole && partitionCount <= partitionCountMax) return
-  throw new BrokerError(
-    'LIMIT_EXCEEDED',
-    `topic '${name}' cannot have ${partitionCount} partitions, the limit is ${partitionCountMax}`,
-  )
 }
 
 function isStoredBinding(held: HeldBinding): boolean {

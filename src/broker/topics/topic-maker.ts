@@ -1,0 +1,71 @@
+import { BrokerError } from '../../model/errors.ts'
+import type { NativeForm } from '../../model/native-form.ts'
+import { type DestinationSpec, isStored } from '../destination.ts'
+import type { BrokerLimits } from '../limits.ts'
+import type { StoredDestination } from '../metadata.ts'
+import type { Shards } from '../shards.ts'
+import type { VirtualHost } from '../virtual-host.ts'
+import type { Partition } from './partition.ts'
+import { openPartitions, openTopics } from './topic-opening.ts'
+import { Topic } from './topic.ts'
+
+interface MakerParts {
+  readonly shards: Shards
+  readonly forms: ReadonlyMap<number, NativeForm>
+  readonly now: () => number
+}
+
+/** Makes the topics of a virtual host and what they are stored in, and deletes that. */
+export class TopicMaker {
+  readonly #vhost: VirtualHost
+  readonly #parts: MakerParts
+
+  constructor(vhost: VirtualHost, parts: MakerParts) {
+    this.#vhost = vhost
+    this.#parts = parts
+  }
+
+  /** Opened side by side, for each waits for the disk; by id. Nobody is told of them. */
+  async open(stored: readonly StoredDestination[]): Promise<Map<number, Topic>> {
+    const { shards, forms } = this.#parts
+    const { limits, cycle } = shards
+    for (const { spec } of stored) checkPartitionCount(spec, limits)
+    const topics = new Map<number, Topic>()
+    for (const { id, spec } of stored) {
+      const state = isStored(spec) ? shards.state : null
+      topics.set(id, new Topic(id, this.#vhost, spec, { limits, forms, cycle, state }))
+    }
+    await openTopics(topics.values(), this.#parts)
+    return topics
+  }
+
+  /** What a topic needs to have so many; they are not added to it. Refused where it has as many. */
+  async openMore(topic: Topic, partitionCount: number): Promise<readonly Partition[]> {
+    const had = topic.partitions.length
+    if (partitionCount <= had) {
+      throw new BrokerError(
+        'PRECONDITION_FAILED',
+        `topic '${topic.name}' has ${had} partitions, it cannot be given ${partitionCount}`,
+      )
+    }
+    checkPartitionCount({ ...topic.spec, partitionCount }, this.#parts.shards.limits)
+    return openPartitions(topic, partitionCount, this.#parts)
+  }
+
+  async delete(partitions: readonly Partition[]): Promise<void> {
+    const { shards } = this.#parts
+    await Promise.all(partitions.map((each) => shards.deletePartitionLogs(each)))
+  }
+}
+
+function checkPartitionCount(
+  { name, partitionCount = 1 }: DestinationSpec,
+  { partitionCountMax }: BrokerLimits,
+): void {
+  const isWhole = Number.isInteger(partitionCount) && partitionCount >= 1
+  if (isWhole && partitionCount <= partitionCountMax) return
+  throw new BrokerError(
+    'LIMIT_EXCEEDED',
+    `topic '${name}' cannot have ${partitionCount} partitions, the limit is ${partitionCountMax}`,
+  )
+}
