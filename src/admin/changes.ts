@@ -7,6 +7,7 @@ import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { requireVhost } from './listings.ts'
 import {
+  changedDestinationBody,
   changedUserBody,
   changedVhostBody,
   numberedParams,
@@ -22,6 +23,7 @@ import {
   vhostParams,
 } from './schemas.ts'
 import { body, params, query } from './validation.ts'
+import { destinationView } from './views.ts'
 
 /** Everything that can be changed. Each change is logged with who made it. */
 export function addChanges(app: Hono<AdminContext>, parts: AdminParts): void {
@@ -176,6 +178,16 @@ function addDestinationChanges(app: Hono<AdminContext>, parts: AdminParts): void
     const host = requireVhost(parts, vhost)
     const messages = await host.deleteDestination(destination, { ifUnused, ifEmpty })
     return context.json({ messages })
+  })
+  app.patch('/v1/destinations/:vhost/:destination', async (context) => {
+    const { vhost, destination } = params(context, destinationParams)
+    const changes = await body(context, changedDestinationBody)
+    const altered = await parts.broker.alter(requireVhost(parts, vhost), destination, {
+      arguments: new Map(Object.entries(changes.arguments ?? {})),
+      partitionCount: changes.partitions,
+      profile: changes.profile,
+    })
+    return context.json(destinationView(altered))
   })
   app.post('/v1/destinations/:vhost/:destination/purge', (context) => {
     const { vhost, destination: name } = params(context, destinationParams)

@@ -49,6 +49,19 @@ export const destinationParams: z.ZodType<DestinationParams> = z.strictObject({
   destination: name,
 })
 
+export interface ChangedDestinationBody {
+  /** null: taken away. */
+  readonly arguments?: Readonly<Record<string, string | number | boolean | null>> | undefined
+  readonly partitions?: number | undefined
+  readonly profile?: 'queue' | 'topic' | undefined
+}
+const argument = z.union([z.string().max(NAME_LENGTH_MAX), z.number(), z.boolean(), z.null()])
+export const changedDestinationBody: z.ZodType<ChangedDestinationBody> = z.strictObject({
+  arguments: z.record(name, argument).optional(),
+  partitions: z.number().int().min(1).optional(),
+  profile: z.enum(['queue', 'topic']).optional(),
+})
+
 /** Whatever has a number: a connection, a re-drive. */
 export interface NumberedParams {
   readonly id: number

@@ -3,6 +3,8 @@ import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
 import { BrokerError } from '../model/errors.ts'
+import { alterDestination, type DestinationChange } from './alter-destination.ts'
+import type { ArgumentDialect } from './argument-dialect.ts'
 import type { NativeForm } from '../model/native-form.ts'
 import type { Calendar } from './calendar.ts'
 import type { BrokerLog } from './broker-log.ts'
@@ -21,6 +23,7 @@ import type { StateTable } from './state-table.ts'
 import { TimerIndex } from './timer-index.ts'
 import type { Partition } from './topics/partition.ts'
 import { TopicCleaner } from './topics/topic-cleaner.ts'
+import type { Queue } from './queue.ts'
 import { Topic } from './topics/topic.ts'
 import { Tracer } from './tracing/tracer.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
@@ -71,6 +74,7 @@ export class Broker {
   readonly #shards: Shards
   readonly #metadata: Metadata
   readonly #forms: Map<number, NativeForm> = new Map()
+  readonly #dialects: Set<ArgumentDialect> = new Set()
   readonly #vhosts: Map<string, VirtualHost> = new Map()
   readonly #sessionListeners: Set<SessionListener> = new Set()
   /** Virtual hosts that are being deleted, by name. */
@@ -156,6 +160,17 @@ export class Broker {
     this.#forms.set(form.id, form)
     // Of those that were stored before, some may wait to be read.
     for (const topic of this.#topics()) topic.readOn()
+  }
+
+  /** Makes the arguments known that destinations are declared with in a protocol. */
+  registerDialect(dialect: ArgumentDialect): void {
+    this.#dialects.add(dialect)
+  }
+
+  /** Changes a destination while it lives and holds messages; resolves when that is stored. */
+  async alter(vhost: VirtualHost, name: string, change: DestinationChange): Promise<Queue | Topic> {
+    const { limits } = this.#shards
+    return alterDestination({ vhost, dialects: this.#dialects, limits }, name, change)
   }
 
   vhost(name: string): VirtualHost | undefined {

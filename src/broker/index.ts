@@ -1,5 +1,6 @@
 export { parseRetrySetting, RETRY_KEYS } from './retry-policy.ts'
 export { type Annotations, type DeathReason, type DeathRecord } from './annotations.ts'
+export { type ArgumentDialect } from './argument-dialect.ts'
 export { type BindingSpec } from './binding.ts'
 export { Broker, type BrokerOptions, DEFAULT_VHOST } from './broker.ts'
 export { type BrokerLog } from './broker-log.ts'

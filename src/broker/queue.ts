@@ -24,6 +24,7 @@ import { RetryHold } from './retry-hold.ts'
 import { SettleRuns } from './settle-runs.ts'
 import type { Shard, ShardMember } from './shard.ts'
 import type { StoredMessage } from './stored-message.ts'
+import type { Topic } from './topics/topic.ts'
 import { QueueTrace } from './tracing/queue-trace.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
@@ -56,6 +57,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** Null unless duplicates are dropped. */
   deduplication: DeduplicationWindow | null = null
   readonly intake: Intake
+  /** What is published to the queue is stored there too; null: it stays what it is. */
+  successor: Topic | null = null
   /** Arguments and policy together. */
   #settings: DestinationPolicy
   readonly #consumers: ConsumerSet
@@ -77,6 +80,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   #started = false
   #getters: { readonly noAck: boolean; readonly done: GetDone }[] = []
   #deleted = false
+  #frozen = false
   /** Where `#readNext` found its message. */
   #takenOffset = 0
   #takenLevel: QueueIndex | null = null
@@ -161,9 +165,9 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#settings
   }
 
-  /** It has given out as much as its rate allows: it goes on by itself. */
+  /** It has given out as much as its rate allows, and goes on by itself; or it is frozen. */
   get isPaced(): boolean {
-    return this.#pace?.isOpen() === false
+    return this.#frozen || this.#pace?.isOpen() === false
   }
 
   get heldBackBy(): string | null {
@@ -183,6 +187,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** Arguments and policy changed or are known now: limits hold from here on. */
   applySettings(settings: DestinationPolicy): void {
     this.#settings = settings
+    if (this.#frozen) return
     this.#expiry.applyTtl(settings.messageTtlMs)
     this.#limit.apply(settings)
     this.intake.apply(settings)
@@ -284,7 +289,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   runTurn(): void {
-    if (this.#deleted || this.#reader.isLoading || this.#fault !== null || !this.#started) return
+    if (this.#deleted || this.#frozen || this.#reader.isLoading) return
+    if (this.#fault !== null || !this.#started) return
     if (!this.#burials.run() || !this.#retry.run()) return
     if (this.#getters.length > 0 && !this.#serveGetters()) return
     if (!this.#expiry.run()) return
@@ -319,8 +325,9 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return { untilMs, isKept: this.#burials.isKept(offset) }
   }
 
+  /** It gives out nothing any more. */
   get isDeleted(): boolean {
-    return this.#deleted
+    return this.#deleted || this.#frozen
   }
 
   isReady(offset: number): boolean {
@@ -384,6 +391,9 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   purge(): number {
+    if (this.#frozen) {
+      throw new BrokerError('PRECONDITION_FAILED', `queue '${this.name}' is becoming a topic`)
+    }
     if (this.shard.traced !== null) this.trace.emptied('purged')
     return this.#contents.purge() + this.#retry.purge() + this.#burials.purge()
   }
@@ -394,7 +404,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     const expiresMs = this.#settings.expiresMs
     if (this.#unusedTimer !== 0) this.vhost.timers.cancel(this.#unusedTimer)
     this.#unusedTimer = 0
-    if (expiresMs === undefined || this.#consumers.size > 0 || this.#deleted) return
+    if (expiresMs === undefined || this.#consumers.size > 0 || this.isDeleted) return
     this.#unusedTimer = this.vhost.timers.schedule(this.vhost.now() + expiresMs, this)
   }
 
@@ -410,16 +420,33 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#expiry.stop()
     this.#pace?.stop()
     this.vhost.timers.cancel(this.#unusedTimer)
-    for (const consumer of Array.from(this.#consumers.list())) {
-      this.#consumers.remove(consumer)
-      consumer.orphan()
-    }
+    this.#orphanConsumers()
     this.#answerGettersEmpty()
     this.shard.members.delete(this.id)
     this.#retry.clear()
     this.#contents.clear()
     this.#burials.clear()
     this.#reader.forget()
+  }
+
+  /**
+   * Something takes its place: it tells its consumers to go, and takes in without limits and gives
+   * out nothing until `thaw` or `dispose`. Who holds messages may still settle them.
+   */
+  freeze(): void {
+    this.#frozen = true
+    this.intake.apply({})
+    this.#limit.apply({})
+    this.touch()
+    this.#orphanConsumers()
+  }
+
+  /** It stays what it is. */
+  thaw(): void {
+    this.#frozen = false
+    this.successor = null
+    this.vhost.topologyVersion++
+    if (!this.#deleted) this.applySettings(this.#settings)
   }
 
   // --- recovery ---
@@ -483,6 +510,13 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   // --- inside ---
+
+  #orphanConsumers(): void {
+    for (const consumer of Array.from(this.#consumers.list())) {
+      this.#consumers.remove(consumer)
+      consumer.orphan()
+    }
+  }
 
   /** Starts, changes or ends the order by key, as settings and consumers have it now. */
   #applyKeys(): void {

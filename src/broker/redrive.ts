@@ -169,7 +169,7 @@ export class Redrive implements TurnTask, TimerTarget {
   #run(): void {
     for (let left = LOOK_COUNT_MAX; left > 0 && this.#state === 'running'; left--) {
       if (this.queue.isDeleted) {
-        this.#finish('failed', `queue '${this.queue.name}' was deleted`)
+        this.#finish('failed', `queue '${this.queue.name}' was deleted, or becomes a topic`)
         return
       }
       if (this.#moved >= this.#options.countMax) {

@@ -235,8 +235,10 @@ export class Router {
     // each once: cycles of bindings end, and a destination gets one copy.
     const found = new Set<BindingTarget>([exchange])
     for (const target of found) {
-      if (target instanceof Queue) targets.addQueue(target)
-      else if (target instanceof Topic) targets.addTopic(target)
+      if (target instanceof Queue) {
+        targets.addQueue(target)
+        if (target.successor !== null) targets.addTopic(target.successor)
+      } else if (target instanceof Topic) targets.addTopic(target)
       else if (target instanceof Inbox) targets.inboxes.push(target)
       else if (!(target instanceof Exchange)) continue
       else if (target.name === '') this.#findByName(keys, found)

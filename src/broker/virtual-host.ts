@@ -19,6 +19,7 @@ import type { Calendar } from './calendar.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
+import { makeTopicOf } from './profile-change.ts'
 import { Queue } from './queue.ts'
 import { RecurringSchedules } from './recurring-schedules.ts'
 import { RetainedSet } from './retained-set.ts'
@@ -105,8 +106,8 @@ export class VirtualHost {
   /** Identities of the bindings that touch an exchange or destination. */
   readonly #touching: Map<BindingTarget, Set<string>> = new Map()
   readonly #owned: Map<object, Set<Destination>> = new Map()
-  /** Topics whose logs are being opened, by name. */
-  readonly #opening: Map<string, Promise<Topic>> = new Map()
+  /** Destinations that are being opened or changed, by name: whoever comes next waits. */
+  readonly #opening: Map<string, Promise<unknown>> = new Map()
   #isGone = false
 
   constructor(name: string, ids: VhostIds, options: VhostOptions) {
@@ -410,6 +411,8 @@ export class VirtualHost {
     spec: Pick<DestinationSpec, 'arguments' | 'settings'>,
   ): Promise<void> {
     const { arguments: args, settings } = spec
+    while (this.#opening.has(destination.name)) await this.#opening.get(destination.name)
+    this.#checkHas(destination)
     destination.spec = { ...destination.spec, arguments: args, settings }
     this.#applyQueuePolicy(destination)
     this.topologyVersion++
@@ -422,20 +425,27 @@ export class VirtualHost {
    */
   async growTopic(topic: Topic, partitionCount: number): Promise<void> {
     // One after the other: each stores how many there are then.
-    while (this.#opening.has(topic.name)) await this.#opening.get(topic.name)
-    const growing = this.#grow(topic, partitionCount)
-    this.#opening.set(
-      topic.name,
-      growing.then(
-        () => topic,
-        () => topic,
-      ),
+    await this.#inTurn(topic.name, async () => this.#grow(topic, partitionCount))
+  }
+
+  /** Makes a topic like `spec` of it, which begins with all it holds; resolves when it is stored. */
+  async becomeTopic(queue: Queue, spec: DestinationSpec): Promise<Topic> {
+    return this.#inTurn(queue.name, async () =>
+      makeTopicOf(queue, spec, {
+        cycle: this.#options.shards.cycle,
+        openHidden: async (hidden) => {
+          const id = this.#options.metadata.takeId()
+          return (await this.#topicMaker.open([{ id, spec: hidden }])).get(id)!
+        },
+        checkThere: () => this.#checkHas(queue),
+        store: async (topic) => this.#storeAgain(topic),
+        replace: (topic) => this.#replace(queue, topic),
+        discard: async (topic) => {
+          topic.dispose()
+          await this.#dropPartitions(topic)
+        },
+      }),
     )
-    try {
-      await growing
-    } finally {
-      this.#opening.delete(topic.name)
-    }
   }
 
   async setDeclareMismatch(declareMismatch: DeclareMismatch): Promise<void> {
@@ -569,8 +579,31 @@ export class VirtualHost {
     this.topologyVersion++
   }
 
-  #checkHas(topic: Topic): void {
-    if (this.#destinations.get(topic.name) !== topic) throw this.#missing('queue', topic.name)
+  #checkHas(destination: Queue | Topic): void {
+    const { name } = destination
+    if (this.#destinations.get(name) !== destination) throw this.#missing('queue', name)
+  }
+
+  async #inTurn<Value>(name: string, work: () => Promise<Value>): Promise<Value> {
+    while (this.#opening.has(name)) await this.#opening.get(name)
+    const done = work()
+    this.#opening.set(name, Promise.allSettled([done]))
+    try {
+      return await done
+    } finally {
+      this.#opening.delete(name)
+    }
+  }
+
+  /** The bindings of one become the other's; what is stored of them has names alone. */
+  #replace(queue: Queue, topic: Topic): void {
+    const specs = Array.from(
+      this.#touching.get(queue) ?? [],
+      (each) => this.#bindings.get(each)!.spec,
+    )
+    this.#dropBindingsOf(queue)
+    this.#register(topic)
+    for (const spec of specs) this.#addBinding(spec)
   }
 
   async #storeAgain({ id, spec }: Queue | Topic): Promise<void> {

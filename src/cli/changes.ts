@@ -21,7 +21,10 @@ interface Change {
 }
 
 /** Asks for the change and says that it is made. */
-async function change(flags: ChangeFlags, { method, path, body, done }: Change): Promise<void> {
+export async function change(
+  flags: ChangeFlags,
+  { method, path, body, done }: Change,
+): Promise<void> {
   const client = await AdminClient.connect(flags)
   const answer = await client.request(method, path, body)
   if (flags.json === true) printJson(answer ?? { done: true })

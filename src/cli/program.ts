@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { packageVersion } from '../server/version.ts'
+import type { AlterFlags } from './alter.ts'
 import type * as changes from './changes.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
@@ -211,7 +212,7 @@ function addVhostCommands(program: Command): void {
     })
   administrative(program.command('set-declare-mismatch <vhost> <mode>'))
     .summary('say what happens when a queue is declared with other settings')
-    .description('Says what happens when a queue is declared again with other settings.')
+    .description('Says what happens when a queue or stream is declared again with other settings.')
     .addHelpText('after', DECLARE_MISMATCH_HELP)
     .action(async (name: string, mode: string, flags: changes.ChangeFlags) => {
       await (await load()).setDeclareMismatch(name, mode, flags)
@@ -277,6 +278,18 @@ function addQueueCommands(program: Command): void {
     .action(async (queue: string, flags: changes.DeleteQueueFlags) => {
       await (await load()).deleteQueue(queue, flags)
     })
+  inVhost(program.command('alter <name>'))
+    .summary('change a queue or topic while it lives')
+    .description('Changes a queue or topic while it lives and holds messages.')
+    .option('--argument <name=value>', 'set it; may be repeated', collect)
+    .option('--remove-argument <name>', 'take it away; may be repeated', collect)
+    .option('--partitions <number>', 'of a topic; it can only have more')
+    .option('--profile <profile>', 'topic: what waits in the queue becomes the head of its log')
+    .addHelpText('after', ALTER_HELP)
+    .action(async (name: string, flags: AlterFlags) => {
+      const { alter } = await import('./alter.ts')
+      await alter(name, flags)
+    })
   administrative(program.command('close-connection <id>'))
     .summary('close the connection of a client')
     .description("Closes a client's connection; 'connections list' shows the ids.")
@@ -284,6 +297,16 @@ function addQueueCommands(program: Command): void {
       await (await load()).closeConnection(id, flags)
     })
 }
+
+const ALTER_HELP = `
+Arguments are those that AMQP 0-9-1 clients declare queues with and Kafka's topic configuration;
+numbers, true and false are taken as such. Everything is looked at before anything is changed.
+
+Examples:
+  waystation alter orders --argument x-max-length=10000 --argument x-overflow=reject-publish
+  waystation alter orders --remove-argument x-message-ttl
+  waystation alter events --partitions 12 --argument retention.ms=86400000
+  waystation alter orders --profile topic --argument x-max-age=7D`
 
 function addRedrive(program: Command): void {
   inVhost(program.command('redrive <queue>'))

@@ -17,6 +17,7 @@ import {
   SlabPool,
   type Transport,
 } from '../../net/index.ts'
+import { AMQP091_ARGUMENTS } from './argument-dialect.ts'
 import { Amqp091Connection, type ConnectionShared } from './connection.ts'
 import { type Amqp091Limits, DEFAULT_LIMITS } from './limits.ts'
 import { encodedHeader } from './foreign-header.ts'
@@ -77,6 +78,7 @@ export interface Amqp091 extends ProtocolHandler {
 /** Registers its message form with the broker; sockets come through `listen({ protocol })`. */
 export function createAmqp091(options: Amqp091Options): Amqp091 {
   options.broker.registerForm({ ...AMQP091_FORM, encoded: encodedHeader })
+  options.broker.registerDialect(AMQP091_ARGUMENTS)
   return new Protocol(options)
 }
 

@@ -164,6 +164,10 @@ export function unknownArguments(args: FieldTable): string[] {
   return [...args.keys()].filter((key) => key.startsWith('x-') && !RULES.has(key))
 }
 
+export function takesArgument(type: QueueType, key: string): boolean {
+  return RULES.get(key)?.types.includes(type) ?? false
+}
+
 export function typeOfDestination(spec: DestinationSpec): QueueType {
   if (spec.profile === 'topic') return 'stream'
   return spec.countsAttempts ? 'quorum' : 'classic'

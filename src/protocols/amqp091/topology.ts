@@ -1,6 +1,8 @@
 import { type PermissionKind, requirePermission, requireTopicPermission } from '../../auth/index.ts'
 import { type BindingSpec, type Destination, Queue } from '../../broker/index.ts'
 import type { FieldTable, Method, MethodOf } from '../../codec/amqp091/index.ts'
+import type { HeaderValue } from '../../model/header-value.ts'
+import { AMQP091_ARGUMENTS } from './argument-dialect.ts'
 import { readableDestination } from './basic-methods.ts'
 import type { Channel } from './channel.ts'
 import { REPLY_TO_NAME } from './direct-reply-to.ts'
@@ -169,7 +171,7 @@ function redeclareQueue(
   { request, nowait }: { readonly request: QueueRequest; readonly nowait: boolean },
 ): void {
   const { vhost, connection } = channel
-  const mode = existing instanceof Queue ? vhost.declareMismatch : 'fail'
+  const mode = vhost.declareMismatch
   if (mode !== 'fail') requireEquivalentQueue(existing.spec, request, FIXED_ARGUMENTS)
   try {
     requireEquivalentQueue(existing.spec, request)
@@ -178,13 +180,32 @@ function redeclareQueue(
     connection.log.warn({ vhost: vhost.name, mode }, error.message)
     if (mode === 'adopt') {
       requireDeadLetterPermissions(channel, request.name, request.arguments)
-      const adopted = vhost.adopt(existing as Queue, destinationSpecOf(request))
-      channel.await(adopted, () => declared(channel, existing, nowait))
+      channel.await(adopt(channel, existing, request), () => declared(channel, existing, nowait))
       return
     }
   }
   existing.touch()
   declared(channel, existing, nowait)
+}
+
+/** A topic may have arguments of other protocols beside, which stay. */
+async function adopt(
+  { vhost, connection }: Channel,
+  existing: Destination,
+  request: QueueRequest,
+): Promise<void> {
+  const spec = destinationSpecOf(request)
+  if (existing instanceof Queue) {
+    await vhost.adopt(existing, spec)
+    return
+  }
+  const changes = new Map<string, HeaderValue>()
+  for (const key of existing.spec.arguments.keys()) changes.set(key, null)
+  for (const [key, value] of spec.arguments) changes.set(key, value)
+  for (const key of changes.keys()) {
+    if (!AMQP091_ARGUMENTS.takes(spec, key) || FIXED_ARGUMENTS.has(key)) changes.delete(key)
+  }
+  await connection.broker.alter(vhost, existing.name, { arguments: changes })
 }
 
 function declared(channel: Channel, destination: Destination, nowait: boolean): void {

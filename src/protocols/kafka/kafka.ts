@@ -10,6 +10,7 @@ import {
   SlabPool,
   type Transport,
 } from '../../net/index.ts'
+import { KAFKA_ARGUMENTS } from './argument-dialect.ts'
 import { ApiTable } from './api-table.ts'
 import { BlockReads } from './block-reads.ts'
 import { KafkaConnection } from './connection.ts'
@@ -75,6 +76,7 @@ export interface Kafka extends ProtocolHandler {
 /** Registers its message form with the broker; sockets come through `listen({ protocol })`. */
 export function createKafka(options: KafkaOptions): Kafka {
   options.broker.registerForm(KAFKA_FORM)
+  options.broker.registerDialect(KAFKA_ARGUMENTS)
   return new Protocol(options)
 }
 

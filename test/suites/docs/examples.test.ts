@@ -6,9 +6,15 @@ import { after, test } from 'node:test'
 
 import { closeTarget, openTarget, type Target } from '../../support/target.ts'
 
-const PAGES = ['delivery', 'key-order', 'schedule', 'deduplication', 'tracing', 'peak-shaving'].map(
-  (page) => `docs/${page}.md`,
-)
+const PAGES = [
+  'delivery',
+  'change',
+  'key-order',
+  'schedule',
+  'deduplication',
+  'tracing',
+  'peak-shaving',
+].map((page) => `docs/${page}.md`)
 const ROOT = new URL('../../../', import.meta.url)
 const ENDS_WITHIN_MS = 20_000
 
