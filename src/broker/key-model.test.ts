@@ -45,8 +45,10 @@ type Action = typeof action extends fc.Arbitrary<infer T> ? T : never
 /** Lives, as a plain list in order of arrival, and checks each delivery against it. */
 class World {
   readonly live: Message[] = []
-  readonly draining: Set<string> = new Set()
+  /** One of the key came back: the rest may wait until all that is out is settled. */
+  readonly mayWait: Set<string> = new Set()
   readonly consumers: ({ consumer: Consumer; credit: number } | null)[] = [null, null, null]
+  failure: Error | null = null
   rig: BrokerRig
   readonly #limits: typeof LIMITS
   #sent = 0
@@ -60,16 +62,30 @@ class World {
     return this.rig.vhost.destination('q')!
   }
 
-  /** Only such as have no key may overtake others. */
+  /** A sink may not throw: what was wrong is told at the end of the step. */
   arrived(body: string, holder: number | 'getter', offset: number): void {
+    try {
+      this.#arrived(body, holder, offset)
+    } catch (error) {
+      this.failure ??= error as Error
+    }
+  }
+
+  /** Only such as have no key may overtake others. */
+  #arrived(body: string, holder: number | 'getter', offset: number): void {
     const message = this.live.find(({ key, sequence }) => `${key}:${sequence}` === body)
     assert.ok(message !== undefined, `${body} was given out after its end`)
     assert.equal(message.holder, null, `${body} was given out twice`)
     if (message.key !== '') {
-      assert.ok(!this.draining.has(message.key), `${body} came while others of its key came back`)
+      let isBefore = true
       for (const other of this.live) {
-        if (other === message) break
-        if (other.key !== message.key) continue
+        if (other === message) isBefore = false
+        if (other === message || other.key !== message.key) continue
+        if (!isBefore) {
+          const isOut = other.holder !== null && other.holder !== 'held'
+          assert.ok(!isOut, `${body} came again beside ${other.key}:${other.sequence}`)
+          continue
+        }
         assert.equal(other.holder, holder, `${body} overtook ${other.key}:${other.sequence}`)
         assert.equal(typeof other.holder, 'number')
       }
@@ -116,7 +132,7 @@ class World {
     if (message.attempts > ATTEMPTS_MAX) this.end(message)
     else {
       message.holder = isFailed ? 'held' : null
-      this.draining.add(message.key)
+      this.mayWait.add(message.key)
     }
     if (isFailed) this.queue.fail(offset)
     else this.queue.release(offset)
@@ -129,7 +145,7 @@ class World {
 
   freed(key: string, holder: Message['holder']): void {
     if (!this.live.some((other) => other.key === key && other.holder !== null)) {
-      this.draining.delete(key)
+      this.mayWait.delete(key)
     }
     const me = typeof holder === 'number' ? this.consumers[holder] : null
     if (me === null || me === undefined) return
@@ -184,7 +200,7 @@ class World {
     for (const message of this.live) {
       if (message.holder === 'held') {
         message.holder = null
-        this.draining.add(message.key)
+        this.mayWait.add(message.key)
         this.freed(message.key, null)
       }
     }
@@ -195,7 +211,7 @@ class World {
     for (const [at] of this.consumers.entries()) this.leave(at)
     await turns(4)
     this.rig = await reopenBroker(this.rig, this.#limits)
-    this.draining.clear()
+    this.mayWait.clear()
     for (const message of this.live) if (message.holder === 'getter') message.holder = null
   }
 
@@ -207,7 +223,7 @@ class World {
     for (const { key, sequence } of ready) {
       const out = this.live.filter((other) => other.key === key && other.holder !== null)
       if (key === '' || out.length === 0) assert.equal(withCredit, -1, `${key}:${sequence} waits`)
-      else if (!this.draining.has(key) && out.every(({ holder }) => typeof holder === 'number')) {
+      else if (!this.mayWait.has(key) && out.every(({ holder }) => typeof holder === 'number')) {
         const me = this.consumers[out[0]!.holder as number]
         assert.ok((me?.credit ?? 0) === 0, `${key}:${sequence} waits for its consumer`)
       }
@@ -239,12 +255,14 @@ async function run(world: World, step: Action): Promise<void> {
   else if (step.kind === 'purge') {
     world.queue.purge()
     for (const message of world.live.slice()) {
+      if (message.holder === 'held') world.mayWait.add(message.key)
       if (message.holder === null || message.holder === 'held') world.end(message)
     }
     for (const { key } of world.live) world.freed(key, null)
-    for (const key of [...world.draining]) world.freed(key, null)
+    for (const key of [...world.mayWait]) world.freed(key, null)
   } else await world.restart()
   await turns(5)
+  if (world.failure !== null) throw world.failure
 }
 
 /** Everything comes, in order, when nobody fails any more. */
@@ -254,6 +272,7 @@ async function drain(world: World): Promise<void> {
     world.join(0, 2)
     world.wait(0)
     await turns(5)
+    if (world.failure !== null) throw world.failure
     for (const message of world.live.slice()) {
       if (message.holder !== null && message.holder !== 'held') {
         world.end(message)

@@ -8,8 +8,9 @@ export const NO_KEY: number = -1
 
 /** A message that is out and has no key; below it, down from -2, those of each slot. */
 const KEYLESS = -1
-/** Slots that are kept while no key is out. */
+/** Slots that are kept while no key is out, and room for so many keys and messages: 128 KiB. */
 const KEPT_SLOTS = 4096
+const KEPT_CAPACITY = 4096
 
 /** Who has messages of some keys. Nobody in particular where `consumer` is null. */
 export class KeyOwner implements LineMember<KeyOwner> {
@@ -62,12 +63,12 @@ export class KeyOrder {
   readonly #owners: Map<Consumer, KeyOwner> = new Map()
   /** Owners that can take more of what waits for them, perhaps. */
   readonly #eager: Line<KeyOwner> = new Line()
-  readonly #slotOfKey = new OffsetMap()
+  readonly #slotOfKey = new OffsetMap(KEPT_CAPACITY)
   #slots: KeySlot[] = []
   #unused: KeySlot[] = []
   readonly #followers = new FollowerLists()
   /** By offset: its place among the followers, or below 0 the slot it is out of. */
-  readonly #known = new OffsetMap()
+  readonly #known = new OffsetMap(KEPT_CAPACITY)
   readonly #wake: () => void
 
   /** `wake` is called whenever something may go out that could not before. */
@@ -133,7 +134,7 @@ export class KeyOrder {
       return
     }
     const slot = this.slotOf(key) ?? this.#newSlot(key)
-    this.#unlist(offset)
+    if (this.#followers.count > 0) this.#unlist(offset)
     const owner = consumer === null ? this.#nobody : this.ownerOf(consumer)
     // Whoever has the first one has them all, save where nobody knows who that is.
     slot.owner = slot.outCount === 0 || slot.owner === owner ? owner : this.#nobody
@@ -165,8 +166,9 @@ export class KeyOrder {
 
   /** One that is out came to its end. */
   settled(offset: number): void {
-    const slot = this.#slotOut(offset)
-    if (!this.#known.delete(offset) || slot === null) return
+    const known = this.#known.take(offset) ?? KEYLESS
+    if (known >= KEYLESS) return
+    const slot = this.#slots[-2 - known]!
     slot.outCount--
     this.#place(slot)
   }

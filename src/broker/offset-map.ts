@@ -11,6 +11,15 @@ export class OffsetMap {
   #keys = new Float64Array(FIRST_CAPACITY).fill(EMPTY)
   #values = new Float64Array(FIRST_CAPACITY)
   #size = 0
+  readonly #keptCapacity: number
+
+  /**
+   * `keptCapacity`: once it had room for so many, a power of two, it keeps it, for it fills and
+   * empties over and over. Default 16.
+   */
+  constructor(keptCapacity: number = FIRST_CAPACITY) {
+    this.#keptCapacity = keptCapacity
+  }
 
   get size(): number {
     return this.#size
@@ -42,11 +51,17 @@ export class OffsetMap {
 
   /** False when it is not there. */
   delete(offset: number): boolean {
-    if (this.#size === 0) return false
+    return this.take(offset) !== undefined
+  }
+
+  /** Deletes it, and tells its number; undefined when it is not there. */
+  take(offset: number): number | undefined {
+    if (this.#size === 0) return undefined
     const keys = this.#keys
     const mask = keys.length - 1
     let hole = this.#placeOf(offset)
-    if (keys[hole] !== offset) return false
+    if (keys[hole] !== offset) return undefined
+    const value = this.#values[hole]
     // Whoever stands behind and could stand in the hole moves up, so that no probe ends early.
     for (let place = (hole + 1) & mask; keys[place] !== EMPTY; place = (place + 1) & mask) {
       const home = homeOf(keys[place]!, mask)
@@ -57,8 +72,10 @@ export class OffsetMap {
     }
     keys[hole] = EMPTY
     this.#size--
-    if (keys.length > FIRST_CAPACITY && this.#size * 8 < keys.length) this.#resize(keys.length / 2)
-    return true
+    if (keys.length > this.#keptCapacity && this.#size * 8 < keys.length) {
+      this.#resize(keys.length / 2)
+    }
+    return value
   }
 
   clear(): void {
