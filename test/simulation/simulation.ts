@@ -47,6 +47,15 @@ const ACTIONS: readonly (readonly [
 ]
 const WEIGHT_SUM = ACTIONS.reduce((sum, [weight]) => sum + weight, 0)
 
+/** Publishes everything: what has no publisher is not traced. */
+const CLIENT = {
+  protocol: 'none',
+  connectionId: 1,
+  connection: 'client',
+  user: null,
+  clientId: null,
+}
+
 /** One run: a world, some clients, and chance. */
 export class Simulation {
   readonly random: SeededRandom
@@ -164,6 +173,7 @@ export class Simulation {
 
   #hand(exchange: string, key: string, draft: MessageDraft): number {
     const { vhost } = this.world
+    draft.actor = CLIENT
     return vhost.publish(vhost.route(vhost.exchange(exchange)!, key), draft)
   }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import type { Queue } from '../../src/broker/index.ts'
 import {
   Broker,
   type BrokerLog,
   type Consumer,
   type DeliverySink,
   MessageReader,
+  Queue,
   type StoredMessage,
   Topic,
   type VirtualHost,
@@ -179,6 +179,7 @@ export class World {
 
   checkSpace(): void {
     assert.deepEqual(this.broker.checkSpace(), [])
+    for (const queue of this.vhost.destinations()) if (queue instanceof Queue) checkTraces(queue)
   }
 
   /** The power goes, or the process is killed, at this very moment. */
@@ -264,6 +265,8 @@ export class World {
       limits: BROKER_LIMITS,
     })
     if (life !== this.life) return
+    // All messages, which needs no chance: whatever a trace does, nothing else may change by it.
+    broker.tracer.start({ vhost: null, sample: 1, forMs: Infinity, countMax: Infinity })
     this.#engine = engine
     this.broker = broker
     this.vhost = broker.vhost('/')!
@@ -483,4 +486,12 @@ async function orHalt(disk: FaultyDisk, work: Promise<void>): Promise<void> {
 
 export function bindingTo(target: string, source: string): Parameters<VirtualHost['bind']>[0] {
   return { source, target, targetKind: 'destination', key: '', arguments: new Map() }
+}
+
+/** Of a log, only what some queue still holds is followed. */
+function checkTraces({ shard }: Queue): void {
+  shard.traced?.visit((offset) => {
+    const isHeld = Array.from(shard.members.values()).some((member) => member.isLive(offset))
+    assert.ok(isHeld, `the message at ${offset} is settled and still traced`)
+  })
 }

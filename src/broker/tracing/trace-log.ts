@@ -1,6 +1,9 @@
 import type { Actor } from '../../model/actor.ts'
 import { TRACE_TEXT_MAX, type TraceLimits } from './limits.ts'
 
+/** Room for so many steps at first. */
+const FIRST_CAPACITY = 1024
+
 /** What can happen to a message. */
 export const STEPS: readonly [
   'published',
@@ -90,38 +93,21 @@ export class TraceLog {
   overwrittenCount = 0
   readonly #limits: TraceLimits
   #lastTrace = 0
-  readonly #names: (TraceNames | undefined)[]
+  /** By number, the oldest first. */
+  readonly #names: Map<number, TraceNames> = new Map()
   /** Steps are numbered from 0; those from `#first` to before `#next` are there. */
   #first = 0
   #next = 0
   #textBytes = 0
-  readonly #traces: Float64Array
-  readonly #times: Float64Array
-  readonly #offsets: Float64Array
-  readonly #partitions: Int32Array
-  readonly #attempts: Uint32Array
-  readonly #steps: Uint8Array
-  readonly #ats: string[]
-  readonly #details: string[]
-  readonly #actors: (Actor | null)[]
+  #columns: Columns
 
   constructor(limits: TraceLimits) {
     this.#limits = limits
-    const { stepsMax, tracesMax } = limits
-    this.#names = Array.from<TraceNames | undefined>({ length: tracesMax })
-    this.#traces = new Float64Array(stepsMax)
-    this.#times = new Float64Array(stepsMax)
-    this.#offsets = new Float64Array(stepsMax)
-    this.#partitions = new Int32Array(stepsMax)
-    this.#attempts = new Uint32Array(stepsMax)
-    this.#steps = new Uint8Array(stepsMax)
-    this.#ats = Array.from<string>({ length: stepsMax }).fill('')
-    this.#details = Array.from<string>({ length: stepsMax }).fill('')
-    this.#actors = Array.from<Actor | null>({ length: stepsMax }).fill(null)
+    this.#columns = columnsOf(Math.min(FIRST_CAPACITY, limits.stepsMax))
   }
 
   get traceCount(): number {
-    return Math.min(this.#lastTrace, this.#limits.tracesMax)
+    return this.#names.size
   }
 
   get stepCount(): number {
@@ -131,47 +117,52 @@ export class TraceLog {
   /** A new message to trace; returns its number, 1 or more. */
   open(names: TraceNames): number {
     const trace = ++this.#lastTrace
-    const before = this.#names[trace % this.#limits.tracesMax]
-    if (before !== undefined) this.#textBytes -= bytesOf(before)
-    this.#names[trace % this.#limits.tracesMax] = names
+    this.#names.set(trace, names)
     this.#textBytes += bytesOf(names)
+    for (const [oldest, gone] of this.#names) {
+      if (this.#names.size <= this.#limits.tracesMax) break
+      this.#names.delete(oldest)
+      this.#textBytes -= bytesOf(gone)
+    }
     return trace
   }
 
   /** What a trace is known by; undefined: it was overwritten. */
   names(trace: number): TraceNames | undefined {
-    if (trace < 1 || trace > this.#lastTrace) return undefined
-    if (trace <= this.#lastTrace - this.#limits.tracesMax) return undefined
-    return this.#names[trace % this.#limits.tracesMax]
+    return this.#names.get(trace)
   }
 
   add(trace: number, atMs: number, step: Step, facts: StepFacts): void {
     const { stepsMax, textBytesMax } = this.#limits
     const at = cut(facts.at ?? '')
     const detail = cut(facts.detail ?? '')
-    if (this.#next - this.#first >= stepsMax) this.#forgetFirst()
+    if (this.#next - this.#first >= this.#columns.capacity) {
+      if (this.#columns.capacity < stepsMax) this.#grow()
+      else this.#forgetFirst()
+    }
     this.#textBytes += at.length + detail.length
     while (this.#textBytes > textBytesMax && this.#first < this.#next) this.#forgetFirst()
-    const slot = this.#next % stepsMax
+    const columns = this.#columns
+    const slot = this.#next % columns.capacity
     this.#next++
-    this.#traces[slot] = trace
-    this.#times[slot] = atMs
-    this.#steps[slot] = STEPS.indexOf(step)
-    this.#offsets[slot] = facts.offset ?? -1
-    this.#partitions[slot] = facts.partition ?? -1
-    this.#attempts[slot] = facts.attempts ?? 0
-    this.#ats[slot] = at
-    this.#details[slot] = detail
-    this.#actors[slot] = facts.by ?? null
+    columns.traces[slot] = trace
+    columns.times[slot] = atMs
+    columns.steps[slot] = STEPS.indexOf(step)
+    columns.offsets[slot] = facts.offset ?? -1
+    columns.partitions[slot] = facts.partition ?? -1
+    columns.attempts[slot] = facts.attempts ?? 0
+    columns.ats[slot] = at
+    columns.details[slot] = detail
+    columns.actors[slot] = facts.by ?? null
   }
 
   /** In the order they happened. */
   stepsOf(trace: number): TraceStep[] {
     const found: TraceStep[] = []
-    const { stepsMax } = this.#limits
+    const { capacity, traces } = this.#columns
     for (let number = this.#first; number < this.#next; number++) {
-      const slot = number % stepsMax
-      if (this.#traces[slot] === trace) found.push(this.#stepAt(slot))
+      const slot = number % capacity
+      if (traces[slot] === trace) found.push(this.#stepAt(slot))
     }
     return found
   }
@@ -179,10 +170,10 @@ export class TraceLog {
   /** The numbers of traces, the newest first, whose names `isWanted` picks. */
   find(isWanted: (names: TraceNames, trace: number) => boolean, countMax: number): number[] {
     const found: number[] = []
-    const oldest = Math.max(1, this.#lastTrace - this.#limits.tracesMax + 1)
-    for (let trace = this.#lastTrace; trace >= oldest && found.length < countMax; trace--) {
-      const names = this.#names[trace % this.#limits.tracesMax]
-      if (names !== undefined && isWanted(names, trace)) found.push(trace)
+    for (let trace = this.#lastTrace; found.length < countMax; trace--) {
+      const names = this.#names.get(trace)
+      if (names === undefined) break
+      if (isWanted(names, trace)) found.push(trace)
     }
     return found
   }
@@ -193,37 +184,88 @@ export class TraceLog {
     countMax: number,
   ): number[] {
     const found = new Set<number>()
-    const { stepsMax } = this.#limits
+    const { capacity, traces, offsets, partitions, ats } = this.#columns
     for (let number = this.#next - 1; number >= this.#first && found.size < countMax; number--) {
-      const slot = number % stepsMax
-      if (this.#offsets[slot] !== place.offset || this.#ats[slot] !== place.at) continue
-      if (place.partition >= 0 && this.#partitions[slot] !== place.partition) continue
-      found.add(this.#traces[slot]!)
+      const slot = number % capacity
+      if (offsets[slot] !== place.offset || ats[slot] !== place.at) continue
+      if (place.partition >= 0 && partitions[slot] !== place.partition) continue
+      found.add(traces[slot]!)
     }
     return [...found]
   }
 
   #stepAt(slot: number): TraceStep {
+    const columns = this.#columns
     return {
-      atMs: this.#times[slot]!,
-      step: STEPS[this.#steps[slot]!]!,
-      at: this.#ats[slot]!,
-      partition: this.#partitions[slot]!,
-      offset: this.#offsets[slot]!,
-      attempts: this.#attempts[slot]!,
-      by: this.#actors[slot]!,
-      detail: this.#details[slot]!,
+      atMs: columns.times[slot]!,
+      step: STEPS[columns.steps[slot]!]!,
+      at: columns.ats[slot]!,
+      partition: columns.partitions[slot]!,
+      offset: columns.offsets[slot]!,
+      attempts: columns.attempts[slot]!,
+      by: columns.actors[slot]!,
+      detail: columns.details[slot]!,
     }
   }
 
+  /** Twice the room, until there is as much as there may be. */
+  #grow(): void {
+    const before = this.#columns
+    const after = columnsOf(Math.min(before.capacity * 2, this.#limits.stepsMax))
+    for (let number = this.#first; number < this.#next; number++) {
+      const from = number % before.capacity
+      const to = number % after.capacity
+      after.traces[to] = before.traces[from]!
+      after.times[to] = before.times[from]!
+      after.offsets[to] = before.offsets[from]!
+      after.partitions[to] = before.partitions[from]!
+      after.attempts[to] = before.attempts[from]!
+      after.steps[to] = before.steps[from]!
+      after.ats[to] = before.ats[from]!
+      after.details[to] = before.details[from]!
+      after.actors[to] = before.actors[from]!
+    }
+    this.#columns = after
+  }
+
   #forgetFirst(): void {
-    const slot = this.#first % this.#limits.stepsMax
+    const { capacity, ats, details, actors } = this.#columns
+    const slot = this.#first % capacity
     this.#first++
     this.overwrittenCount++
-    this.#textBytes -= this.#ats[slot]!.length + this.#details[slot]!.length
-    this.#ats[slot] = ''
-    this.#details[slot] = ''
-    this.#actors[slot] = null
+    this.#textBytes -= ats[slot]!.length + details[slot]!.length
+    ats[slot] = ''
+    details[slot] = ''
+    actors[slot] = null
+  }
+}
+
+/** One step in each place, the next number in the next place, round and round. */
+interface Columns {
+  readonly capacity: number
+  readonly traces: Float64Array
+  readonly times: Float64Array
+  readonly offsets: Float64Array
+  readonly partitions: Int32Array
+  readonly attempts: Uint32Array
+  readonly steps: Uint8Array
+  readonly ats: string[]
+  readonly details: string[]
+  readonly actors: (Actor | null)[]
+}
+
+function columnsOf(capacity: number): Columns {
+  return {
+    capacity,
+    traces: new Float64Array(capacity),
+    times: new Float64Array(capacity),
+    offsets: new Float64Array(capacity),
+    partitions: new Int32Array(capacity),
+    attempts: new Uint32Array(capacity),
+    steps: new Uint8Array(capacity),
+    ats: Array.from<string>({ length: capacity }).fill(''),
+    details: Array.from<string>({ length: capacity }).fill(''),
+    actors: Array.from<Actor | null>({ length: capacity }).fill(null),
   }
 }
 
