@@ -1,6 +1,7 @@
 import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { Consumer, DeliverySink } from './consumer.ts'
+import type { MessageFilter } from './filter/index.ts'
 import type { Flow, Intake, Rates } from './flow/index.ts'
 import type { KeySharing } from './message-key.ts'
 import type { DestinationPolicy } from './policy.ts'
@@ -70,6 +71,8 @@ export interface ConsumeOptions {
   readonly keyShared?: KeySharing | null
   /** Of the connection; absent: no limit of a user or virtual host is asked. */
   readonly flow?: Flow
+  /** Topics only: it is given what the filter takes. Default: everything. */
+  readonly filter?: MessageFilter
   /** How much it is given in a second. Default: as much as it takes. */
   readonly rates?: Rates
   readonly arguments: HeaderMap

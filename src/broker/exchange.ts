@@ -1,6 +1,7 @@
 import type { RandomSource } from '../lib/random.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { Destination } from './destination.ts'
+import { FilteredTarget } from './filtered-target.ts'
 import { Inbox } from './inbox.ts'
 import { createMatcher, type Matcher, type MatcherKind } from './routing/index.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -29,11 +30,14 @@ export interface ExchangeSpec {
 /** What a binding leads to. */
 export type BindingTarget = Destination | Exchange | Inbox
 
+/** What a matcher finds: that, or a binding with a filter that is still to be asked. */
+export type MatchedTarget = BindingTarget | FilteredTarget
+
 /** A name that routes and stores nothing. */
 export class Exchange {
   readonly vhost: VirtualHost
   readonly spec: ExchangeSpec
-  readonly matcher: Matcher<BindingTarget>
+  readonly matcher: Matcher<MatchedTarget>
   /** From arguments and policy. */
   alternateExchange: string | null
   /** Messages published to it, and how many of them went nowhere. */
@@ -43,7 +47,7 @@ export class Exchange {
     this.vhost = vhost
     this.spec = spec
     this.alternateExchange = spec.alternateExchange
-    this.matcher = createMatcher<BindingTarget>(spec.type, {
+    this.matcher = createMatcher<MatchedTarget>(spec.type, {
       idOf,
       random,
     })
@@ -61,7 +65,8 @@ export class Exchange {
   }
 }
 
-function idOf(target: BindingTarget): string {
+function idOf(target: MatchedTarget): string {
+  if (target instanceof FilteredTarget) return `f:${idOf(target.target)}`
   if (target instanceof Inbox) return `i:${target.name}`
   return target instanceof Exchange ? `e:${target.name}` : `q:${target.name}`
 }

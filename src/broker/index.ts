@@ -14,6 +14,7 @@ export {
   type StreamStart,
 } from './destination.ts'
 export { Exchange, type ExchangeSpec } from './exchange.ts'
+export { FILTER_ARGUMENTS, filteredOf, FilterFields, MessageFilter } from './filter/index.ts'
 export { Flow, type FlowPeer, type HeldBack, INTAKE, Meter } from './flow/index.ts'
 export { Inbox, type InboxSink } from './inbox.ts'
 export { type KeySharing, keySharingOf } from './message-key.ts'

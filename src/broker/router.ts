@@ -3,7 +3,9 @@ import { headerToJson } from '../model/header-json.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import { deduplicationIdOf, isDuplicate, rememberId } from './deduplication.ts'
-import { type BindingTarget, Exchange } from './exchange.ts'
+import { Exchange, type MatchedTarget } from './exchange.ts'
+import { FilterFields } from './filter/index.ts'
+import { FilteredTarget } from './filtered-target.ts'
 import { type Flow, type Flows, INTAKE } from './flow/index.ts'
 import { Inbox } from './inbox.ts'
 import { Queue } from './queue.ts'
@@ -24,6 +26,8 @@ export class Router {
   readonly #transient: Shard
   readonly #flows: Flows
   readonly #key = new RoutingKey()
+  /** Of the message that is being routed, while it is open. */
+  readonly #fields = new FilterFields()
   readonly #view = new StoredMessage()
   readonly #times: MessageTimes = { expiresAtMs: 0, dueAtMs: 0 }
   /** How many publishes stand around the present one: dead letters are published from inside. */
@@ -229,25 +233,39 @@ export class Router {
     keys: readonly string[],
     draft: MessageDraft | null,
   ): { readonly targets: Targets; readonly cacheable: boolean } {
+    // One that could not be read may have left them open.
+    if (this.#fields.isOpen) this.#fields.close()
     const targets = new Targets()
     let cacheable = exchange.isCacheable
     // A set shows what is added while it is walked, so exchanges found on the way are walked too,
     // each once: cycles of bindings end, and a destination gets one copy.
-    const found = new Set<BindingTarget>([exchange])
+    const found = new Set<MatchedTarget>([exchange])
     for (const target of found) {
       if (target instanceof Queue) {
         targets.addQueue(target)
         if (target.successor !== null) targets.addTopic(target.successor)
       } else if (target instanceof Topic) targets.addTopic(target)
       else if (target instanceof Inbox) targets.inboxes.push(target)
-      else if (!(target instanceof Exchange)) continue
+      else if (target instanceof FilteredTarget) {
+        // What it means follows from the message, never from the key alone.
+        cacheable = false
+        if (draft !== null && this.#takes(target, draft)) found.add(target.target)
+      } else if (!(target instanceof Exchange)) continue
       else if (target.name === '') this.#findByName(keys, found)
       else {
         cacheable &&= target.isCacheable
         this.#follow(target, keys, draft, found)
       }
     }
+    if (this.#fields.isOpen) this.#fields.close()
     return { targets, cacheable }
+  }
+
+  #takes({ filter }: FilteredTarget, draft: MessageDraft): boolean {
+    if (!this.#fields.isOpen) {
+      this.#fields.open({ ...draft, form: this.#vhost.form(draft.form) })
+    }
+    return filter.matches(this.#fields)
   }
 
   /** Adds what an exchange routes to, or its alternate where that is nothing. */
@@ -255,7 +273,7 @@ export class Router {
     exchange: Exchange,
     keys: readonly string[],
     draft: MessageDraft | null,
-    found: Set<BindingTarget>,
+    found: Set<MatchedTarget>,
   ): void {
     const { alternateExchange } = exchange
     if (alternateExchange === null) {
@@ -263,10 +281,16 @@ export class Router {
       return
     }
     // Apart: what others found already is a match all the same.
-    const matched = new Set<BindingTarget>()
+    const matched = new Set<MatchedTarget>()
     for (const key of keys) this.#match(exchange, key, draft, matched)
-    for (const target of matched) found.add(target)
-    if (matched.size > 0) return
+    let isTaken = false
+    for (const target of matched) {
+      const isFiltered = draft !== null && target instanceof FilteredTarget
+      if (isFiltered && !this.#takes(target, draft)) continue
+      isTaken = true
+      found.add(target)
+    }
+    if (isTaken) return
     const alternate = this.#vhost.exchange(alternateExchange)
     if (alternate !== undefined) found.add(alternate)
   }
@@ -275,7 +299,7 @@ export class Router {
     exchange: Exchange,
     key: string,
     draft: MessageDraft | null,
-    found: Set<BindingTarget>,
+    found: Set<MatchedTarget>,
   ): void {
     const { hashHeader, hashProperty } = exchange.spec
     const headers = draft === null ? null : this.#headersFor(exchange, draft)
@@ -298,7 +322,7 @@ export class Router {
   }
 
   /** The default exchange: a key is the name of a destination. */
-  #findByName(keys: readonly string[], found: Set<BindingTarget>): void {
+  #findByName(keys: readonly string[], found: Set<MatchedTarget>): void {
     for (const name of new Set(keys)) {
       const destination = this.#vhost.destination(name)
       if (destination !== undefined) {

@@ -10,7 +10,9 @@ import { bindingIdentity, type BindingSpec } from './binding.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
 import { type Destination, type DestinationSpec, isStored } from './destination.ts'
-import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
+import { type BindingTarget, Exchange, type ExchangeSpec, type MatchedTarget } from './exchange.ts'
+import { MessageFilter } from './filter/index.ts'
+import { FilteredTarget } from './filtered-target.ts'
 import type { Flows } from './flow/index.ts'
 import { VhostRoom } from './flow/vhost-room.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
@@ -69,6 +71,8 @@ interface HeldBinding {
   readonly spec: BindingSpec
   readonly source: Exchange
   readonly target: Exclude<BindingTarget, Inbox>
+  /** As the matcher of the source knows the target. */
+  readonly matched: MatchedTarget
 }
 
 /** A name space: exchanges, destinations, bindings and policies that see only each other. */
@@ -668,8 +672,10 @@ export class VirtualHost {
     }
     const identity = bindingIdentity(spec)
     if (this.#bindings.has(identity)) return null
-    source.matcher.add(target, spec.key, spec.arguments)
-    const held: HeldBinding = { spec, source, target }
+    const filter = MessageFilter.of(spec.arguments)
+    const matched = filter === null ? target : new FilteredTarget(target, filter)
+    source.matcher.add(matched, spec.key, spec.arguments)
+    const held: HeldBinding = { spec, source, target, matched }
     this.#bindings.set(identity, held)
     for (const end of [source, target]) {
       const touching = this.#touching.get(end)
@@ -690,7 +696,7 @@ export class VirtualHost {
     this.#bindings.delete(identity)
     this.#touching.get(held.source)?.delete(identity)
     this.#touching.get(held.target)?.delete(identity)
-    held.source.matcher.remove(held.target, held.spec.key, held.spec.arguments)
+    held.source.matcher.remove(held.matched, held.spec.key, held.spec.arguments)
     this.topologyVersion++
     this.#routesChanged(held.source)
   }

@@ -1,5 +1,6 @@
 import type { Consumer } from '../consumer.ts'
 import type { StreamStart } from '../destination.ts'
+import { filteredOf, FilterFields, type MessageFilter } from '../filter/index.ts'
 import { StoredMessage } from '../stored-message.ts'
 import { traceRange } from '../tracing/topic-trace.ts'
 import type { Partition } from './partition.ts'
@@ -25,10 +26,18 @@ export class TopicReader {
   readonly #parts: TopicParts
   readonly #places: Place[] = []
   readonly #view: StoredMessage = new StoredMessage()
+  /** What it is given; null: everything. */
+  readonly #filter: MessageFilter | null
+  readonly #fields = new FilterFields()
   #at = 0
   #isStopped = false
 
-  constructor(topic: Topic, consumer: Consumer, parts: TopicParts) {
+  constructor(
+    topic: Topic,
+    consumer: Consumer,
+    parts: TopicParts & { readonly filter: MessageFilter | null },
+  ) {
+    this.#filter = parts.filter
     this.#topic = topic
     this.#consumer = consumer
     this.#parts = parts
@@ -85,6 +94,7 @@ export class TopicReader {
       const step = cursor.next()
       if (step === 'message') {
         count++
+        if (this.#filter !== null && !this.#takes(this.#filter)) continue
         this.#topic.totals.delivered++
         if (cursor.partition.traced !== null) this.#trace(cursor)
         this.#consumer.sink.deliver(this.#consumer, this.#view, cursor.offset, false, 0)
@@ -109,6 +119,13 @@ export class TopicReader {
     const range = { from: offset, to: offset + 1 }
     const detail = `consumer '${tag}'`
     traceRange(this.#topic, partition, range, { step: 'delivered', by: actor, detail })
+  }
+
+  #takes(filter: MessageFilter): boolean {
+    const form = this.#parts.forms.get(this.#view.form)
+    const isTaken = filter.matches(this.#fields.open(filteredOf(this.#view, form)))
+    this.#fields.close()
+    return isTaken
   }
 
   #load(place: Place): void {

@@ -153,7 +153,10 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
   consume(options: ConsumeOptions): Consumer {
     const consumer = new Consumer(this, this, options)
     if (!consumer.hasOwnRates) consumer.setRates(this.readerRates)
-    const reader = new TopicReader(this, consumer, this.#parts)
+    const reader = new TopicReader(this, consumer, {
+      ...this.#parts,
+      filter: options.filter ?? null,
+    })
     this.#readers.set(consumer, reader)
     reader.start(options.startAt ?? { kind: 'next' })
     return consumer

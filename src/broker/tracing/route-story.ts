@@ -1,6 +1,7 @@
 import type { HeaderMap } from '../../model/header-value.ts'
 import type { BindingSpec } from '../binding.ts'
 import type { Exchange } from '../exchange.ts'
+import { type FilteredMessage, MessageFilter } from '../filter/index.ts'
 import { createMatcher, type Matcher, RoutingKey } from '../routing/index.ts'
 import type { VirtualHost } from '../virtual-host.ts'
 import {
@@ -24,8 +25,15 @@ export interface RouteStory {
   readonly nearly: readonly RouteLine[]
 }
 
+/** What is asked of a message on its way. */
+export interface ToldMessage {
+  readonly headers: HeaderMap | null
+  readonly filtered: FilteredMessage
+}
+
 interface Looked {
   readonly spec: BindingSpec
+  readonly filter: MessageFilter | null
   readonly matcher: Matcher<object>
 }
 
@@ -44,7 +52,7 @@ export class RouteStories {
   readonly #kept: WeakMap<Exchange, Kept> = new WeakMap()
   readonly #key = new RoutingKey()
 
-  tell(exchange: Exchange, keys: readonly string[], headers: HeaderMap | null): RouteStory {
+  tell(exchange: Exchange, keys: readonly string[], message: ToldMessage): RouteStory {
     const matched: RouteLine[] = []
     const nearly: RouteLine[] = []
     const found = new Set([exchange])
@@ -52,7 +60,7 @@ export class RouteStories {
       if (found.size > EXCHANGES_FOLLOWED_MAX) break
       const before = matched.length
       if (each.name === '') tellByName(each.vhost, keys, { matched, nearly })
-      else this.#tellOne(each, keys, headers, { matched, nearly, found })
+      else this.#tellOne(each, keys, message, { matched, nearly, found })
       const alternate = each.alternateExchange
       if (matched.length > before || alternate === null) continue
       const next = each.vhost.exchange(alternate)
@@ -69,7 +77,7 @@ export class RouteStories {
   #tellOne(
     exchange: Exchange,
     keys: readonly string[],
-    headers: HeaderMap | null,
+    { headers, filtered }: ToldMessage,
     into: {
       readonly matched: RouteLine[]
       readonly nearly: RouteLine[]
@@ -78,14 +86,16 @@ export class RouteStories {
   ): void {
     const { type } = exchange.spec
     const isByChance = type === 'random' || type === 'local-random' || type.endsWith('-hash')
-    for (const { spec, matcher } of this.#bindingsOf(exchange)) {
+    for (const { spec, matcher, filter } of this.#bindingsOf(exchange)) {
       const named = `binding '${spec.key}' of exchange '${exchange.name}'`
       const matches = keys.some((key) => {
         const targets = new Set<object>()
         matcher.match(this.#key.setText(key), headers, targets)
         return targets.size > 0
       })
-      if (matches) {
+      if (matches && filter?.takes(filtered) === false) {
+        into.nearly.push({ target: spec.target, detail: `${named}: its filter does not take it` })
+      } else if (matches) {
         const detail = isByChance ? `${named}, one of those that ${type} chose from` : named
         into.matched.push({ target: spec.target, detail })
         const next = spec.targetKind === 'exchange' ? exchange.vhost.exchange(spec.target) : null
@@ -113,7 +123,7 @@ export class RouteStories {
       if (binding.source !== exchange.name) continue
       const matcher = createMatcher<object>(spec.type, { idOf: () => '', random: vhost.random })
       matcher.add(TARGET, binding.key, binding.arguments)
-      bindings.push({ spec: binding, matcher })
+      bindings.push({ spec: binding, matcher, filter: MessageFilter.of(binding.arguments) })
     }
     this.#kept.set(exchange, { version, bindings })
     return bindings

@@ -315,7 +315,10 @@ export class Tracer implements CommitListener, TimerTarget {
     })
     // When its time comes it is routed as bindings stand then.
     if (draft.delayMs > 0 || draft.schedule !== null) return
-    const { matched, nearly } = this.#stories.tell(exchange, keys, this.#headersOf(vhost, draft))
+    const { matched, nearly } = this.#stories.tell(exchange, keys, {
+      headers: this.#headersOf(vhost, draft),
+      filtered: { ...draft, form: vhost.form(draft.form) },
+    })
     for (const { target: at, detail } of matched) this.step(trace, 'routed', { at, detail })
     for (const { target: at, detail } of nearly) this.step(trace, 'nearly-routed', { at, detail })
   }
@@ -332,7 +335,10 @@ export class Tracer implements CommitListener, TimerTarget {
       names: () => this.#namesOf(vhost, draft),
       goesTo: (wanted) => {
         if (targets === null) {
-          const { matched } = this.#stories.tell(exchange, keys, this.#headersOf(vhost, draft))
+          const { matched } = this.#stories.tell(exchange, keys, {
+            headers: this.#headersOf(vhost, draft),
+            filtered: { ...draft, form: vhost.form(draft.form) },
+          })
           return matched.some(({ target }) => target === wanted)
         }
         const { durable, transient, topics } = targets

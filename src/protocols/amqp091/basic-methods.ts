@@ -1,5 +1,11 @@
 import { shortAddressEnd } from '../../model/address.ts'
-import type { ConsumeOptions, Destination, StoredMessage } from '../../broker/index.ts'
+import {
+  type ConsumeOptions,
+  type Destination,
+  FILTER_ARGUMENTS,
+  MessageFilter,
+  type StoredMessage,
+} from '../../broker/index.ts'
 import { requirePermission } from '../../auth/index.ts'
 import { HOLD } from '../../net/index.ts'
 import {
@@ -23,6 +29,7 @@ const KNOWN_CONSUME_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-key-header',
   'x-stream-offset',
   'x-cancel-on-ha-failover',
+  ...Object.values(FILTER_ARGUMENTS),
   'x-consume-rate',
   'x-consume-rate-bytes',
 ])
@@ -86,6 +93,7 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     ...(keyShared === undefined ? {} : { keyShared }),
     flow: connection.flow,
     ...ratesOf(args, place),
+    ...filterOf(args, destination, place),
     ...(destination.profile === 'topic'
       ? { startAt: streamStartOf(args.get('x-stream-offset'), connection.clock.now(), place) }
       : {}),
@@ -94,6 +102,19 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
   if (!method.nowait) channel.send({ name: 'basic.consume-ok', consumerTag: tag })
   // Only now: consume-ok comes before the first delivery.
   consumers.refresh(consumer)
+}
+
+/** What a consumer of a stream wants of it. A queue has one consumer for each message, or none. */
+function filterOf(
+  args: FieldTable,
+  { profile }: Destination,
+  place: string,
+): Pick<ConsumeOptions, 'filter'> {
+  const filter = MessageFilter.of(headerMapOf(args))
+  if (filter === null) return {}
+  if (profile === 'topic') return { filter }
+  const advice = 'bind a queue with this argument instead'
+  throw preconditionFailed(`consumers filter streams, not queues, ${place}: ${advice}`)
 }
 
 /** How much the consumer wants to be given in a second. */

@@ -500,7 +500,7 @@ export class MqttConnection
     this.userName = user.name
     this.clientId = Buffer.from(clientId)
     this.#will = packet.will
-    const subscriptions = new Subscriptions(this.limits.topicsCachedMax)
+    const subscriptions = new Subscriptions(this.limits.topicsCachedMax, (id) => vhost.form(id))
     const outbox = new Outbox(this, subscriptions)
     const inbox = vhost.openInbox(`mqtt.${clientId}.${random.id()}`, outbox)
     const { limits } = this
@@ -617,7 +617,7 @@ export class MqttConnection
     await subscriber.save()
     if (this.#isGone()) return
     this.publisherName = held.hasNoLocal() ? this.clientId : null
-    this.#sendReply(encodeSuback, packetId, reasonCodes)
+    this.#sendReply(encodeSuback, packetId, reasonCodes, subscriber.takeRefusal())
     subscriber.sendRetained().catch((error: unknown) => {
       this.log.error({ ...this.#fields(), err: error }, 'retained messages could not be sent')
     })
@@ -791,10 +791,16 @@ export class MqttConnection
   }
 
   /** SUBACK or UNSUBACK, with the reason of its first refusal. */
-  #sendReply(encode: typeof encodeSuback, packetId: number, reasonCodes: readonly number[]): void {
+  #sendReply(
+    encode: typeof encodeSuback,
+    packetId: number,
+    reasonCodes: readonly number[],
+    refusal: string | null = null,
+  ): void {
     const { version } = this
     const bare = { version, packetId, reasonCodes }
-    const reasonString = this.#wantsReasons ? reasonStringOf(reasonCodes) : undefined
+    const reason = refusal ?? reasonStringOf(reasonCodes)
+    const reasonString = this.#wantsReasons ? reason : undefined
     this.#sendFitting(encode({ ...bare, properties: { reasonString } }), () => encode(bare))
   }
 

@@ -5,6 +5,7 @@ import {
   type Flow,
   type InboxSink,
   type KeySharing,
+  type MessageFilter,
   Queue,
   type Standing,
   type StoredMessage,
@@ -87,6 +88,8 @@ export interface OutletParts {
   readonly copies?: GroupCopies
   /** Order by key, where the client asks for it. */
   readonly keyShared?: KeySharing | null
+  /** Of a stream: what the client wants of it. */
+  readonly filter?: MessageFilter
 }
 
 /** A queue that one client takes messages from: its session's, a group's, one it named. */
@@ -207,6 +210,7 @@ export class Outbox implements InboxSink {
       arguments: new Map(),
       ...(keyShared === undefined ? {} : { keyShared }),
       ...(this.#peer.flow === null ? {} : { flow: this.#peer.flow }),
+      ...(parts.filter === undefined ? {} : { filter: parts.filter }),
       ...(destination.profile === 'topic' ? { startAt: { kind: 'next' } } : {}),
     })
     this.#outlets.add(outlet)

@@ -1,4 +1,4 @@
-import type { StoredMessage } from '../../broker/index.ts'
+import { filteredOf, type StoredMessage } from '../../broker/index.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
 import { matchesLevels } from './filter.ts'
@@ -14,7 +14,7 @@ import { topicOfKey } from './topic-key.ts'
  */
 export async function sendRetained(
   { vhost, outbox }: SubscriberParts,
-  { parsed, qos }: HeldSubscription,
+  { parsed, qos, messages }: HeldSubscription,
   queueName: string,
 ): Promise<void> {
   if (parsed.kind !== 'topic') return
@@ -22,6 +22,7 @@ export async function sendRetained(
   const draft = new MessageDraft()
   const send = (message: StoredMessage, key: string): void => {
     if (!matchesLevels(levels, topicOfKey(key).split('/'))) return
+    if (messages?.takes(filteredOf(message, vhost.form(message.form))) === false) return
     const published = (flagsOf(message) & HEADER.QOS) >> 1
     if (Math.min(published, qos) === 0) {
       outbox.deliverRetained(message)

@@ -2,11 +2,12 @@ import { requirePermission, requireTopicPermission, type UserStore } from '../..
 import type { Destination, Inbox, KeySharing, Session, VirtualHost } from '../../broker/index.ts'
 import { REASON, type Subscription } from '../../codec/mqtt/index.ts'
 import { BrokerError } from '../../model/errors.ts'
-import { NO_HEADERS } from '../../model/header-value.ts'
+import { headersIdentity, NO_HEADERS } from '../../model/header-value.ts'
 import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
 import { GroupCopies } from './group-copies.ts'
 import { keySharingAsked } from './key-sharing.ts'
 import { FILTERS_LENGTH_MAX, type MqttLimits } from './limits.ts'
+import { argumentsOf, messageFilterOf, wantedOf } from './message-filter.ts'
 import type { Outbox, Outlet } from './outbox.ts'
 import { sendRetained } from './retained.ts'
 import { SYS_LEVEL, type SysTopics } from './sys-topics.ts'
@@ -89,6 +90,7 @@ export class Subscriber {
   readonly #outlets: Map<string, Outlet> = new Map()
   #queueOutlet: Outlet | null = null
   #filtersLength = 0
+  #refusal: string | null = null
   /** Subscriptions that what is retained is to be sent for. */
   #retained: HeldSubscription[] = []
 
@@ -106,11 +108,11 @@ export class Subscriber {
     const { subscriptions } = session.state as SessionState
     if (session.spec.durable) await this.#openQueue()
     for (const stored of subscriptions) {
-      this.#filtersLength += stored.filter.length
+      this.#filtersLength += lengthOf(stored)
       const parsed = parseFilter(stored.filter, this.#parts.limits.levelsMax)
       if (parsed === null) continue
-      const held = { ...stored, parsed }
       try {
+        const held = { ...stored, parsed, messages: messageFilterOf(stored.wanted) }
         if (parsed.kind === 'topic') {
           this.#parts.subscriptions.set(held)
           if (held.qos === 0) this.#bindInbox(parsed.pattern)
@@ -140,18 +142,32 @@ export class Subscriber {
     const isNew = subscriptions.get(filter) === undefined && !this.#outlets.has(filter)
     const count = subscriptions.size + this.#outlets.size
     if (isNew && count >= limits.subscriptionsMax) return REASON.QUOTA_EXCEEDED
-    if (isNew && this.#filtersLength + filter.length > FILTERS_LENGTH_MAX) {
-      return REASON.QUOTA_EXCEEDED
-    }
     let held: HeldSubscription
     try {
+      const wanted = wantedOf(userProperties)
       const keyShared = parsed.kind === 'topic' ? undefined : keySharingAsked(userProperties)
       const isKeyed = keyShared ?? this.#parts.vhost.destination(filter)?.keySharing ?? null
       // A message of QoS 2 is its session's own from when it is sent, and no queue's to order.
       const qosMax = parsed.kind === 'shared' && isKeyed !== null ? 1 : limits.maximumQos
       const qos = Math.min(asked.qos, qosMax, limits.maximumQos) as 0 | 1 | 2
       const keys = keyShared === undefined ? {} : { keyShared }
-      held = { filter, qos, noLocal, retainAsPublished, identifier, parsed, ...keys }
+      const messages = messageFilterOf(wanted)
+      const filters = wanted === undefined ? {} : { wanted }
+      held = {
+        filter,
+        qos,
+        noLocal,
+        retainAsPublished,
+        identifier,
+        parsed,
+        messages,
+        ...keys,
+        ...filters,
+      }
+      if (isNew && this.#filtersLength + lengthOf(held) > FILTERS_LENGTH_MAX) {
+        return REASON.QUOTA_EXCEEDED
+      }
+      this.#requireFilterable(held)
       this.#requireRead(held)
       if (parsed.kind === 'topic') await this.#subscribeTopic(held)
       else await this.#openOutlet(held)
@@ -159,12 +175,20 @@ export class Subscriber {
       if (!(error instanceof BrokerError)) throw error
       const { vhost, user } = this.#parts
       vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
+      if (error.code === 'PRECONDITION_FAILED') this.#refusal ??= error.message
       return REASONS[error.code] ?? REASON.UNSPECIFIED_ERROR
     }
     this.#keep(held)
     if (limits.isRetainAvailable && wantsRetained(asked.retainHandling, isNew))
       this.#retained.push(held)
     return held.qos
+  }
+
+  /** Why the first of the subscriptions that were refused was, said once; null: none was. */
+  takeRefusal(): string | null {
+    const refusal = this.#refusal
+    this.#refusal = null
+    return refusal
   }
 
   /** After SUBACK: sends what is retained for the subscriptions it is about. */
@@ -195,7 +219,7 @@ export class Subscriber {
     } else if (parsed.kind === 'topic' && held !== undefined) {
       subscriptions.delete(filter)
       if (held.qos === 0) inbox.unbind(vhost.exchange(TOPIC_EXCHANGE)!, parsed.pattern)
-      else await this.#bindQueue(parsed.pattern, false)
+      else await this.#bindQueue(held, parsed.pattern, false)
     }
     return REASON.SUCCESS
   }
@@ -208,12 +232,17 @@ export class Subscriber {
     if (held.qos === 0) {
       this.#bindInbox(parsed.pattern)
       subscriptions.set(held)
-      if (before !== undefined && before.qos > 0) await this.#bindQueue(parsed.pattern, false)
+      if (before !== undefined && before.qos > 0) {
+        await this.#bindQueue(before, parsed.pattern, false)
+      }
       return
     }
     await this.#openQueue()
     subscriptions.set(held)
-    await this.#bindQueue(parsed.pattern, true)
+    await this.#bindQueue(held, parsed.pattern, true)
+    if (before !== undefined && before.qos > 0 && !isSameWanted(before, held)) {
+      await this.#bindQueue(before, parsed.pattern, false)
+    }
     if (before?.qos === 0) inbox.unbind(vhost.exchange(TOPIC_EXCHANGE)!, parsed.pattern)
   }
 
@@ -222,14 +251,14 @@ export class Subscriber {
     inbox.bind(vhost.exchange(TOPIC_EXCHANGE)!, pattern)
   }
 
-  async #bindQueue(pattern: string, isBind: boolean): Promise<void> {
+  async #bindQueue({ wanted }: HeldSubscription, pattern: string, isBind: boolean): Promise<void> {
     const { vhost } = this.#parts
     const binding = {
       source: TOPIC_EXCHANGE,
       target: this.#queueName,
       targetKind: 'destination' as const,
       key: pattern,
-      arguments: NO_HEADERS,
+      arguments: argumentsOf(wanted),
     }
     if (isBind) await vhost.bind(binding)
     else await vhost.unbind(binding)
@@ -259,7 +288,8 @@ export class Subscriber {
       parsed.kind === 'shared' && session.spec.durable && destination.keySharing === null
     const keys = held.keyShared === undefined ? {} : { keyShared: held.keyShared }
     const copies = isKept ? { copies: new GroupCopies(vhost, this.#queueName, filter) } : {}
-    this.#outlets.set(filter, outbox.add({ ...parts, ...copies, ...keys }, session.name))
+    const only = held.messages === null ? {} : { filter: held.messages }
+    this.#outlets.set(filter, outbox.add({ ...parts, ...copies, ...keys, ...only }, session.name))
     if (before !== undefined) outbox.remove(before)
   }
 
@@ -291,6 +321,16 @@ export class Subscriber {
     return queue
   }
 
+  /** What others may want of the same queue cannot be withheld from one of them. */
+  #requireFilterable({ parsed, messages }: HeldSubscription): void {
+    if (messages === null || parsed.kind === 'topic') return
+    if (parsed.kind === 'destination') {
+      if (this.#parts.vhost.destination(parsed.name)?.profile === 'topic') return
+    }
+    const text = 'only subscriptions of topics and streams filter, not those that share a queue'
+    throw new BrokerError('PRECONDITION_FAILED', text)
+  }
+
   #requireRead({ parsed }: HeldSubscription): void {
     const { users, user, vhost, session } = this.#parts
     const who = { user, vhost: vhost.name, kind: 'read' } as const
@@ -308,14 +348,27 @@ export class Subscriber {
     const { session } = this.#parts
     const { subscriptions } = session.state as SessionState
     const kept = subscriptions.filter(({ filter }) => filter !== removed)
-    if (kept.length < subscriptions.length) this.#filtersLength -= removed?.length ?? 0
+    const gone = subscriptions.find(({ filter }) => filter === removed)
+    if (gone !== undefined) this.#filtersLength -= lengthOf(gone)
     if (added !== null) {
-      const { parsed: _parsed, ...stored } = added
+      const { parsed: _parsed, messages: _messages, ...stored } = added
       kept.push(stored)
-      this.#filtersLength += stored.filter.length
+      this.#filtersLength += lengthOf(stored)
     }
     session.state = { subscriptions: kept } satisfies SessionState
   }
+}
+
+/** What a session must keep of a subscription. */
+function lengthOf({ filter, wanted = {} }: StoredSubscription): number {
+  return Object.values(wanted).reduce((sum, { length }) => sum + length, filter.length)
+}
+
+function isSameWanted(
+  { wanted: a }: StoredSubscription,
+  { wanted: b }: StoredSubscription,
+): boolean {
+  return headersIdentity(argumentsOf(a)) === headersIdentity(argumentsOf(b))
 }
 
 /** The queue of a group goes with the last session that is a member. */

@@ -1,4 +1,12 @@
-import type { KeySharing, StoredMessage } from '../../broker/index.ts'
+import {
+  filteredOf,
+  FilterFields,
+  type KeySharing,
+  type MessageFilter,
+  type StoredMessage,
+} from '../../broker/index.ts'
+import type { NativeForm } from '../../model/native-form.ts'
+import type { Wanted } from './message-filter.ts'
 import { routingKeyOf, exchangeOf } from '../../model/address.ts'
 import { BytesCache } from './bytes-cache.ts'
 import { matchesLevels, type ParsedFilter } from './filter.ts'
@@ -12,12 +20,16 @@ export interface StoredSubscription {
   readonly retainAsPublished: boolean
   /** 0: none. */
   readonly identifier: number
+  /** What it wants of its topics. Absent: everything. */
+  readonly wanted?: Wanted
   /** What was asked for of a shared one or a destination. Absent: nothing. */
   readonly keyShared?: KeySharing | null
 }
 
 export interface HeldSubscription extends StoredSubscription {
   readonly parsed: ParsedFilter
+  /** Null: every message. */
+  readonly messages: MessageFilter | null
 }
 
 /** What a message's address means to a subscriber. */
@@ -45,13 +57,18 @@ export interface Matching {
 const NOTHING: Buffer = Buffer.alloc(0)
 const IDENTIFIER_ID = 0x0b
 
+/** How to read headers of that form; undefined: nobody here knows. */
+type FormOf = (id: number) => NativeForm | undefined
+
 /** The subscriptions of a session by filter, and which of them a message is for. */
 export class Subscriptions implements Matching {
   readonly #held: Map<string, HeldSubscription> = new Map()
-  readonly #matches: BytesCache<Match | null>
+  readonly #matches: BytesCache<Match | Choice | null>
+  readonly #form: FormOf
 
-  constructor(topicsCachedMax: number) {
+  constructor(topicsCachedMax: number, form: FormOf) {
     this.#matches = new BytesCache(topicsCachedMax)
+    this.#form = form
   }
 
   get size(): number {
@@ -90,23 +107,57 @@ export class Subscriptions implements Matching {
 
   find(message: StoredMessage): Match | null {
     const { data, addressStart, addressEnd } = message
-    const known = this.#matches.get(data, addressStart, addressEnd)
-    if (known !== undefined) return known
-    const match = this.#find(topicOf(message))
-    this.#matches.set(data, addressStart, addressEnd, match)
-    return match
+    let known = this.#matches.get(data, addressStart, addressEnd)
+    if (known === undefined) {
+      known = this.#find(topicOf(message))
+      this.#matches.set(data, addressStart, addressEnd, known)
+    }
+    return known instanceof Choice ? known.find(message, this.#form(message.form)) : known
   }
 
-  #find(topic: string): Match | null {
+  #find(topic: string): Match | Choice | null {
     const levels = topic.split('/')
     const found: HeldSubscription[] = []
     for (const subscription of this.#held.values()) {
       const { parsed } = subscription
       if (parsed.kind === 'topic' && matchesLevels(parsed.levels, levels)) found.push(subscription)
     }
+    if (found.some(({ messages }) => messages !== null)) return new Choice(topic, found)
     return found.length === 0 ? null : matchOf(topic, found)
   }
 }
+
+/**
+ * What a topic means where some of its subscriptions look at the message, too. Each set of them
+ * that is found has one match, for an alias belongs to it.
+ */
+class Choice {
+  readonly #topic: string
+  readonly #subscriptions: readonly HeldSubscription[]
+  readonly #matches: Map<string, Match | null> = new Map()
+  readonly #fields = new FilterFields()
+
+  constructor(topic: string, subscriptions: readonly HeldSubscription[]) {
+    this.#topic = topic
+    this.#subscriptions = subscriptions
+  }
+
+  find(message: StoredMessage, form: NativeForm | undefined): Match | null {
+    const fields = this.#fields.open(filteredOf(message, form))
+    const found = this.#subscriptions.filter(({ messages }) => messages?.matches(fields) !== false)
+    fields.close()
+    const name = found.map(({ filter }) => filter).join('\n')
+    const known = this.#matches.get(name)
+    if (known !== undefined) return known
+    if (this.#matches.size >= CHOICES_MAX) this.#matches.clear()
+    const match = found.length === 0 ? null : matchOf(this.#topic, found)
+    this.#matches.set(name, match)
+    return match
+  }
+}
+
+/** Sets of subscriptions of one topic that are remembered; beyond, they are made again. */
+const CHOICES_MAX = 64
 
 /** One subscription that has a queue of its own: a group's, or a destination by name. */
 export class SingleMatching implements Matching {

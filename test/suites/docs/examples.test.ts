@@ -14,6 +14,7 @@ const PAGES = [
   'deduplication',
   'tracing',
   'peak-shaving',
+  'filters',
 ].map((page) => `docs/${page}.md`)
 const ROOT = new URL('../../../', import.meta.url)
 const ENDS_WITHIN_MS = 20_000
