@@ -4,7 +4,7 @@ import type { HeaderMap } from '../model/header-value.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import { deduplicationIdOf, isDuplicate, rememberId } from './deduplication.ts'
 import { Exchange, type MatchedTarget } from './exchange.ts'
-import { FilterFields } from './filter/index.ts'
+import { filteredDraft, FilterFields } from './filter/index.ts'
 import { FilteredTarget } from './filtered-target.ts'
 import { type Flow, type Flows, INTAKE } from './flow/index.ts'
 import { Inbox } from './inbox.ts'
@@ -263,7 +263,7 @@ export class Router {
 
   #takes({ filter }: FilteredTarget, draft: MessageDraft): boolean {
     if (!this.#fields.isOpen) {
-      this.#fields.open({ ...draft, form: this.#vhost.form(draft.form) })
+      this.#fields.open(filteredDraft(draft, this.#vhost.form(draft.form)))
     }
     return filter.matches(this.#fields)
   }

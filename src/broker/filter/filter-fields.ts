@@ -2,6 +2,7 @@ import { exchangeOf, routingKeyOf } from '../../model/address.ts'
 import type { CanonicalProperties } from '../../model/canonical-properties.ts'
 import { NO_PROPERTIES } from '../../model/canonical-properties.ts'
 import { type HeaderMap, type HeaderValue, NO_HEADERS } from '../../model/header-value.ts'
+import type { MessageDraft } from '../../model/message-draft.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 
 /** A message as filters see it, whether it is being published or was stored. */
@@ -96,6 +97,16 @@ export interface StoredFields {
   readonly headerEnd: number
   readonly priority: number
   readonly persistent: boolean
+}
+
+/** A message that is being published. */
+export function filteredDraft(draft: MessageDraft, form: NativeForm | undefined): FilteredMessage {
+  const { address, addressStart, addressEnd, header, headerStart, headerEnd } = draft
+  const { priority, persistent } = draft
+  return {
+    ...{ form, address, addressStart, addressEnd },
+    ...{ header, headerStart, headerEnd, priority, persistent },
+  }
 }
 
 export function filteredOf(message: StoredFields, form: NativeForm | undefined): FilteredMessage {

@@ -1,2 +1,2 @@
 export { FILTER_ARGUMENTS, MessageFilter } from './filter.ts'
-export { type FilteredMessage, filteredOf, FilterFields } from './filter-fields.ts'
+export { type FilteredMessage, filteredDraft, filteredOf, FilterFields } from './filter-fields.ts'

@@ -3,6 +3,7 @@ import type { RandomSource } from '../../lib/random.ts'
 import type { Actor } from '../../model/actor.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { MessageDraft } from '../../model/message-draft.ts'
+import { filteredDraft } from '../filter/index.ts'
 import type { CommitCycle, CommitListener } from '../commit-cycle.ts'
 import { OffsetMap } from '../offset-map.ts'
 import type { Route } from '../route.ts'
@@ -317,7 +318,7 @@ export class Tracer implements CommitListener, TimerTarget {
     if (draft.delayMs > 0 || draft.schedule !== null) return
     const { matched, nearly } = this.#stories.tell(exchange, keys, {
       headers: this.#headersOf(vhost, draft),
-      filtered: { ...draft, form: vhost.form(draft.form) },
+      filtered: filteredDraft(draft, vhost.form(draft.form)),
     })
     for (const { target: at, detail } of matched) this.step(trace, 'routed', { at, detail })
     for (const { target: at, detail } of nearly) this.step(trace, 'nearly-routed', { at, detail })
@@ -337,7 +338,7 @@ export class Tracer implements CommitListener, TimerTarget {
         if (targets === null) {
           const { matched } = this.#stories.tell(exchange, keys, {
             headers: this.#headersOf(vhost, draft),
-            filtered: { ...draft, form: vhost.form(draft.form) },
+            filtered: filteredDraft(draft, vhost.form(draft.form)),
           })
           return matched.some(({ target }) => target === wanted)
         }
