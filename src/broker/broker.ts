@@ -225,7 +225,9 @@ export class Broker {
       for (const partition of this.#partitions()) partition.snapshot()
       await this.#keeper?.close()
     } finally {
+      // Not before: the snapshot asks when each delayed message is due.
       this.timers.close()
+      this.#shards.cycle.close()
       this.#options.engine.onState(null)
     }
   }

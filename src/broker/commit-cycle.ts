@@ -1,4 +1,4 @@
-import type { CommitLevel, Engine, EngineError } from '../engine/contract.ts'
+import { type CommitLevel, type Engine, EngineError } from '../engine/contract.ts'
 import type { Turn, TurnTask } from '../lib/turn.ts'
 import { Pressure } from './pressure.ts'
 
@@ -25,6 +25,7 @@ export class CommitCycle implements TurnTask {
   ticket = 1
   /** Looked at whenever the backlog of the disk changes. */
   readonly pressure: Pressure = new Pressure()
+  #isClosed = false
   readonly #engine: Engine
   readonly #turn: Turn
   #stagers: Stager[] = []
@@ -34,6 +35,15 @@ export class CommitCycle implements TurnTask {
   constructor(engine: Engine, turn: Turn) {
     this.#engine = engine
     this.#turn = turn
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** Nothing is stored any more: what a turn still brings was promised to nobody. */
+  close(): void {
+    this.#isClosed = true
   }
 
   /** Says that `stager` has records for this turn's commit. */
@@ -57,6 +67,10 @@ export class CommitCycle implements TurnTask {
   }
 
   runTurn(): void {
+    if (this.#isClosed) {
+      this.#refuse()
+      return
+    }
     const stagers = this.#stagers
     this.#stagers = []
     for (const stager of stagers) {
@@ -73,5 +87,14 @@ export class CommitCycle implements TurnTask {
       this.pressure.measure(this.#engine.uncommittedBytes)
     })
     this.pressure.measure(this.#engine.uncommittedBytes)
+  }
+
+  #refuse(): void {
+    const listeners = this.#listeners
+    const ticket = this.ticket++
+    this.#stagers = []
+    this.#listeners = []
+    const error = new EngineError('closed', 'the broker is closed')
+    for (const listener of listeners) listener.committed(ticket, error)
   }
 }

@@ -47,11 +47,10 @@ export function windowFor(
 }
 
 /** Whether the queue took in a message with this id lately; then the new one is dropped. */
-export function isDuplicate({ deduplication, vhost, name, shard }: Queue, id: Digest): boolean {
+export function isDuplicate({ deduplication, vhost, name }: Queue, id: Digest): boolean {
   if (deduplication === null || !deduplication.knows(id, vhost.now())) return false
   deduplication.droppedCount++
-  // Its publisher is answered no sooner than that of the first one.
-  shard.answerSynced()
+  // Commits are answered in order: its publisher no sooner than that of the first one.
   vhost.log.debug?.({ vhost: vhost.name, queue: name }, 'a duplicate was dropped')
   return true
 }

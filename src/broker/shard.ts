@@ -178,11 +178,6 @@ export class Shard implements Stager {
     out.writeDoubleBE(timeMs, start + 28)
   }
 
-  /** Whoever waits for the commit of this turn waits until all before it is on the device. */
-  answerSynced(): void {
-    if (this.durable) this.#cycle.requireSync()
-  }
-
   /** Keeps what consumers said when a message failed for the first and for the last time. */
   keepFailure(member: ShardMember, offset: number, { first, last }: FailureText): void {
     const firstBytes = Buffer.from(first, 'utf8')
@@ -249,6 +244,7 @@ export class Shard implements Stager {
 
   /** Appends what was gathered to the log; the commit cycle commits it. */
   stage(): void {
+    if (this.#cycle.isClosed) return
     this.#writeSettlers()
     this.#batch.append()
     if (!this.durable) this.#trim()

@@ -1,6 +1,8 @@
 import type { StoredMessage } from '../../src/broker/index.ts'
 import { encodeAddress } from '../../src/model/address.ts'
+import { NO_PROPERTIES } from '../../src/model/canonical-properties.ts'
 import { MessageDraft } from '../../src/model/message-draft.ts'
+import type { NativeForm } from '../../src/model/native-form.ts'
 
 const HEADER_BYTES_MAX = 40
 
@@ -32,6 +34,26 @@ export function bodyFault(message: StoredMessage): string | null {
   if (!data.subarray(bodyStart, bodyEnd).equals(bodyOf(id, size))) return 'has another body'
   if (!data.subarray(headerStart, headerEnd).equals(headerOf(id))) return 'has another header'
   return null
+}
+
+/** Longer headers hold the whole id, which is then what duplicates are known by. */
+export const SIMULATED_FORM: NativeForm = {
+  id: 1,
+  name: 'simulated',
+  headers: () => null,
+  property: (header, start, end, name) => {
+    const id = /^h(\d+)\./.exec(header.toString('latin1', start, end))?.[1]
+    return name === 'message-id' ? (id ?? null) : null
+  },
+  extraKeys: () => null,
+  expiration: () => null,
+  canonical: () => NO_PROPERTIES,
+}
+
+/** Whether a message of that number has an id. */
+export function hasId(id: number): boolean {
+  const header = headerOf(id)
+  return SIMULATED_FORM.property(header, 0, header.length, 'message-id') !== null
 }
 
 function headerOf(id: number): Buffer {

@@ -1,12 +1,23 @@
 import type { QueueKind } from './queue-kinds.ts'
 import type { Token } from './token.ts'
 
+/** A persistent message with an id. */
+export interface Taken {
+  readonly id: number
+  readonly size: number
+  readonly timeMs: number
+  /** The commit it belongs to. */
+  readonly ticket: number
+}
+
 /** What a queue should hold, as plainly as can be. */
 export class ModelQueue {
   readonly kind: QueueKind
   /** The broker's number for it: one name may stand for several queues, one after the other. */
   readonly id: number
   readonly tokens: Set<Token> = new Set()
+  /** Where duplicates are dropped: what was taken in last and will surely be known again. */
+  taken: Taken[] = []
   isDeclared = false
   isDeleteAsked = false
   isDeleted = false

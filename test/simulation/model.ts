@@ -79,6 +79,14 @@ export class Model {
     return token
   }
 
+  /** What surely waits under an id; null: nothing does, or it is due and nobody knows. */
+  waitingAs(scheduleId: string): Token | null {
+    for (const token of this.tokens.values()) {
+      if (token.scheduleId === scheduleId && token.place === 'delayed') return token
+    }
+    return null
+  }
+
   /** A consumer or getter was handed a message. */
   handedOut(
     queue: ModelQueue,

@@ -31,6 +31,10 @@ export const PLANTED_BUGS: Readonly<Record<string, () => void>> = {
     })
   },
 
+  'ids that no record tells of': () => {
+    spoil(Shard.prototype, 'keepSeen', () => () => undefined)
+  },
+
   'a settlement that is forgotten': () => {
     let count = 0
     spoil(Shard.prototype, 'settle', (settle) => {

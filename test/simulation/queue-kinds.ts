@@ -31,6 +31,9 @@ function kind(name: string, settings: Settings = {}, more: Partial<QueueKind> = 
   }
 }
 
+/** As long as some of the pauses of the world. */
+export const DEDUPLICATION_MS = 3000
+
 const toDead: Settings = { deadLetterExchange: '', deadLetterRoutingKey: 'dead' }
 const fixed = { isFixed: true }
 
@@ -52,6 +55,7 @@ export const QUEUE_KINDS: readonly QueueKind[] = [
   kind('plain'),
   kind('other'),
   kind('third'),
+  kind('once', { deduplicationWindowMs: DEDUPLICATION_MS }),
   kind('aging', { messageTtlMs: 1500, ...toDead }),
   kind('fading', { messageTtlMs: 700 }),
   kind('heads', { messagesMax: 6, ...toDead }),

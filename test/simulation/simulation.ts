@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { type MessageDraft } from '../../src/model/message-draft.ts'
+import type { ScheduleOrder } from '../../src/model/schedule-order.ts'
 import { PUBLISH, Queue } from '../../src/broker/index.ts'
 import { SeededRandom } from '../../src/lib/random.ts'
 import { Client, type Held, Taker } from './clients.ts'
-import { draftOf } from './message-text.ts'
+import { draftOf, hasId } from './message-text.ts'
 import { ModelQueue } from './model-queue.ts'
 import {
+  DEDUPLICATION_MS,
   DELAYED,
   FANOUT,
   KEYED,
@@ -17,6 +19,11 @@ import {
 import { SLACK_BYTES, World, bindingTo } from './world.ts'
 
 const CLIENTS = 3
+/** So few that they meet. */
+const SCHEDULE_IDS = 6
+/** Of those taken in last, any may be sent again. */
+const TAKEN_MAX = 40
+const NO_ORDER: ScheduleOrder = { atMs: 0, id: null, cancels: null, cron: null, zone: null }
 
 /** What may happen, and how often beside the others. */
 const ACTIONS: readonly (readonly [
@@ -25,6 +32,8 @@ const ACTIONS: readonly (readonly [
 ])[] = [
   [30, (run) => run.publishSome()],
   [30, (run) => run.settleSome()],
+  [4, (run) => run.cancelDelayed()],
+  [8, (run) => run.publishAgain()],
   [12, (run) => run.consume()],
   [8, (run) => run.resume()],
   [4, (run) => run.cancel()],
@@ -145,6 +154,13 @@ export class Simulation {
           ? PUBLISH.ROUTED
           : PUBLISH.UNROUTED
     assert.equal(result, expected, `publishing ${id} to '${exchange}' with key '${key}'`)
+    if (draft.persistent && hasId(id)) {
+      const taken = { id, size: facts.size, timeMs: world.clock.now(), ticket: world.broker.ticket }
+      for (const target of targets) {
+        if (target.kind.settings.deduplicationWindowMs !== undefined) target.taken.push(taken)
+        if (target.taken.length > TAKEN_MAX) target.taken.shift()
+      }
+    }
     world.note(draft.persistent && targets.some((target) => target.isStored))
   }
 
@@ -156,9 +172,71 @@ export class Simulation {
     draft.delayMs = random.integer(3) === 0 ? 0 : 1 + random.integer(2000)
     const facts = { id, size: draft.bodyEnd, priority: 0, ttlMs: -1, delayMs: draft.delayMs }
     const target = draft.delayMs > 0 ? 'delayed' : world.model.queues.get('later')!
-    world.model.publish(target, { ...facts, origin: 'later' })
+    const scheduleId = draft.delayMs > 0 && random.integer(3) === 0 ? this.#anyScheduleId() : null
+    if (scheduleId !== null) {
+      // One that is due may be gone, so it is left alone.
+      const before = world.model.waitingAs(scheduleId)
+      if (before !== null && before.dueMs <= world.clock.now()) return
+      if (before !== null) world.model.settled(before)
+      draft.schedule = { ...NO_ORDER, id: scheduleId }
+    }
+    const token = world.model.publish(target, { ...facts, origin: 'later' })
+    token.scheduleId = scheduleId
     assert.equal(this.#hand(DELAYED, '', draft), PUBLISH.ROUTED)
     world.note(draft.persistent)
+  }
+
+  /** What waits under an id and is not due never comes. */
+  cancelDelayed(): void {
+    const { world } = this
+    const scheduleId = this.#anyScheduleId()
+    const token = world.model.waitingAs(scheduleId)
+    if (token !== null && token.dueMs <= world.clock.now()) return
+    if (token !== null) world.model.settled(token)
+    const draft = draftOf(0, { exchange: DELAYED, key: '', size: 4 })
+    draft.schedule = { ...NO_ORDER, cancels: scheduleId }
+    const expected = token === null ? PUBLISH.UNROUTED : PUBLISH.ROUTED
+    assert.equal(this.#hand(DELAYED, '', draft), expected, `cancelling ${scheduleId}`)
+    world.note(token !== null)
+  }
+
+  /** A publisher that does not know that it was answered: nothing comes of it. */
+  publishAgain(): void {
+    const { world, random } = this
+    const held = world.model.queues.get('once')
+    const known = (held?.taken ?? []).filter(({ ticket, timeMs }) => {
+      return ticket <= world.promisedSynced && world.clock.now() - timeMs < DEDUPLICATION_MS
+    })
+    if (known.length === 0) return
+    const { id, size } = known[random.integer(known.length)]!
+    const draft = draftOf(id, { exchange: '', key: 'once', size })
+    draft.persistent = true
+    assert.equal(this.#hand('', 'once', draft), PUBLISH.ROUTED)
+    // Nothing is stored for it.
+    world.note(false)
+  }
+
+  #anyScheduleId(): string {
+    return `s${this.random.integer(SCHEDULE_IDS)}`
+  }
+
+  /** Of what was taken in, that will be known after a crash which surely was stored. */
+  #keepKnown(): void {
+    const { model, promisedSynced } = this.world
+    for (const held of [...model.queues.values(), ...model.deleted]) {
+      const stored = held.taken.filter(({ ticket }) => ticket <= promisedSynced)
+      held.taken = stored.map((taken) => ({ ...taken, ticket: 0 }))
+    }
+  }
+
+  #publishLater(): void {
+    const { model } = this.world
+    const id = model.takeId()
+    const draft = draftOf(id, { exchange: '', key: 'later', size: 8 })
+    draft.persistent = true
+    const facts = { id, size: draft.bodyEnd, priority: 0, ttlMs: -1, delayMs: 0 }
+    model.publish(model.queues.get('later')!, { ...facts, origin: 'later' })
+    assert.equal(this.#hand('', 'later', draft), PUBLISH.ROUTED)
   }
 
   #publishToStream(): void {
@@ -168,6 +246,9 @@ export class Simulation {
     draft.persistent = true
     world.model.stream.push({ id, ticket: world.broker.ticket })
     assert.equal(this.#hand('', STREAM, draft), PUBLISH.ROUTED)
+    // A power cut may take what another log was written and not synced before; the model knows one
+    // order of commits, so this commit is one of both logs.
+    this.#publishLater()
     world.note(true)
   }
 
@@ -425,6 +506,7 @@ export class Simulation {
 
   async crashNow(): Promise<void> {
     this.crashCount++
+    this.#keepKnown()
     await this.world.crash(this.random.integer(2) === 0)
     this.#renewClients()
   }
@@ -437,6 +519,7 @@ export class Simulation {
     this.#leaveAll()
     // A get that is answered when nobody listens any more takes its message away.
     while (this.#getCount > 0 && !this.world.disk.hasHalted) await this.world.turns(1)
+    this.#keepKnown()
     await this.world.stop()
     this.#renewClients()
   }

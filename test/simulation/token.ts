@@ -36,6 +36,8 @@ export class Token {
   readonly orderKey: string
   /** Milliseconds since the epoch; 0: it was not held back. */
   readonly dueMs: number
+  /** By which it is replaced and cancelled while it is held back; null: by nothing. */
+  scheduleId: string | null = null
   /** The order in which the program published; dead letters keep that of the message. */
   readonly sequence: number
   readonly history: Stay[]

@@ -16,7 +16,7 @@ import { SeededRandom } from '../../src/lib/random.ts'
 import { Turn } from '../../src/lib/turn.ts'
 import { FaultyDisk } from '../../src/storage/disk-faulty.ts'
 import { adoptFound, type Found } from './crash-check.ts'
-import { bodyFault, idOf } from './message-text.ts'
+import { bodyFault, idOf, SIMULATED_FORM } from './message-text.ts'
 import { Model, type Sighting } from './model.ts'
 import { ModelQueue } from './model-queue.ts'
 import { DELAYED, FANOUT, KEYED, QUEUE_KINDS, STREAM, queueSpec } from './queue-kinds.ts'
@@ -114,6 +114,11 @@ export class World {
     await this.vhost.bind(bindingTo('later', DELAYED))
     await this.vhost.bind({ ...bindingTo('keyed', KEYED), key: '#' })
     await this.rest()
+  }
+
+  /** The last commit that was answered and that no crash takes. */
+  get promisedSynced(): number {
+    return this.#promisedSynced
   }
 
   /** Says that something was done that the commit of this turn makes sure. */
@@ -264,6 +269,7 @@ export class World {
       log: this.#log,
       limits: BROKER_LIMITS,
     })
+    broker.registerForm(SIMULATED_FORM)
     if (life !== this.life) return
     // All messages, which needs no chance: whatever a trace does, nothing else may change by it.
     broker.tracer.start({ vhost: null, sample: 1, forMs: Infinity, countMax: Infinity })
