@@ -185,11 +185,18 @@ test('a message that nobody can read is its body', () => {
 
 test('a dead letter says where it died', () => {
   const origin = { queue: 'q', reason: 'rejected', exchange: 'e' } as const
-  const death = { ...origin, count: 2, timeMs: 5_999, routingKeys: ['k'], originalExpiration: null }
+  const death = {
+    ...origin,
+    attempts: 3,
+    count: 2,
+    timeMs: 5_999,
+    routingKeys: ['k'],
+    originalExpiration: null,
+  }
   const annotations = encodeAnnotations({
     deaths: [death],
-    firstDeath: origin,
-    lastDeath: origin,
+    firstDeath: { ...origin, error: 'one' },
+    lastDeath: { ...origin, error: 'two' },
     delayedMs: 0,
   })
   const found = record({ annotations }).headers.map(({ key, value }) => [key, value?.toString()])
@@ -201,9 +208,12 @@ test('a dead letter says where it died', () => {
     ['x-first-death-exchange', 'e'],
     ['x-first-death-queue', 'q'],
     ['x-first-death-reason', 'rejected'],
+    ['x-first-death-error', 'one'],
     ['x-last-death-exchange', 'e'],
     ['x-last-death-queue', 'q'],
     ['x-last-death-reason', 'rejected'],
+    ['x-last-death-error', 'two'],
+    ['x-last-death-attempts', '3'],
   ])
 })
 
