@@ -1,6 +1,7 @@
 /** Kafka's records and AMQP's messages in each other's clients, as docs/crossing.md says. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from 'amqplib'
 import { CompressionTypes, type IHeaders, Kafka, type KafkaMessage, logLevel } from 'kafkajs'
 import { BrokerProcess } from '../../support/broker-process.ts'
@@ -20,7 +21,9 @@ before(async () => {
   kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING, clientId: 'crossing' })
   const admin = kafka.admin()
   await admin.connect()
-  await admin.createTopics({ topics: [{ topic: 'out' }, { topic: 'in', numPartitions: 3 }] })
+  const topics = [{ topic: 'in', numPartitions: 3 }, { topic: 'out' }]
+  const others = [{ topic: 'jobs' }, { topic: 'graves' }]
+  await admin.createTopics({ topics: [...topics, ...others] })
   await admin.disconnect()
 })
 
@@ -101,6 +104,58 @@ for (const compression of [CompressionTypes.None, CompressionTypes.GZIP]) {
     assert.equal(headers['x-kafka-tombstone'], true)
   })
 }
+
+test('records fail in a key-shared queue, in the order of their keys, and are dead letters of Kafka', async () => {
+  const { queue } = await channel.assertQueue('', {
+    exclusive: true,
+    arguments: {
+      'x-key-shared': true,
+      'x-retry-delay': 50,
+      'x-retry-limit': 1,
+      'x-dead-letter-exchange': 'graves',
+    },
+  })
+  await channel.bindQueue(queue, 'jobs', '#')
+  const seen: string[] = []
+  for (let member = 0; member < 2; member++) {
+    const worker = await connection.createChannel()
+    await worker.prefetch(1)
+    await worker.consume(queue, (message) => {
+      const body = String(message!.content)
+      seen.push(body)
+      if (body === 'bad1') worker.nack(message!, false, true)
+      else worker.ack(message!)
+    })
+  }
+  const producer = kafka.producer()
+  await producer.connect()
+  // A key that is no text is a key all the same.
+  const bad = Buffer.of(255)
+  await producer.send({
+    topic: 'jobs',
+    compression: CompressionTypes.GZIP,
+    messages: [
+      { key: bad, value: 'bad1' },
+      { key: bad, value: 'bad2' },
+      { key: 'good', value: 'good1' },
+      { key: 'good', value: 'good2' },
+    ],
+  })
+  await producer.disconnect()
+  const [dead] = await consume('graves', 1)
+  assert.equal(String(dead!.message.value), 'bad1')
+  assert.deepEqual(dead!.message.key, bad)
+  const headers = texts(dead!.message.headers ?? {})
+  assert.equal(headers['x-first-death-reason'], 'delivery_limit')
+  assert.equal(headers['x-first-death-exchange'], 'jobs')
+  assert.equal(headers['x-last-death-attempts'], '2')
+  while (seen.length < 5) await sleep(10)
+  assert.deepEqual(
+    seen.filter((body) => body.startsWith('bad')),
+    ['bad1', 'bad1', 'bad2'],
+  )
+  assert.ok(seen.lastIndexOf('bad1') > seen.indexOf('good2'), seen.join())
+})
 
 test('what AMQP publishes to the exchange of a topic is read by Kafka consumers', async () => {
   const publish = (key: string, body: string, options = {}): void => {
