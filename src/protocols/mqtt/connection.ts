@@ -39,6 +39,7 @@ import type { Clock, Timer } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn, TurnTask } from '../../lib/turn.ts'
 import type { Actor } from '../../model/actor.ts'
+import { BrokerError } from '../../model/errors.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import {
   type ConnectionHandler,
@@ -689,6 +690,11 @@ export class MqttConnection
       this.#refuse(error)
       return
     }
+    // A session needs queues, and there may be as many as there may be.
+    if (isLimit(error) && this.#state === 'opening') {
+      this.#refuse(new ConnectRefusal(REASON.QUOTA_EXCEEDED, error.message))
+      return
+    }
     this.log.error({ ...this.#fields(), err: error }, 'a request failed here')
     if (this.#state === 'running') this.#end(REASON.UNSPECIFIED_ERROR, 'an internal error', false)
     else this.#refuse(new ConnectRefusal(REASON.SERVER_UNAVAILABLE, 'an internal error'))
@@ -813,6 +819,10 @@ export class MqttConnection
   #fields(): { readonly connection: string; readonly id: number; readonly client: string } {
     return { connection: this.name, id: this.id, client: this.#clientName }
   }
+}
+
+function isLimit(error: unknown): error is BrokerError {
+  return error instanceof BrokerError && error.code === 'LIMIT_EXCEEDED'
 }
 
 function isUnsupportedVersion(reasonCode: number): boolean {

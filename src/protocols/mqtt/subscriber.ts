@@ -175,7 +175,7 @@ export class Subscriber {
       if (!(error instanceof BrokerError)) throw error
       const { vhost, user } = this.#parts
       vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
-      if (error.code === 'PRECONDITION_FAILED') this.#refusal ??= error.message
+      if (SAID.has(error.code)) this.#refusal ??= error.message
       return REASONS[error.code] ?? REASON.UNSPECIFIED_ERROR
     }
     this.#keep(held)
@@ -382,9 +382,13 @@ export function leaveGroup(vhost: VirtualHost, filter: string): void {
 }
 
 /** Reason codes of refusals; all others are unspecified. */
+/** Refusals whose own words help whoever subscribed. */
+const SAID: ReadonlySet<string> = new Set(['PRECONDITION_FAILED', 'LIMIT_EXCEEDED'])
+
 const REASONS: Partial<Record<BrokerError['code'], number>> = {
   ACCESS_REFUSED: REASON.NOT_AUTHORIZED,
   PRECONDITION_FAILED: REASON.IMPLEMENTATION_SPECIFIC_ERROR,
+  LIMIT_EXCEEDED: REASON.QUOTA_EXCEEDED,
 }
 
 function wantsRetained(handling: 0 | 1 | 2, isNew: boolean): boolean {

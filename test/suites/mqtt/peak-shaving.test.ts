@@ -100,3 +100,34 @@ test('what a session subscribes to with QoS 1 is paced by the policy of its queu
   await broker.waitFor(() => got.length >= 11)
   assert.equal(got.length, 11)
 })
+
+test('a virtual host with all the queues and connections it may have says so', async (t) => {
+  const broker = await startTestBroker({ listen: { mqtt: 0, http: 0 } })
+  t.after(async () => broker[Symbol.asyncDispose]())
+  const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+  const put = async (limits: object): Promise<void> => {
+    const answer = await fetch(`http://127.0.0.1:${broker.port('http')}/v1/vhosts/%2F/limits`, {
+      method: 'PUT',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify(limits),
+    })
+    assert.equal(answer.status, 204)
+  }
+  await put({ 'max-queues': 0, 'max-connections': 1 })
+  const url = `mqtt://127.0.0.1:${broker.port('mqtt')}`
+  const options = { protocolVersion: 5, reconnectPeriod: 0 } as const
+  const session = { clean: false, properties: { sessionExpiryInterval: 60 } }
+  const refused = { code: 0x97 }
+  await assert.rejects(connectAsync(url, { ...options, ...session, clientId: 's' }), refused)
+  const client = await connectAsync(url, options)
+  await assert.rejects(connectAsync(url, options), refused)
+  const reasons: unknown[] = []
+  client.on('packetreceive', (packet) => {
+    if (packet.cmd === 'suback') reasons.push({ ...packet.properties }['reasonString'])
+  })
+  await assert.rejects(client.subscribeAsync('a', { qos: 1 }))
+  assert.match(String(reasons[0]), /queue limit in vhost '\/' \(0\) is reached/)
+  await put({})
+  await client.subscribeAsync('a', { qos: 1 })
+  await client.endAsync()
+})
