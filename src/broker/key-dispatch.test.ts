@@ -136,6 +136,28 @@ test('what a consumer settles by taking it holds nobody up, and the longest key 
   await rig.broker.close()
 })
 
+test('a message that a re-drive takes and puts back stands before its followers again', async () => {
+  const rig = await openQueue(SHARED)
+  const stuck = new Taker(1)
+  consume(rig.vhost, 'q', stuck)
+  send(rig, 'a', 'a1', 'a2', 'a3')
+  await turns()
+  const next = new Taker()
+  consume(rig.vhost, 'q', next)
+  await turns()
+  const queue = rig.vhost.destination('q') as Queue
+  const a1 = stuck.got[0]!.offset
+  queue.takeReady(a1 + 1)
+  assert.deepEqual([queue.readyCount, queue.followerCount], [1, 1])
+  queue.release(a1 + 1)
+  await turns()
+  assert.deepEqual([queue.readyCount, queue.followerCount], [2, 2])
+  queue.accept(a1)
+  await turns()
+  assert.deepEqual(next.bodies, ['a2', 'a3'])
+  await rig.broker.close()
+})
+
 // A hundred thousand followers are some megabytes of typed arrays, and no objects.
 test('many followers of one key wait beside others that flow', async () => {
   const rig = await openQueue(SHARED)

@@ -96,7 +96,7 @@ export interface BrokerLimits {
   readonly sharedPartitionCountMax: number
   /**
    * Messages that wait in a key-shared queue for others of their key, passed by those behind them.
-   * Default 100,000, which take 5 MB. With so many the queue looks no further until some of them
+   * Default 100,000, which take 7 MB. With so many the queue looks no further until some of them
    * went out: what is behind them waits, and nothing is lost.
    */
   readonly keyFollowersMax: number

@@ -74,7 +74,11 @@ function headerKeyOf(
   name: string,
   form: NativeForm | undefined,
 ): number {
-  const value = form?.headers(data, headerStart, headerEnd)?.get(name)
+  if (form === undefined) return NO_KEY
+  const value =
+    form.header === undefined
+      ? form.headers(data, headerStart, headerEnd)?.get(name)
+      : form.header(data, headerStart, headerEnd, name)
   const bytes = value === undefined ? null : bytesOf(value)
   return bytes === null ? NO_KEY : hashBytes53(bytes, 0, bytes.length)
 }

@@ -73,6 +73,8 @@ export interface NativeForm {
   readonly name: string
   /** Null when the message carries no headers. */
   headers(header: Buffer, start: number, end: number): ReadonlyMap<string, HeaderValue> | null
+  /** One header without a look at the others; absent: `headers` has to be asked. */
+  header?(header: Buffer, start: number, end: number, name: string): HeaderValue | undefined
   /** A property as text; null when it is absent. */
   property(
     header: Buffer,

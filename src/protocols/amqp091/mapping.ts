@@ -62,6 +62,11 @@ export const AMQP091_FORM: NativeForm = {
     const table = view.headers()
     return table === null ? null : headerMapOf(table)
   },
+  header(header, start, end, name) {
+    view.read(header, start, end)
+    const value = view.header(name)
+    return value === undefined ? undefined : headerValueOf(value)
+  },
   property(header, start, end, name) {
     view.read(header, start, end)
     if (name === 'message-id') return view.text(PROPERTY.MESSAGE_ID)
