@@ -4,6 +4,7 @@ import type { ArgumentDialect } from './argument-dialect.ts'
 import type { DestinationSpec } from './destination.ts'
 import type { BrokerLimits } from './limits.ts'
 import type { DestinationPolicy } from './policy.ts'
+import { requireOneOrder } from './profile-change.ts'
 import { Queue } from './queue.ts'
 import type { Topic } from './topics/topic.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -37,8 +38,7 @@ export async function alterDestination(
     throw new BrokerError('NOT_FOUND', `no queue '${name}' in vhost '${vhost.name}'`)
   }
   const becomes = change.profile ?? destination.profile
-  const current =
-    becomes === destination.profile ? destination.spec : asTopic(vhost, destination, becomes)
+  const current = becomes === destination.profile ? destination.spec : asOther(vhost, destination)
   const partitionCount = partitionsOf(destination, becomes, change)
   if (partitionCount > limits.partitionCountMax) {
     throw new BrokerError(
@@ -48,9 +48,8 @@ export async function alterDestination(
   }
   const next = changedArguments(current, change.arguments ?? new Map(), { vhost, dialects })
   let altered = destination
-  if (destination instanceof Queue && becomes === 'topic') {
-    altered = await vhost.becomeTopic(destination, next)
-  } else if (next !== current) await vhost.adopt(destination, next)
+  if (becomes !== destination.profile) altered = await vhost.changeProfile(destination, next)
+  else if (next !== current) await vhost.adopt(destination, next)
   if (altered instanceof Queue || partitionCount <= altered.partitions.length) return altered
   await vhost.growTopic(altered, partitionCount)
   return altered
@@ -121,33 +120,26 @@ function without(settings: DestinationPolicy, gone: DestinationPolicy): Destinat
 }
 
 /**
- * The same destination as a topic. The arguments of a queue end with it: a limit of a queue, read
+ * The same destination with the other profile. Its arguments end with it: a limit of a queue, read
  * as what a topic keeps, would let go of messages that wait.
  */
-function asTopic(
-  vhost: VirtualHost,
-  destination: Queue | Topic,
-  becomes: DestinationSpec['profile'],
-): DestinationSpec {
+function asOther(vhost: VirtualHost, destination: Queue | Topic): DestinationSpec {
   const { name, spec } = destination
-  const place = `${destination.profile} '${name}' in vhost '${vhost.name}'`
-  if (becomes === 'queue') {
-    throw new BrokerError('NOT_IMPLEMENTED', `${place} cannot become a queue while it lives`)
-  }
+  const profile = destination.profile === 'queue' ? 'topic' : 'queue'
+  const place = `${destination.profile} '${name}' in vhost '${vhost.name}' cannot become a ${profile}`
   const { durable, autoDelete, exclusiveOwner } = spec
   if (!durable || autoDelete || exclusiveOwner !== null) {
-    const why = 'only what is durable, not exclusive and not auto-delete is kept as a topic'
-    throw new BrokerError('PRECONDITION_FAILED', `${place} cannot become a topic: ${why}`)
+    const why = 'only what is durable, not exclusive and not auto-delete can'
+    throw new BrokerError('PRECONDITION_FAILED', `${place}: ${why}`)
   }
   for (const session of vhost.sessions.list()) {
     if (!session.spec.destinations.includes(name)) continue
-    throw new BrokerError(
-      'PRECONDITION_FAILED',
-      `${place} cannot become a topic: it belongs to the session '${session.name}'`,
-    )
+    const why = `it belongs to the session '${session.name}'`
+    throw new BrokerError('PRECONDITION_FAILED', `${place}: ${why}`)
   }
+  if (!(destination instanceof Queue)) requireOneOrder(destination)
   return {
-    ...{ name, durable, autoDelete, exclusiveOwner, profile: 'topic', partitionCount: 1 },
+    ...{ name, durable, autoDelete, exclusiveOwner, profile },
     ...{ arguments: new Map(), settings: {} },
     ...{ countsAttempts: false, prioritiesMax: 0, singleActive: false },
   }

@@ -111,6 +111,13 @@ export class Metadata {
     return this.#nextId++
   }
 
+  /** The same for what is in the log before it is stored by its name. */
+  async takeStoredId(): Promise<number> {
+    const id = this.takeId()
+    await this.#commit([{ key: NEXT_ID_KEY, value: Buffer.from(String(this.#nextId)) }])
+    return id
+  }
+
   async putVhost(
     vhost: Pick<StoredVhost, 'name' | 'declareMismatch' | 'limits'> & VhostIds,
   ): Promise<void> {

@@ -244,8 +244,10 @@ export class Router {
       if (target instanceof Queue) {
         targets.addQueue(target)
         if (target.successor !== null) targets.addTopic(target.successor)
-      } else if (target instanceof Topic) targets.addTopic(target)
-      else if (target instanceof Inbox) targets.inboxes.push(target)
+      } else if (target instanceof Topic) {
+        targets.addTopic(target)
+        if (target.successor !== null) targets.addQueue(target.successor)
+      } else if (target instanceof Inbox) targets.inboxes.push(target)
       else if (target instanceof FilteredTarget) {
         // What it means follows from the message, never from the key alone.
         cacheable = false

@@ -21,7 +21,7 @@ import type { Calendar } from './calendar.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
 import type { MatcherKind } from './routing/index.ts'
-import { makeTopicOf } from './profile-change.ts'
+import { changeProfile } from './profile-change.ts'
 import { Queue } from './queue.ts'
 import { RecurringSchedules } from './recurring-schedules.ts'
 import { RetainedSet } from './retained-set.ts'
@@ -432,22 +432,19 @@ export class VirtualHost {
     await this.#inTurn(topic.name, async () => this.#grow(topic, partitionCount))
   }
 
-  /** Makes a topic like `spec` of it, which begins with all it holds; resolves when it is stored. */
-  async becomeTopic(queue: Queue, spec: DestinationSpec): Promise<Topic> {
-    return this.#inTurn(queue.name, async () =>
-      makeTopicOf(queue, spec, {
-        cycle: this.#options.shards.cycle,
-        openHidden: async (hidden) => {
-          const id = this.#options.metadata.takeId()
-          return (await this.#topicMaker.open([{ id, spec: hidden }])).get(id)!
-        },
-        checkThere: () => this.#checkHas(queue),
-        store: async (topic) => this.#storeAgain(topic),
-        replace: (topic) => this.#replace(queue, topic),
-        discard: async (topic) => {
-          topic.dispose()
-          await this.#dropPartitions(topic)
-        },
+  /** Makes a topic like `spec` of a queue, or a queue of a topic, which begins with all it holds. */
+  async changeProfile(old: Queue | Topic, spec: DestinationSpec): Promise<Queue | Topic> {
+    const { metadata, shards, forms } = this.#options
+    return this.#inTurn(old.name, async () =>
+      changeProfile(old, spec, {
+        ...{ shards, forms },
+        takeStoredId: async () => metadata.takeStoredId(),
+        openTopic: async (id, topic) =>
+          (await this.#topicMaker.open([{ id, spec: topic }])).get(id)!,
+        checkThere: (destination) => this.#checkHas(destination),
+        store: async (destination) => this.#storeAgain(destination),
+        replace: (was, next) => this.#replace(was, next),
+        deletePartitions: async (topic) => this.#dropPartitions(topic),
       }),
     )
   }
@@ -600,13 +597,12 @@ export class VirtualHost {
   }
 
   /** The bindings of one become the other's; what is stored of them has names alone. */
-  #replace(queue: Queue, topic: Topic): void {
-    const specs = Array.from(
-      this.#touching.get(queue) ?? [],
-      (each) => this.#bindings.get(each)!.spec,
-    )
-    this.#dropBindingsOf(queue)
-    this.#register(topic)
+  #replace(old: Queue | Topic, next: Queue | Topic): void {
+    const touching = Array.from(this.#touching.get(old) ?? [])
+    const specs = touching.map((identity) => this.#bindings.get(identity)!.spec)
+    this.#dropBindingsOf(old)
+    this.#topics.delete(old.id)
+    this.#register(next)
     for (const spec of specs) this.#addBinding(spec)
   }
 

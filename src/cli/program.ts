@@ -284,7 +284,7 @@ function addQueueCommands(program: Command): void {
     .option('--argument <name=value>', 'set it; may be repeated', collect)
     .option('--remove-argument <name>', 'take it away; may be repeated', collect)
     .option('--partitions <number>', 'of a topic; it can only have more')
-    .option('--profile <profile>', 'topic: what waits in the queue becomes the head of its log')
+    .option('--profile <profile>', 'topic or queue: what is in it is kept, in its order')
     .addHelpText('after', ALTER_HELP)
     .action(async (name: string, flags: AlterFlags) => {
       const { alter } = await import('./alter.ts')

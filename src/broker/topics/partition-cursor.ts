@@ -27,6 +27,8 @@ export interface BatchOpening {
   readonly forms: ReadonlyMap<number, NativeForm>
   /** Passes over messages that came by themselves. Default false. */
   readonly batchesOnly?: boolean
+  /** Reads what is not on disk yet, and what is not stable. Default false. */
+  readonly untilEnd?: boolean
 }
 
 /**
@@ -73,7 +75,8 @@ export class PartitionCursor {
         if (this.#showOpened()) return 'message'
         continue
       }
-      const below = this.partition.stableOffset
+      const { partition } = this
+      const below = this.#opening.untilEnd === true ? partition.endOffset : partition.stableOffset
       // What is kept may begin behind a slow reader: it goes on with that.
       const start = this.partition.startOffset
       if (this.position < start) this.position = start

@@ -81,6 +81,11 @@ export class TopicOutlet implements TurnTask, CommitListener {
     for (const partition of this.#topic.partitions) this.#parts.state?.delete(this.#key(partition))
   }
 
+  /** Whether all that is stable was routed. */
+  get isDone(): boolean {
+    return this.#places.every(({ cursor }) => cursor.position >= cursor.partition.stableOffset)
+  }
+
   /** Something of a partition is stable that was not. */
   more(): void {
     if (this.#places.length > 0 && !this.#isCommitting) this.#topic.vhost.turn.dispatch(this)

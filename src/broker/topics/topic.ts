@@ -9,6 +9,7 @@ import type { BrokerLimits } from '../limits.ts'
 import type { DestinationPolicy } from '../policy.ts'
 import type { TimerTarget } from '../timer-index.ts'
 import type { VirtualHost } from '../virtual-host.ts'
+import type { Queue } from '../queue.ts'
 import type { Partition, PartitionWatcher } from './partition.ts'
 import { partitionOfKey } from './partitioner.ts'
 import { type OutletParts, TopicOutlet } from './topic-outlet.ts'
@@ -35,6 +36,10 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
   readonly profile = 'topic'
   readonly totals = { enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
   readonly intake: Intake
+  /** What is published to the topic is stored there too; null: it stays what it is. */
+  successor: Queue | null = null
+  /** Something takes its place: no batches may be written to it. */
+  isFrozen = false
   readonly #parts: OutletParts
   readonly #partitions: Partition[] = []
   readonly #readers: Map<Consumer, TopicReader> = new Map()
@@ -250,15 +255,30 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
     this.#schedule()
   }
 
+  /** Whether what was written to it in batches went wherever else the exchange of its name leads. */
+  get isRouted(): boolean {
+    return this.#outlet.isDone
+  }
+
+  /** Something takes its place: it tells its readers to go, and takes no batches. */
+  freeze(): void {
+    this.isFrozen = true
+    this.vhost.topologyVersion++
+    this.#orphanReaders()
+  }
+
+  /** It stays what it is. */
+  thaw(): void {
+    this.isFrozen = false
+    this.successor = null
+    this.vhost.topologyVersion++
+  }
+
   dispose(): void {
     this.#deleted = true
     this.vhost.timers.cancel(this.#timer)
     for (const partition of this.#partitions) partition.dispose()
-    for (const [consumer, reader] of this.#readers) {
-      reader.stop()
-      consumer.orphan()
-    }
-    this.#readers.clear()
+    this.#orphanReaders()
     this.#outlet.dispose()
   }
 
@@ -269,6 +289,14 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
       { err: error, topic: this.name },
       `${what} of topic '${this.name}' in vhost '${this.vhost.name}' cannot be read`,
     )
+  }
+
+  #orphanReaders(): void {
+    for (const [consumer, reader] of this.#readers) {
+      reader.stop()
+      consumer.orphan()
+    }
+    this.#readers.clear()
   }
 
   #retain(partition: Partition): void {

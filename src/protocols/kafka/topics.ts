@@ -28,12 +28,13 @@ export function topicNameFault(name: string): string | null {
 /** Every destination of profile topic is one of Kafka's, streams of AMQP too. */
 export function findTopic(vhost: VirtualHost, name: string): Topic | null {
   const found = vhost.destination(name)
-  return found instanceof Topic ? found : null
+  return found instanceof Topic && !found.isFrozen ? found : null
 }
 
 export function* topicsOf(vhost: VirtualHost): Generator<Topic> {
   for (const destination of vhost.destinations()) {
-    if (destination instanceof Topic && destination.exclusiveOwner === null) yield destination
+    if (!(destination instanceof Topic) || destination.isFrozen) continue
+    if (destination.exclusiveOwner === null) yield destination
   }
 }
 

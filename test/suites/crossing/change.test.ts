@@ -227,6 +227,50 @@ test('a queue becomes a stream for amqplib and a topic for kafkajs', async (t) =
   assert.deepEqual(await readStream(again, 'orders', sent), numbers(sent))
 })
 
+test('a topic that kafkajs writes becomes a queue for amqplib', async (t) => {
+  const world = await open(t)
+  const { broker } = world
+  const kafka = world.kafka()
+  const admin = kafka.admin()
+  const producer = kafka.producer({ retry: { retries: 0 } })
+  await admin.connect()
+  await producer.connect()
+  t.after(() => Promise.all([admin.disconnect(), producer.disconnect()]))
+  await admin.createTopics({ topics: [{ topic: 'work', numPartitions: 1 }] })
+  const values = (from: number): { value: string }[] =>
+    numbers(100, from).map((value) => ({ value }))
+  let sent = 0
+  for (; sent < 1000; sent += 100) await producer.send({ topic: 'work', messages: values(sent) })
+  assert.match(await world.alter('work', '--profile', 'queue', '--partitions', '2'), /partitions/)
+  let isOver = false
+  const publishing = (async (): Promise<void> => {
+    const channel = await world.amqp()
+    while (!isOver) {
+      channel.publish('work', 'k', Buffer.from(`${sent++}`), { persistent: true })
+      await channel.waitForConfirms()
+    }
+  })()
+  const more = ['--argument', 'x-retry-delay=100', '--argument', 'x-max-length=100000']
+  assert.equal(await world.alter('work', '--profile', 'queue', ...more), '')
+  isOver = true
+  await publishing
+  assert.ok(sent > 1001, 'something came meanwhile')
+  await assert.rejects(producer.send({ topic: 'work', messages: values(0) }))
+  await broker.stop()
+  await broker.start()
+  const channel = await world.amqp()
+  assert.equal((await channel.checkQueue('work')).messageCount, sent)
+  const got: string[] = []
+  await channel.prefetch(100)
+  await channel.consume('work', (message) => {
+    got.push(message!.content.toString())
+    channel.ack(message!)
+  })
+  await until('all are consumed', () => got.length === sent)
+  assert.deepEqual(got, numbers(sent))
+  await until('it is empty', async () => (await channel.checkQueue('work')).messageCount === 0)
+})
+
 test('kill -9 while a queue becomes a topic leaves everything, once and in order', async (t) => {
   const world = await open(t)
   const { broker } = world
