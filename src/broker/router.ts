@@ -176,7 +176,7 @@ export class Router {
       else if (result === INTAKE.REFUSE) {
         refusing.push(queue)
         this.#flows.refusedBy = queue
-      }
+      } else this.#passedOver(queue, draft)
     }
     for (const topic of targets.topics) {
       const result = topic.intake.takes(flow, bodyBytes)
@@ -184,7 +184,7 @@ export class Router {
       else if (result === INTAKE.REFUSE) {
         isRefused = true
         this.#flows.refusedBy = topic
-      }
+      } else this.#passedOver(topic, draft)
     }
     taking.inboxes.push(...targets.inboxes)
     taking.limited = false
@@ -200,6 +200,11 @@ export class Router {
       if (queue.settings.overflow === 'reject-dead-letter') queue.refuseToDeadLetters(draft)
     }
     return refusing.length === 0 && !isRefused ? PUBLISH.ROUTED : PUBLISH.REJECTED
+  }
+
+  #passedOver({ name }: Queue | Topic, { trace }: MessageDraft): void {
+    if (trace === 0) return
+    this.#vhost.tracer.step(trace, 'dropped', { at: name, detail: 'a sample is kept, without it' })
   }
 
   /** Message and id are stored together: an id without its message would lose what is sent again. */

@@ -113,6 +113,31 @@ test('a rule ends by itself, takes its sample, and what it picked is forgotten i
   assert.deepEqual(await world.messages('late'), [])
 })
 
+test('what a filter does not take, and what a sample leaves out, says so', async () => {
+  await using world = await TraceWorld.open()
+  const { channel } = world
+  await channel.assertExchange('orders', 'topic')
+  await channel.assertQueue('large')
+  await channel.bindQueue('large', 'orders', 'order', { 'x-filter-sql': 'amount > 100' })
+  await channel.assertQueue('few', { arguments: { 'x-max-length': 1, 'x-overflow': 'sample' } })
+  await world.post('/v1/traces', { vhost: '/' })
+  const body = Buffer.from('x')
+  channel.publish('orders', 'order', body, { messageId: 'small', headers: { amount: 5 } })
+  channel.publish('orders', 'order', body, { messageId: 'big', headers: { amount: 500 } })
+  for (const messageId of ['kept', 'left']) channel.sendToQueue('few', body, { messageId })
+  await channel.waitForConfirms()
+  const steps = async (id: string): Promise<string[]> => {
+    const [found] = await world.messages(id)
+    return found!.steps.map(({ step, at, detail }) => `${step} ${at}: ${detail}`)
+  }
+  const binding = "binding 'order' of exchange 'orders'"
+  assert.ok(
+    (await steps('small')).includes(`nearly-routed large: ${binding}: its filter does not take it`),
+  )
+  assert.ok((await steps('big')).includes(`routed large: ${binding}`))
+  assert.ok((await steps('left')).includes('dropped few: a sample is kept, without it'))
+})
+
 test('what is unroutable, delayed, expired and refused says so', async () => {
   await using world = await TraceWorld.open()
   const { channel } = world
