@@ -18,7 +18,9 @@ export class QueueTrace {
     return trace
   }
 
+  /** HOT while anything is traced, as is `ended`: most messages are not. */
   delivered(offset: number, attempts: number, { tag, actor: by, noAck }: Consumer): void {
+    if (this.of(offset) === 0) return
     const detail = `consumer '${tag}'${noAck ? ', settled as it was given out' : ''}`
     this.step(offset, 'delivered', { attempts, by, detail })
     if (noAck) this.#done(offset)
@@ -46,7 +48,9 @@ export class QueueTrace {
 
   /** The queue is done with it. */
   ended(offset: number, step: 'accepted' | 'dropped', detail = ''): void {
-    if (this.step(offset, step, { detail }) !== 0) this.#done(offset)
+    if (this.of(offset) === 0) return
+    this.step(offset, step, { detail })
+    this.#done(offset)
   }
 
   /** `error`: what its consumer said of it. */

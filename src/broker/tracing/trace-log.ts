@@ -56,6 +56,8 @@ export const STEPS: readonly [
 ]
 export type Step = (typeof STEPS)[number]
 
+const CODES: ReadonlyMap<Step, number> = new Map(STEPS.map((step, code) => [step, code]))
+
 /** One thing that happened to one message. */
 export interface TraceStep {
   readonly atMs: number
@@ -93,8 +95,8 @@ export class TraceLog {
   overwrittenCount = 0
   readonly #limits: TraceLimits
   #lastTrace = 0
-  /** By number, the oldest first. */
-  readonly #names: Map<number, TraceNames> = new Map()
+  /** By number, round and round; grows until there are as many as there may be. */
+  readonly #names: (TraceNames | undefined)[] = []
   /** Steps are numbered from 0; those from `#first` to before `#next` are there. */
   #first = 0
   #next = 0
@@ -107,7 +109,7 @@ export class TraceLog {
   }
 
   get traceCount(): number {
-    return this.#names.size
+    return Math.min(this.#lastTrace, this.#limits.tracesMax)
   }
 
   get stepCount(): number {
@@ -117,19 +119,21 @@ export class TraceLog {
   /** A new message to trace; returns its number, 1 or more. */
   open(names: TraceNames): number {
     const trace = ++this.#lastTrace
-    this.#names.set(trace, names)
+    const place = (trace - 1) % this.#limits.tracesMax
+    const before = this.#names[place]
+    if (before !== undefined) this.#textBytes -= bytesOf(before)
+    this.#names[place] = names
     this.#textBytes += bytesOf(names)
-    for (const [oldest, gone] of this.#names) {
-      if (this.#names.size <= this.#limits.tracesMax) break
-      this.#names.delete(oldest)
-      this.#textBytes -= bytesOf(gone)
-    }
     return trace
   }
 
   /** What a trace is known by; undefined: it was overwritten. */
   names(trace: number): TraceNames | undefined {
-    return this.#names.get(trace)
+    const { tracesMax } = this.#limits
+    if (trace < 1 || trace > this.#lastTrace || trace <= this.#lastTrace - tracesMax) {
+      return undefined
+    }
+    return this.#names[(trace - 1) % tracesMax]
   }
 
   add(trace: number, atMs: number, step: Step, facts: StepFacts): void {
@@ -147,7 +151,7 @@ export class TraceLog {
     this.#next++
     columns.traces[slot] = trace
     columns.times[slot] = atMs
-    columns.steps[slot] = STEPS.indexOf(step)
+    columns.steps[slot] = CODES.get(step)!
     columns.offsets[slot] = facts.offset ?? -1
     columns.partitions[slot] = facts.partition ?? -1
     columns.attempts[slot] = facts.attempts ?? 0
@@ -171,7 +175,7 @@ export class TraceLog {
   find(isWanted: (names: TraceNames, trace: number) => boolean, countMax: number): number[] {
     const found: number[] = []
     for (let trace = this.#lastTrace; found.length < countMax; trace--) {
-      const names = this.#names.get(trace)
+      const names = this.names(trace)
       if (names === undefined) break
       if (isWanted(names, trace)) found.push(trace)
     }

@@ -11,7 +11,7 @@ import type { TimerIndex, TimerTarget } from '../timer-index.ts'
 import type { VirtualHost } from '../virtual-host.ts'
 import { DEFAULT_TRACE_LIMITS, type TraceLimits } from './limits.ts'
 import { namesOf } from './message-names.ts'
-import { RouteStories } from './route-story.ts'
+import { RouteStories, type RouteStory } from './route-story.ts'
 import {
   type Step,
   type StepFacts,
@@ -61,6 +61,9 @@ const HOLDERS = 256
 /** The message is in a topic, or in more queues than are counted: it is followed until forgotten. */
 const UNCOUNTED = HOLDERS - 1
 
+/** Room for so many traced messages of a log is kept while rules are on. */
+const TRACED_KEPT = 1024
+
 /** A message that is traced waits for the disk. */
 interface Waiting {
   readonly trace: number
@@ -82,8 +85,11 @@ export class Tracer implements CommitListener, TimerTarget {
   /** The same rules, walked for each message. */
   #list: readonly TraceRule[] = []
   readonly #stories = new RouteStories()
+  readonly #routes: WeakMap<Route, RouteStory> = new WeakMap()
   #log: TraceLog | null = null
   #lastRule = 0
+  /** Those of which something is traced, or may soon be. */
+  readonly #logs: Set<TracedLog> = new Set()
   /** Where traced messages are, the oldest first; bounded like the traces themselves. */
   #places: { readonly log: TracedLog; readonly offset: number }[] = []
   #placeAt = 0
@@ -116,6 +122,7 @@ export class Tracer implements CommitListener, TimerTarget {
     const isThere = this.#rules.delete(id)
     this.#list = [...this.#rules.values()]
     this.isOn = this.#rules.size > 0
+    if (!this.isOn) for (const log of this.#logs) this.#letGo(log)
     return isThere
   }
 
@@ -223,7 +230,10 @@ export class Tracer implements CommitListener, TimerTarget {
 
   /** From now on the message at that offset is this trace's. */
   place(trace: number, log: TracedLog, offset: number, holders: number): void {
-    log.traced ??= new OffsetMap()
+    if (log.traced === null) {
+      log.traced = new OffsetMap(TRACED_KEPT)
+      this.#logs.add(log)
+    }
     log.traced.set(offset, trace * HOLDERS + holders)
     const { tracesMax } = this.#limits
     const before = this.#places[this.#placeAt]
@@ -234,7 +244,9 @@ export class Tracer implements CommitListener, TimerTarget {
 
   /** The trace of the message at that offset; 0: it has none. */
   traceOf({ traced }: TracedLog, offset: number): number {
-    const value = traced?.get(offset)
+    // Most often nothing of what is left is traced.
+    if (traced === null || traced.size === 0) return 0
+    const value = traced.get(offset)
     return value === undefined ? 0 : Math.floor(value / HOLDERS)
   }
 
@@ -303,7 +315,8 @@ export class Tracer implements CommitListener, TimerTarget {
 
   // --- inside ---
 
-  #open({ exchange, keys }: Route, draft: MessageDraft): void {
+  #open(route: Route, draft: MessageDraft): void {
+    const { exchange, keys } = route
     const { vhost } = exchange
     const names = this.#namesOf(vhost, draft)
     const trace = this.#log!.open(names)
@@ -316,12 +329,23 @@ export class Tracer implements CommitListener, TimerTarget {
     })
     // When its time comes it is routed as bindings stand then.
     if (draft.delayMs > 0 || draft.schedule !== null) return
-    const { matched, nearly } = this.#stories.tell(exchange, keys, {
+    const { matched, nearly } = this.#storyOf(route, draft)
+    for (const { target: at, detail } of matched) this.step(trace, 'routed', { at, detail })
+    for (const { target: at, detail } of nearly) this.step(trace, 'nearly-routed', { at, detail })
+  }
+
+  /** One for all messages of a route, where it follows from the key alone. */
+  #storyOf(route: Route, draft: MessageDraft): RouteStory {
+    const { exchange, keys, cacheable } = route
+    const known = this.#routes.get(route)
+    if (known !== undefined) return known
+    const { vhost } = exchange
+    const story = this.#stories.tell(exchange, keys, {
       headers: this.#headersOf(vhost, draft),
       filtered: filteredDraft(draft, vhost.form(draft.form)),
     })
-    for (const { target: at, detail } of matched) this.step(trace, 'routed', { at, detail })
-    for (const { target: at, detail } of nearly) this.step(trace, 'nearly-routed', { at, detail })
+    if (cacheable) this.#routes.set(route, story)
+    return story
   }
 
   #candidateOf(route: Route, draft: MessageDraft): Candidate {
@@ -366,7 +390,14 @@ export class Tracer implements CommitListener, TimerTarget {
   #forget(log: TracedLog, offset: number): void {
     const { traced } = log
     if (traced === null || !traced.delete(offset)) return
-    if (traced.size === 0) log.traced = null
+    if (!this.isOn) this.#letGo(log)
+  }
+
+  /** Nothing of it is traced, and nothing will be: nobody need ask any more. */
+  #letGo(log: TracedLog): void {
+    if (log.traced?.size !== 0) return
+    log.traced = null
+    this.#logs.delete(log)
   }
 
   #awaitDisk(waiting: Waiting): void {
