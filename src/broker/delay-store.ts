@@ -130,10 +130,15 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
     return offsets
   }
 
-  /** A view of a message that waits, null where it does not; rejects with `EngineError`. */
-  async read(offset: number): Promise<StoredMessage | null> {
+  /**
+   * A view of a message that waits, null where it does not; rejects with `EngineError`. Whoever reads
+   * several in order hands in one cursor for them.
+   */
+  async read(
+    offset: number,
+    cursor: RecordCursor = new RecordCursor(),
+  ): Promise<StoredMessage | null> {
     if (!this.#index.isLive(offset)) return null
-    const cursor = new RecordCursor()
     if (!this.#shard.seek(cursor, offset)) {
       await new Promise<void>((resolve, reject) => {
         this.#shard.load(cursor, offset, (error) => {

@@ -6,6 +6,7 @@ import { DELAY_MS_MAX, type ScheduleOrder } from '../model/schedule-order.ts'
 import type { DelayStore } from './delay-store.ts'
 import type { BrokerLimits } from './limits.ts'
 import type { RecurringSchedules } from './recurring-schedules.ts'
+import { RecordCursor } from './record-cursor.ts'
 import { PUBLISH, type PublishResult } from './route.ts'
 import type { Shard } from './shard.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -133,8 +134,9 @@ export class Schedules {
   async page(from: number, countMax: number): Promise<PendingPage> {
     const offsets = this.#delays.offsetsFrom(from, countMax + 1)
     const messages: PendingMessage[] = []
+    const cursor = new RecordCursor()
     for (const offset of offsets.slice(0, countMax)) {
-      const message = await this.#describe(offset)
+      const message = await this.#describe(offset, cursor)
       if (message !== null) messages.push(message)
     }
     return { messages, next: offsets[countMax] ?? null }
@@ -179,8 +181,8 @@ export class Schedules {
     return PUBLISH.REJECTED
   }
 
-  async #describe(offset: number): Promise<PendingMessage | null> {
-    const view = await this.#delays.read(offset)
+  async #describe(offset: number, cursor?: RecordCursor): Promise<PendingMessage | null> {
+    const view = await this.#delays.read(offset, cursor)
     const dueMs = this.#delays.dueMsOf(offset)
     if (view === null || dueMs < 0) return null
     return {
