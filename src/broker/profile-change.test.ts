@@ -18,7 +18,9 @@ import { openEmbeddedEngine } from '../engine/embedded/index.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { SeededRandom } from '../lib/random.ts'
 import { FaultyDisk } from '../storage/disk-faulty.ts'
+import type { Queue } from './queue.ts'
 import type { Topic } from './topics/topic.ts'
+import { whyQueue } from './tracing/why.ts'
 
 type Profile = 'queue' | 'topic'
 
@@ -81,6 +83,7 @@ test('nothing is given out, purged or limited while the log is filled', async ()
   const early = new Taker()
   consume(rig.vhost, 'q', early)
   assert.throws(() => rig.vhost.destination('q')!.purge(), { code: 'PRECONDITION_FAILED' })
+  assert.equal(whyQueue(rig.vhost.destination('q') as Queue).reasons[0]!.code, 'changing')
   let published = 20_000
   while (rig.vhost.destination('q')!.profile === 'queue') {
     assert.equal(publish(rig.vhost, '', 'q', `${published++}`), 1)

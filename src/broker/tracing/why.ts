@@ -27,6 +27,7 @@ export interface Reason {
     | 'no-member'
     | 'more-members-than-partitions'
     | 'in-flight-limit'
+    | 'changing'
     | 'nothing'
   readonly text: string
 }
@@ -133,6 +134,8 @@ function reasonsOfQueue(queue: Queue): Reason[] {
   const { readyCount, unsettledCount } = queue
   const { waiting, soonestMs, kept, fault } = queue.heldCounts
   if (fault !== null) reasons.push({ code: 'unreadable', text: fault })
+  // A deleted one is in no list.
+  if (queue.isDeleted) reasons.push({ code: 'changing', text: 'the queue is becoming a topic' })
   if (waiting > 0) {
     const until = soonestMs < Infinity ? `, the next one ${timeText(soonestMs)}` : ''
     const text = `${waiting} failed and wait for their next attempt${until}`
