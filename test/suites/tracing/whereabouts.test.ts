@@ -1,6 +1,7 @@
 /** Where messages are that nobody traced, and why consumers get nothing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Kafka, logLevel } from 'kafkajs'
 import { connectAsync } from 'mqtt'
 import type { SearchResult } from '../../../src/broker/tracing/message-search.ts'
 import type { WhyView } from '../../../src/broker/tracing/why.ts'
@@ -159,4 +160,29 @@ test('a client of MQTT is told why it gets nothing', async () => {
   const offline = await why(world, view.destination)
   assert.deepEqual(codesOf(offline), [['session-offline']])
   assert.match(offline.reasons[0]!.text, /client 'meter', which is not connected/)
+})
+
+test('a consumer of Kafka is told of the transaction that hides what is there', async () => {
+  await using world = await TraceWorld.open()
+  const kafka = new Kafka({
+    clientId: 'billing',
+    brokers: [`127.0.0.1:${world.broker.port('kafka')}`],
+    logLevel: logLevel.NOTHING,
+  })
+  const admin = kafka.admin()
+  await admin.connect()
+  await admin.createTopics({ topics: [{ topic: 'orders' }] })
+  const producer = kafka.producer({ transactionalId: 'payments', maxInFlightRequests: 1 })
+  await producer.connect()
+  const transaction = await producer.transaction()
+  await transaction.send({ topic: 'orders', messages: [{ value: 'x' }] })
+  const { reasons } = await why(world, 'orders')
+  assert.deepEqual(
+    reasons.map(({ code }) => code),
+    ['open-transaction'],
+  )
+  assert.match(reasons[0]!.text, /stable up to 0 of 1: a transaction of 'payments' is open/)
+  await transaction.abort()
+  await producer.disconnect()
+  await admin.disconnect()
 })
