@@ -187,6 +187,26 @@ test('a topic without one order stays what it is, with the reason', async () => 
   await growing
 })
 
+test('a change that fails half way leaves what was there, in use', async () => {
+  const first = await openTopicBroker()
+  const topic = await declareTopic(first, 'q')
+  publish(first.vhost, '', 'q', '0')
+  topic.partitions[0]!.produce(testBatch(bodies('1')))
+  await turns()
+  // Nobody here can open the batch.
+  const rig = await reopenBroker(first)
+  const becoming = async (): Promise<unknown> =>
+    rig.broker.alter(rig.vhost, 'q', { profile: 'queue' })
+  await assert.rejects(becoming(), /stays a topic: what it has before offset 1 or there cannot/)
+  assert.equal(rig.vhost.destination('q')!.profile, 'topic')
+  assert.equal(publish(rig.vhost, '', 'q', '2'), 1)
+  rig.broker.registerForm(TEST_FORM)
+  assert.deepEqual(await contents(rig), ['0', '1', '2'])
+  assert.deepEqual(rig.broker.checkSpace(), [])
+  await becoming()
+  assert.deepEqual(await contents(rig), ['0', '1', '2'])
+})
+
 for (const from of ['queue', 'topic'] as const) {
   test(`a change of profile from ${from} that ends anywhere leaves either with all`, async () =>
     endAnywhere(from))

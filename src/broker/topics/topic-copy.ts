@@ -1,3 +1,4 @@
+import { BrokerError } from '../../model/errors.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import { ProfileCopy, type StepEnd } from '../profile-copy.ts'
@@ -51,8 +52,7 @@ export class TopicCopy extends ProfileCopy {
         this.#load()
         return 'loading'
       } else if (step === 'broken' || cursor.position < partition.endOffset) {
-        const cause = cursor.fault
-        this.fail(new Error(`offset ${cursor.position} of '${partition.log.name}'`, { cause }))
+        this.fail(this.#unreadable())
         return 'loading'
       } else return this.#topic.isRouted ? 'caught-up' : 'waiting'
     }
@@ -78,6 +78,15 @@ export class TopicCopy extends ProfileCopy {
     this.#written.set(durable.lastBuffer, durable.lastStart, this.#topic.vhost.now())
     this.#queue.enqueue(offset, this.#written)
     this.#shards.cycle.requireSync()
+  }
+
+  /** A batch that is broken, or of a protocol that is not there. */
+  #unreadable(): BrokerError {
+    const { name, vhost } = this.#topic
+    const { position, fault: cause } = this.#cursor
+    const place = `topic '${name}' in vhost '${vhost.name}'`
+    const what = `what it has before offset ${position} or there cannot be read`
+    return new BrokerError('UNAVAILABLE', `${place} stays a topic: ${what}`, { cause })
   }
 
   #load(): void {
