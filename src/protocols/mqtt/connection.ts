@@ -13,10 +13,8 @@ import type {
 import {
   type AckType,
   type ConnectPacket,
-  encodeAck,
   encodeAuth,
   encodeConnack,
-  encodeDisconnect,
   encodeSuback,
   encodeUnsuback,
   MqttPacketError,
@@ -32,8 +30,6 @@ import {
   type UnsubscribePacket,
   type Version,
   type Will,
-  writeAck,
-  writeAckReason,
 } from '../../codec/mqtt/index.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
@@ -53,8 +49,9 @@ import {
   type Transport,
 } from '../../net/index.ts'
 import { Acks, type AckSender } from './acks.ts'
+import { Answers } from './answers.ts'
 import { Authentication } from './authentication.ts'
-import { claimOf, connackCode, connackProperties, expiryMsOf, refusalOf } from './connect.ts'
+import { claimOf, connackProperties, expiryMsOf } from './connect.ts'
 import { ConnectRefusal, ProtocolFault } from './faults.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
@@ -63,7 +60,6 @@ import { Outbox, type OutboxPeer } from './outbox.ts'
 import { PacketIds, WAY } from './packet-ids.ts'
 import { PublishPath } from './publish-path.ts'
 import { Publisher } from './publisher.ts'
-import { reasonStringOf } from './reasons.ts'
 import { StoredFirst, type StoredFirstPeer } from './stored-first.ts'
 import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -100,8 +96,6 @@ interface Opened {
 }
 
 const NOTHING: Buffer = Buffer.alloc(0)
-const ACK_BYTES = 4
-const ACK_REASON_BYTES = 5
 
 /** One MQTT connection: packets in, packets out, and every error in its right place. */
 export class MqttConnection
@@ -122,6 +116,7 @@ export class MqttConnection
   readonly log: BrokerLog
   readonly limits: MqttLimits
   readonly output: OutputBuffer
+  readonly answers: Answers
   readonly acks: Acks = new Acks(this)
   readonly storedFirst: StoredFirst = new StoredFirst(this)
   readonly packetIds: PacketIds
@@ -129,7 +124,6 @@ export class MqttConnection
   version: Version = 4
   clientId: Buffer = NOTHING
   inFlightMax = 0
-  packetSizeMax: number = Infinity
   topicAliasMax = 0
   isPublishing = false
   /** Named in its messages while it does not want them back; else null. */
@@ -158,9 +152,6 @@ export class MqttConnection
   #authentication: Authentication | null = null
   /** The CONNECT that is not answered yet. */
   #connect: ConnectPacket | null = null
-  #wantsReasons = true
-  /** Why publishes were refused that are not answered yet, by packet id. */
-  readonly #refusals: Map<number, string> = new Map()
   #clientName = ''
 
   constructor(transport: Transport, shared: ConnectionShared) {
@@ -172,6 +163,7 @@ export class MqttConnection
     this.#shared = shared
     this.#transport = transport
     this.output = new OutputBuffer(transport, shared.slabs)
+    this.answers = new Answers(this)
     this.packetIds = new PacketIds(shared.broker)
     this.#parser = new PacketParser(this, CONNECT_BYTES_MAX)
     this.#gate = new ReadGate(transport)
@@ -234,6 +226,11 @@ export class MqttConnection
 
   get lostCount(): number {
     return this.#opened?.outbox.lostCount ?? 0
+  }
+
+  /** What the client takes. */
+  get packetSizeMax(): number {
+    return this.answers.packetSizeMax
   }
 
   get outputBytesMax(): number {
@@ -300,29 +297,12 @@ export class MqttConnection
   // --- acknowledgements ---
 
   sendAck(type: AckType, packetId: number, reasonCode: number): void {
-    if (this.#state === 'closed') return
-    const { output } = this
-    if (reasonCode === 0 || this.version !== 5) {
-      const at = output.reserve(ACK_BYTES)
-      output.at = writeAck(output.buffer, at, type, packetId)
-    } else if (reasonCode >= 0x80 && this.#explains(type, packetId, reasonCode)) {
-      return
-    } else {
-      const at = output.reserve(ACK_REASON_BYTES)
-      output.at = writeAckReason(output.buffer, at, { type, packetId, reasonCode })
-    }
-    this.requestOutput()
-  }
-
-  /** Says with the refusal of a publish why, and when to come again. */
-  explain(packetId: number, reason: string | null): void {
-    if (packetId === 0 || reason === null || this.version !== 5 || !this.#wantsReasons) return
-    this.#refusals.set(packetId, reason)
+    if (this.#state !== 'closed') this.answers.acknowledge(type, packetId, reasonCode)
   }
 
   sendStored(packets: readonly Buffer[]): void {
     if (this.#state === 'closed') return
-    for (const packet of packets) this.#send(packet)
+    for (const packet of packets) this.answers.send(packet)
     this.#opened?.outbox.refresh()
   }
 
@@ -348,7 +328,8 @@ export class MqttConnection
   onConnect(packet: ConnectPacket): void {
     this.version = packet.version
     this.#state = 'opening'
-    this.#wantsReasons = packet.properties.requestProblemInformation !== 0
+    this.answers.version = packet.version
+    this.answers.wantsReasons = packet.properties.requestProblemInformation !== 0
     this.#takeProperties(packet.properties)
     this.#connect = packet
     const { authenticationMethod: method, authenticationData: data } = packet.properties
@@ -386,7 +367,7 @@ export class MqttConnection
 
   onPing(): void {
     this.#running()
-    this.#send(PINGRESP)
+    this.answers.send(PINGRESP)
   }
 
   onDisconnect({ reasonCode, properties }: ReasonPacket): void {
@@ -479,7 +460,7 @@ export class MqttConnection
 
   #sendAuth(reasonCode: number, data: Buffer): void {
     const packet = encodeAuth(reasonCode, this.#authentication!.properties(data))
-    if (packet.length <= this.packetSizeMax) this.#send(packet)
+    if (packet.length <= this.packetSizeMax) this.answers.send(packet)
     else this.#end(REASON.PACKET_TOO_LARGE, 'the client takes no packet as large as AUTH', false)
   }
 
@@ -578,7 +559,7 @@ export class MqttConnection
       this.#close()
       return
     }
-    this.#send(connack)
+    this.answers.send(connack)
     const { outbox, subscriptions } = this.#opened!
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
     outbox.open()
@@ -596,7 +577,7 @@ export class MqttConnection
   #takeProperties(properties: Properties): void {
     const { receiveMaximum, maximumPacketSize, topicAliasMaximum } = properties
     this.inFlightMax = Math.min(receiveMaximum ?? 65_535, this.limits.inFlightMax)
-    this.packetSizeMax = maximumPacketSize ?? Infinity
+    this.answers.packetSizeMax = maximumPacketSize ?? Infinity
     this.topicAliasMax = topicAliasMaximum ?? 0
   }
 
@@ -618,7 +599,7 @@ export class MqttConnection
     await subscriber.save()
     if (this.#isGone()) return
     this.publisherName = held.hasNoLocal() ? this.clientId : null
-    this.#sendReply(encodeSuback, packetId, reasonCodes, subscriber.takeRefusal())
+    this.answers.reply(encodeSuback, { packetId, reasonCodes }, subscriber.takeRefusal())
     subscriber.sendRetained().catch((error: unknown) => {
       this.log.error({ ...this.#fields(), err: error }, 'retained messages could not be sent')
     })
@@ -636,7 +617,7 @@ export class MqttConnection
     await subscriber.save()
     if (this.#isGone()) return
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
-    this.#sendReply(encodeUnsuback, packetId, reasonCodes)
+    this.answers.reply(encodeUnsuback, { packetId, reasonCodes })
   }
 
   /** Throws `ProtocolFault` while CONNECT is not answered: AUTH and DISCONNECT go before. */
@@ -704,13 +685,7 @@ export class MqttConnection
   #refuse({ reasonCode, message, cause }: ConnectRefusal): void {
     const why = cause instanceof Error ? cause.message : message
     this.log.warn({ ...this.#fields(), reasonCode }, `connection refused: ${why}`)
-    const { version } = this
-    const code = version === 5 ? reasonCode : connackCode(reasonCode)
-    const connack = { version, sessionPresent: false, reasonCode: code }
-    const reasonString = version === 5 && this.#wantsReasons ? message : undefined
-    this.#sendFitting(encodeConnack({ ...connack, properties: { reasonString } }), () =>
-      encodeConnack(connack),
-    )
+    this.answers.refuse(reasonCode, message)
     this.#leave(true)
     this.#close()
   }
@@ -720,11 +695,9 @@ export class MqttConnection
     if (this.#state === 'closed') return
     this.log.warn({ ...this.#fields(), reasonCode }, `closing connection: ${text}`)
     if (this.#state === 'running' && this.version === 5) {
-      this.#sendFitting(encodeDisconnect(reasonCode, { reasonString: text }), () =>
-        encodeDisconnect(reasonCode),
-      )
+      this.answers.disconnect(reasonCode, text)
     } else if (this.#parser.version === 5 || isUnsupportedVersion(reasonCode)) {
-      this.#sendFitting(refusalOf(reasonCode, text), () => refusalOf(reasonCode))
+      this.answers.refuseUnread(reasonCode, text)
     }
     this.#leave(isClean)
     this.#close()
@@ -778,42 +751,6 @@ export class MqttConnection
 
   #isGone(): boolean {
     return this.#state === 'closed'
-  }
-
-  #send(packet: Uint8Array): void {
-    this.output.append(packet)
-    this.requestOutput()
-  }
-
-  /** Adds why, if the client wants to know and takes a packet of that size; else false. */
-  #explains(type: AckType, packetId: number, reasonCode: number): boolean {
-    const reasonString = this.#refusals.get(packetId) ?? reasonStringOf([reasonCode])
-    this.#refusals.delete(packetId)
-    if (!this.#wantsReasons || reasonString === undefined) return false
-    const packet = encodeAck({ type, packetId, reasonCode, properties: { reasonString } })
-    if (packet.length > this.packetSizeMax) return false
-    this.#send(packet)
-    return true
-  }
-
-  /** SUBACK or UNSUBACK, with the reason of its first refusal. */
-  #sendReply(
-    encode: typeof encodeSuback,
-    packetId: number,
-    reasonCodes: readonly number[],
-    refusal: string | null = null,
-  ): void {
-    const { version } = this
-    const bare = { version, packetId, reasonCodes }
-    const reason = refusal ?? reasonStringOf(reasonCodes)
-    const reasonString = this.#wantsReasons ? reason : undefined
-    this.#sendFitting(encode({ ...bare, properties: { reasonString } }), () => encode(bare))
-  }
-
-  /** Without its reason string where the client does not take as much, or not at all. */
-  #sendFitting(explained: Buffer, bare: () => Buffer): void {
-    const packet = explained.length > this.packetSizeMax ? bare() : explained
-    if (packet.length <= this.packetSizeMax) this.#send(packet)
   }
 
   #fields(): { readonly connection: string; readonly id: number; readonly client: string } {

@@ -108,7 +108,7 @@ export class PublishPath {
     this.#connection.isPublishing = false
     if (result === PUBLISH.REJECTED) {
       if (isAtomic) broker.endAtomic()
-      this.#connection.explain(packetId, broker.flows.takeRefusal())
+      this.#connection.answers.explain(packetId, broker.flows.takeRefusal())
       return REASON.QUOTA_EXCEEDED
     }
     if (qos === 2) packetIds.add(WAY.IN, packetId)
