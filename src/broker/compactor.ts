@@ -1,7 +1,11 @@
 import type { EngineError } from '../engine/contract.ts'
+import { later } from '../lib/later.ts'
 import type { OffsetRange } from './extents.ts'
 import { RecordCursor } from './record-cursor.ts'
 import type { Shard, ShardMember } from './shard.ts'
+
+/** So many are moved in one turn: a stretch of small ones holds tens of thousands. */
+const MOVES_PER_TURN = 256
 
 /** Moves the few messages that still live in a nearly dead stretch, so that it can be freed. */
 export class Compactor {
@@ -13,6 +17,7 @@ export class Compactor {
   }
 
   async evacuate(range: OffsetRange): Promise<void> {
+    let moves = 0
     for (const [offset, members] of this.#livingIn(range)) {
       // It may have been settled while others were read, and where it stood first be free by now.
       if (this.#holdersOf(offset, members).length === 0) continue
@@ -27,6 +32,7 @@ export class Compactor {
       const record = data.subarray(start, start + data.readUInt32BE(start))
       const ids = holders.map((member) => member.id)
       this.#shard.move(offset, record, timestampMs, ids)
+      if (++moves % MOVES_PER_TURN === 0) await new Promise<void>((resolve) => later(resolve))
     }
     this.#cursor.forget()
   }
