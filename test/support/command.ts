@@ -11,6 +11,9 @@ import path from 'node:path'
 const ROOT = path.join(import.meta.dirname, '../..')
 const MAIN = path.join(ROOT, 'src/cli/main.ts')
 
+/** Without TLS, all there are: two brokers at a time would fight for the standard ports. */
+const LISTENERS = ['amqp', 'http', 'mqtt', 'mqtt-ws', 'kafka']
+
 /** What a command left behind. */
 export interface Outcome {
   readonly code: number | null
@@ -55,7 +58,7 @@ export class CommandFolder implements Disposable {
 
   /** `start` on free ports. */
   start(data: string, ...args: readonly string[]): Command {
-    const listen = ['--listen', 'amqp=0', '--listen', 'http=0']
+    const listen = LISTENERS.flatMap((name) => ['--listen', `${name}=0`])
     return this.open(['start', '--data', data, ...listen, ...args])
   }
 

@@ -53,7 +53,7 @@ test('commands find the broker by its data directory and change it', async () =>
   const environment = { WAYSTATION_PASSWORD: 'two' }
   const url = `http://${listeners['http']}`
   const byUser = await folder.run(['users', 'list', '--url', url, '--user', 'bob'], { environment })
-  assert.match(byUser.stdout, /^name +tags\n(guest|bob) +administrator\n/)
+  assert.match(byUser.stdout, /^name +tags +limits\n(guest|bob) +administrator +\{\}\n/)
   await ask('clear-permissions', '--vhost', 'v', 'bob')
   await ask('delete-policy', '--vhost', 'v', 'p')
   await ask('delete-user', 'bob')

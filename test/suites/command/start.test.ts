@@ -89,10 +89,10 @@ test('a taken port is named with its way out', async () => {
         'start',
         '--data',
         'memory',
-        '--listen',
-        'amqp=0',
-        '--listen',
-        `${name}=${port}`,
+        // Others on this machine may have the standard ports.
+        ...['amqp=0', 'mqtt=off', 'mqtt-ws=off', 'kafka=off', `${name}=${port}`].flatMap(
+          (listener) => ['--listen', listener],
+        ),
       ]
       const { code, stdout, stderr } = await folder.run(args)
       assert.equal(code, 75)
