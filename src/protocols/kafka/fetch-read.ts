@@ -72,7 +72,11 @@ export class FetchRead implements PartitionWatcher, TurnTask {
   readonly #blocks: Buffer[] = []
   #bytes = 0
   #loading = 0
+  /** What reads that are on their way may bring: or a Fetch of all partitions would read them all. */
+  #loadingBytes = 0
   #hasFailed = false
+  /** A batch did not fit into the answer: those of other partitions would be read in vain. */
+  #isFull = false
   #isWatching = false
   #isDone = false
   #isReading = false
@@ -139,7 +143,7 @@ export class FetchRead implements PartitionWatcher, TurnTask {
   #read(): void {
     this.#isReading = true
     for (const slot of this.#slots) {
-      if (this.#bytes >= this.#limits.bytesMax) break
+      if (this.#isFull || this.#bytes + this.#loadingBytes >= this.#limits.bytesMax) break
       let before = -1
       while (!slot.isLoading && !slot.isFull && slot.nextOffset !== before) {
         before = slot.nextOffset
@@ -153,7 +157,8 @@ export class FetchRead implements PartitionWatcher, TurnTask {
   #check(): void {
     if (this.#isDone || this.#loading > 0) return
     const isEnough = this.#bytes >= Math.max(this.#limits.bytesMin, 0)
-    if (this.#hasFailed || isEnough || this.#limits.waitMs <= 0) this.#finish()
+    const mustAnswer = this.#hasFailed || this.#isFull || this.#limits.waitMs <= 0
+    if (isEnough || mustAnswer) this.#finish()
     else this.#park()
   }
 
@@ -167,20 +172,23 @@ export class FetchRead implements PartitionWatcher, TurnTask {
     }
     const limit = isCommitted ? partition.stableOffset : partition.highWatermark
     if (slot.nextOffset >= limit) return
-    const room = Math.min(slot.bytesMax - slot.bytes, bytesMax - this.#bytes)
+    const left = bytesMax - this.#bytes - this.#loadingBytes
+    const room = Math.max(Math.min(slot.bytesMax - slot.bytes, left), 1)
     slot.isLoading = true
     this.#loading++
+    this.#loadingBytes += room
     const block = this.#blockFor(slot, room)
     const done: PiecesDone = (error, pieces) => {
       slot.isLoading = false
       this.#loading--
+      this.#loadingBytes -= room
       if (error === null) this.#take(slot, pieces, limit)
       else this.#readFailed(slot, error)
       // Another read would bring what does not fit any more.
       if (block !== null && slot.bytes >= slot.bytesMax / 2) slot.isFull = true
       if (!this.#isReading) this.#continue()
     }
-    if (block === null) partition.readFrom(slot.nextOffset, Math.max(room, 1), done)
+    if (block === null) partition.readFrom(slot.nextOffset, room, done)
     else block.take(done)
   }
 
@@ -227,6 +235,7 @@ export class FetchRead implements PartitionWatcher, TurnTask {
         this.#bytes + chunk.length > this.#limits.bytesMax
       if (isTooMuch && !isFirst) {
         slot.isFull = true
+        if (this.#bytes + chunk.length > this.#limits.bytesMax) this.#isFull = true
         break
       }
       slot.chunks.push(chunk)
