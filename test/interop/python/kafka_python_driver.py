@@ -96,9 +96,11 @@ def group(ends):
         member.subscribe([topic])
     seen = []
 
+    # Long enough to finish a join in one poll: one given up half-way is begun anew, and a leader
+    # that joins anew makes everybody join anew.
     def poll():
         for member in members:
-            for records in member.poll(20).values():
+            for records in member.poll(500).values():
                 seen.extend(values(records))
 
     def shares(*counts):
