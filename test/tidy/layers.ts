@@ -21,9 +21,11 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   auth: layer(['lib', 'model']),
   engine: layer(['lib', 'model', 'storage'], { siblingsApart: true }),
   broker: layer(['lib', 'model', 'engine/contract.ts', 'auth'], { packages: false }),
-  protocols: layer(['lib', 'model', 'net', 'auth', 'broker', 'codec/='], { siblingsApart: true }),
+  protocols: layer(['lib', 'model', 'net', 'auth', 'broker', 'rpc', 'codec/='], {
+    siblingsApart: true,
+  }),
   rpc: layer(['lib', 'model', 'codec', 'net', 'broker']),
-  client: layer(['lib', 'model', 'codec', 'rpc/contracts']),
+  client: layer(['lib', 'model', 'codec', 'net', 'rpc']),
   admin: layer(['lib', 'model', 'net', 'auth', 'broker', 'rpc']),
   server: layer([
     'lib',

@@ -1,0 +1,23 @@
+/** Calls of one service that wait because every provider is busy; one more is refused. */
+export const WAITING_CALLS_MAX = 1024
+
+/** Requests held in a virtual host for calls that wait or may go to another provider. */
+export const KEPT_BYTES_MAX: number = 64 * 1024 * 1024
+
+/** A call with a longer request is not made again by the broker: its caller is told instead. */
+export const KEPT_BYTES_PER_CALL_MAX = 65_536
+
+/** Providers that may turn one call away before its caller is told. */
+export const REROUTES_MAX = 3
+
+/** Calls one provider may ask to have at once. */
+export const CAPACITY_MAX = 65_536
+
+/** Providers of one service: each pick looks at them. */
+export const PROVIDERS_PER_SERVICE_MAX = 4096
+
+/** Services of one virtual host; a name that nobody serves any more is forgotten. */
+export const SERVICES_MAX = 16_384
+
+/** Paths whose service is remembered; the memory begins anew when it is full. */
+export const PATHS_CACHED_MAX = 4096

@@ -1,0 +1,129 @@
+import type { Clock } from '../lib/clock.ts'
+import { Deadlines } from '../lib/deadlines.ts'
+import {
+  CLOSED_REQUEST,
+  type CallHead,
+  type Callee,
+  type ReplySink,
+  type RequestSink,
+  serviceOf,
+} from './call.ts'
+import { hopDetail, type HopStage } from './hop.ts'
+import { KEPT_BYTES_MAX, PATHS_CACHED_MAX, WAITING_CALLS_MAX } from './limits.ts'
+import { Metadata } from './metadata.ts'
+import { RelayedCall } from './relayed-call.ts'
+import type { Attachment, Registry, Service } from './registry.ts'
+import { statusOf, type StatusName } from './status.ts'
+
+export interface RelayLimits {
+  /** Calls of one service that wait at once. */
+  readonly waitingCallsMax: number
+  /** Requests kept for calls that wait or may go elsewhere. */
+  readonly keptBytesMax: number
+}
+
+/** What one virtual host's calls came to. */
+export interface RelayCounts {
+  opened: number
+  ok: number
+  failed: number
+  cancelled: number
+  deadlineExceeded: number
+  /** Turned away by one provider and given to another. */
+  rerouted: number
+}
+
+/** Metadata whose value is the key of calls that belong together. */
+export const KEY_METADATA = 'waystation-key'
+
+/**
+ * Gives each call to a provider that can take it, and stands between the two until it ends. Calls
+ * wait, bounded in count, bytes and time, while all are busy.
+ */
+export class Relay implements Callee {
+  readonly registry: Registry
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly limits: RelayLimits
+  readonly counts: RelayCounts = {
+    ...{ opened: 0, ok: 0, failed: 0, cancelled: 0, deadlineExceeded: 0, rerouted: 0 },
+  }
+  /** Of all calls together. */
+  keptBytes = 0
+  /** Services by path, as long as no service comes or goes. */
+  readonly #byPath = new Map<string, Service>()
+  #version = -1
+
+  constructor(registry: Registry, clock: Clock, limits: Partial<RelayLimits> = {}) {
+    this.registry = registry
+    this.clock = clock
+    this.deadlines = new Deadlines(clock)
+    this.limits = {
+      waitingCallsMax: WAITING_CALLS_MAX,
+      keptBytesMax: KEPT_BYTES_MAX,
+      ...limits,
+    }
+  }
+
+  /** Calls that were opened and have not ended. */
+  get openCount(): number {
+    return this.deadlines.size
+  }
+
+  open(head: CallHead, reply: ReplySink): RequestSink {
+    this.counts.opened += 1
+    const service = this.#serviceFor(head.path)
+    if (service === null) return this.#refuse(reply, this.#unrouted(head.path))
+    const call = new RelayedCall(this, service, head, reply)
+    const attachment = service.balancer.pick(service.providers, keyOf(service, head))
+    if (attachment !== null) {
+      this.deadlines.add(call)
+      call.provide(attachment)
+      return call
+    }
+    if (service.waiting.size >= this.limits.waitingCallsMax) {
+      const busy = `all ${service.providers.length} providers of ${service.name} are busy`
+      const text = `${busy}, and ${service.waiting.size} calls wait, which is the limit`
+      return this.#refuse(reply, ['RESOURCE_EXHAUSTED', text, 'queued'])
+    }
+    this.deadlines.add(call)
+    call.wait()
+    return call
+  }
+
+  /** Another provider than the one that turned a call away; null: there is none that is free. */
+  another(service: Service, head: CallHead, not: Attachment): Attachment | null {
+    const others = service.providers.filter((provider) => provider !== not)
+    return others.length === 0 ? null : service.balancer.pick(others, keyOf(service, head))
+  }
+
+  #serviceFor(path: string): Service | null {
+    if (this.#version !== this.registry.version || this.#byPath.size > PATHS_CACHED_MAX) {
+      this.#byPath.clear()
+      this.#version = this.registry.version
+    }
+    const known = this.#byPath.get(path)
+    if (known !== undefined) return known
+    const name = serviceOf(path)
+    const service = name === null ? null : this.registry.service(name)
+    if (service !== null) this.#byPath.set(path, service)
+    return service
+  }
+
+  #unrouted(path: string): [StatusName, string, HopStage] {
+    const name = serviceOf(path)
+    if (name !== null) return ['UNAVAILABLE', `no provider of ${name} is registered`, 'unrouted']
+    return ['UNIMPLEMENTED', `'${path}' is no /package.Service/Method`, 'unrouted']
+  }
+
+  #refuse(reply: ReplySink, [code, message, stage]: [StatusName, string, HopStage]): RequestSink {
+    this.counts.failed += 1
+    const details = [hopDetail({ stage, provider: '', waitedMs: 0 })]
+    reply.status(statusOf(code, message, details), Metadata.EMPTY)
+    return CLOSED_REQUEST
+  }
+}
+
+function keyOf(service: Service, head: CallHead): string | null {
+  return service.balancer.policy === 'consistent-hash' ? head.metadata.get(KEY_METADATA) : null
+}
