@@ -5,7 +5,10 @@ export { OutputBuffer } from './output-buffer.ts'
 export { loginPeerOf } from './peer-info.ts'
 export { SlabPool } from './slab-pool.ts'
 export type { WebSocketOptions } from './web-socket-options.ts'
-export type { TlsOptions } from './tls-options.ts'
+export { parsePrincipalRules } from './certificate-name.ts'
+export type { CertificateNaming } from './certificate-name.ts'
+export type { OtherCertificate, TlsOptions } from './tls-options.ts'
+export { TlsReloader } from './tls-reloader.ts'
 export type {
   ConnectionHandler,
   NetLog,

@@ -1,25 +1,22 @@
 import { type Server as HttpServer, createServer as createHttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { type Server, type Socket, createServer } from 'node:net'
-import {
-  type TlsOptions as TlsServerOptions,
-  type TLSSocket,
-  createServer as createTlsServer,
-} from 'node:tls'
+import { type TLSSocket, createServer as createTlsServer } from 'node:tls'
+import type { CertificateNaming } from './certificate-name.ts'
 import {
   BACKLOG_SIZE,
   CONNECTIONS_MAX_DEFAULT,
   HTTP_REQUEST_TIMEOUT_MS,
-  TLS_HANDSHAKE_TIMEOUT_MS,
   WEB_SOCKET_PING_MS,
 } from './limits.ts'
 import { ListenError, listenErrorOf } from './listen-error.ts'
 import type { OwnedTransport } from './owned-transport.ts'
-import { hasPeerCertificate } from './peer-info.ts'
+import { refuseForeignCertificates } from './foreign-certificates.ts'
+import { peerInfoOf } from './peer-info.ts'
 import { SocketTransport } from './socket-transport.ts'
 import { TlsReloader } from './tls-reloader.ts'
-import { type TlsOptions, loadTls } from './tls-options.ts'
-import type { NetLog, ProtocolHandler } from './transport.ts'
+import type { TlsOptions } from './tls-options.ts'
+import type { NetLog, PeerInfo, ProtocolHandler } from './transport.ts'
 import { WebSocketGate } from './web-socket-gate.ts'
 import type { WebSocketOptions } from './web-socket-options.ts'
 import { WebSocketTransport } from './web-socket-transport.ts'
@@ -65,7 +62,7 @@ export interface Listener {
 /** Opens a port. Rejects with `ListenError`. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const reloader = options.tls === undefined ? null : new TlsReloader(options.tls, options.log)
-  const server = await createServerFor(options)
+  const server = await createServerFor(options, reloader)
   const listener = new SocketListener(options, server, reloader)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenErrorOf(error, options.host, options.port)))
@@ -85,30 +82,19 @@ const HTTP_OPTIONS = {
   connectionsCheckingInterval: HTTP_REQUEST_TIMEOUT_MS / 2,
 } as const
 
-async function createServerFor(options: ListenOptions): Promise<Server> {
-  const isHttp = options.webSocket !== undefined
-  if (options.tls === undefined) {
+async function createServerFor(
+  { name, webSocket }: ListenOptions,
+  reloader: TlsReloader | null,
+): Promise<Server> {
+  const isHttp = webSocket !== undefined
+  if (reloader === null) {
     return isHttp ? createHttpServer(HTTP_OPTIONS) : createServer(SOCKET_OPTIONS)
   }
-  const tls = await tlsServerOptions(options.name, options.tls)
   try {
+    const tls = await reloader.serverOptions()
     return isHttp
       ? createHttpsServer({ ...HTTP_OPTIONS, ...tls })
       : createTlsServer({ ...SOCKET_OPTIONS, ...tls })
-  } catch (cause) {
-    throw badTls(options.name, cause)
-  }
-}
-
-async function tlsServerOptions(name: string, tls: TlsOptions): Promise<TlsServerOptions> {
-  const mode = tls.clientCertificate ?? 'none'
-  try {
-    return {
-      ...(await loadTls(tls)),
-      handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
-      requestCert: mode !== 'none',
-      rejectUnauthorized: mode === 'require',
-    }
   } catch (cause) {
     throw badTls(name, cause)
   }
@@ -127,6 +113,7 @@ class SocketListener implements Listener {
   readonly #protocol: ProtocolHandler
   readonly #log: NetLog
   readonly #reloader: TlsReloader | null
+  readonly #naming: CertificateNaming
   readonly #transports = new Set<OwnedTransport>()
   readonly #webSockets: WebSocketOptions | null
   #probing: NodeJS.Timeout | null = null
@@ -143,6 +130,7 @@ class SocketListener implements Listener {
     this.#protocol = options.protocol
     this.#log = options.log
     this.#reloader = reloader
+    this.#naming = options.tls?.naming ?? {}
     server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX_DEFAULT
     server.on('drop', (data) => {
       const fields = { listener: this.name, peer: data?.remoteAddress, max: server.maxConnections }
@@ -207,27 +195,16 @@ class SocketListener implements Listener {
   }
 
   #watchTls(): void {
-    this.#server.on('secureConnection', (socket: TLSSocket) => {
-      // Asked for but not demanded: none is fine, one that nobody we trust signed is not.
-      if (!socket.authorized && hasPeerCertificate(socket)) {
-        const fields = { listener: this.name, peer: socket.remoteAddress }
-        this.#log.warn(fields, `client certificate refused: ${String(socket.authorizationError)}`)
-        socket.destroy()
-        return
-      }
-      if (this.#webSockets === null) this.#accept(socket)
-    })
-    this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
-      const fields = { listener: this.name, peer: socket.remoteAddress, reason: error.message }
-      this.#log.info(fields, 'TLS handshake failed')
-    })
+    refuseForeignCertificates(this.#server, { listener: this.name, log: this.#log })
+    if (this.#webSockets !== null) return
+    this.#server.on('secureConnection', (socket: TLSSocket) => this.#accept(socket))
   }
 
   #watchWebSockets(options: WebSocketOptions): void {
     // `createServerFor` has made an HTTP server for these options.
     new WebSocketGate(this.#server as HttpServer, options, (webSocket, socket) => {
       if (this.#closing !== null) webSocket.terminate()
-      else this.#start(new WebSocketTransport(webSocket, socket, this.name))
+      else this.#start(new WebSocketTransport(webSocket, this.#peerOf(socket)))
     })
     this.#probing = setInterval(() => {
       for (const transport of this.#transports) (transport as WebSocketTransport).probe()
@@ -243,7 +220,11 @@ class SocketListener implements Listener {
     // Until the protocol has dealt with what came before the peer's end. Not a setting of the
     // server: a TLS handshake that the peer gives up would leave its socket open for ever.
     socket.allowHalfOpen = true
-    this.#start(new SocketTransport(socket, this.name))
+    this.#start(new SocketTransport(socket, this.#peerOf(socket)))
+  }
+
+  #peerOf(socket: Socket): PeerInfo {
+    return peerInfoOf(socket, this.name, this.#naming)
   }
 
   #start(transport: OwnedTransport): void {

@@ -1,15 +1,25 @@
 import type { Socket } from 'node:net'
 import { type PeerCertificate, TLSSocket } from 'node:tls'
+import {
+  certificateNameOf,
+  type CertificateNaming,
+  distinguishedName,
+  firstOf,
+} from './certificate-name.ts'
 import type { PeerInfo, PeerTls } from './transport.ts'
 
-export function peerInfoOf(socket: Socket, listener: string): PeerInfo {
+export function peerInfoOf(
+  socket: Socket,
+  listener: string,
+  naming: CertificateNaming = {},
+): PeerInfo {
   return {
     remoteAddress: plainAddress(socket.remoteAddress),
     remotePort: socket.remotePort ?? 0,
     localAddress: plainAddress(socket.localAddress),
     localPort: socket.localPort ?? 0,
     listener,
-    tls: socket instanceof TLSSocket ? peerTlsOf(socket) : null,
+    tls: socket instanceof TLSSocket ? peerTlsOf(socket, naming) : null,
   }
 }
 
@@ -24,7 +34,7 @@ export function loginPeerOf(peer: PeerInfo): {
     address: remoteAddress,
     loopback: isLoopbackHost(remoteAddress),
     // A name that nobody we trust signed for proves nothing.
-    certificateName: tls !== null && tls.peerVerified ? tls.commonName : null,
+    certificateName: tls !== null && tls.peerVerified ? tls.userName : null,
   }
 }
 
@@ -45,37 +55,17 @@ function certificateOf(socket: TLSSocket): PeerCertificate | null {
   return certificate !== null && 'subject' in certificate ? (certificate as PeerCertificate) : null
 }
 
-function peerTlsOf(socket: TLSSocket): PeerTls {
+function peerTlsOf(socket: TLSSocket, naming: CertificateNaming): PeerTls {
   const certificate = certificateOf(socket)
   return {
     protocol: socket.getProtocol() ?? 'unknown',
     cipher: socket.getCipher().name,
     peerVerified: certificate !== null && socket.authorized,
-    subject: certificate === null ? null : nameText(certificate.subject),
+    subject: certificate === null ? null : distinguishedName(certificate.subject),
     commonName: certificate === null ? null : firstOf(certificate.subject.CN),
-    issuer: certificate === null ? null : nameText(certificate.issuer),
+    userName: certificate === null ? null : certificateNameOf(certificate, naming),
+    issuer: certificate === null ? null : distinguishedName(certificate.issuer),
   }
-}
-
-type NameParts = PeerCertificate['subject']
-
-/** A distinguished name in the order of RFC 4514: the most specific part first. */
-function nameText(name: NameParts): string {
-  const parts: string[] = []
-  for (const [key, value] of Object.entries(name as unknown as Record<string, unknown>)) {
-    const values: unknown[] = Array.isArray(value) ? value : [value]
-    for (const one of values) parts.push(`${key}=${escapeNamePart(String(one))}`)
-  }
-  return parts.toReversed().join(',')
-}
-
-function escapeNamePart(text: string): string {
-  return text.replace(/([,+"\\<>;=])/g, '\\$1')
-}
-
-function firstOf(value: unknown): string | null {
-  if (Array.isArray(value)) return value.length > 0 ? String(value[0]) : null
-  return typeof value === 'string' ? value : null
 }
 
 /** `::ffff:127.0.0.1` is how a dual-stack socket shows an IPv4 peer. */

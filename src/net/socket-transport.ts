@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import { LINGER_MS } from './limits.ts'
 import { nextTransportId, type OwnedTransport } from './owned-transport.ts'
-import { peerInfoOf } from './peer-info.ts'
 import { readShared } from './shared-reads.ts'
 import type { ConnectionHandler, PeerInfo, ProtocolHandler } from './transport.ts'
 
@@ -25,9 +24,9 @@ export class SocketTransport implements OwnedTransport {
     this.#handler?.drained()
   }
 
-  constructor(accepted: Socket, listener: string) {
+  constructor(accepted: Socket, peer: PeerInfo) {
     this.#socket = readShared(accepted, (bytes) => this.#handler?.received(bytes))
-    this.peer = peerInfoOf(this.#socket, listener)
+    this.peer = peer
   }
 
   start(protocol: ProtocolHandler, onClosed: (transport: OwnedTransport) => void): void {

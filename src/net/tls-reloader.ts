@@ -1,9 +1,10 @@
 import type { Server } from 'node:net'
-import type { Server as TlsServer } from 'node:tls'
-import { type TlsOptions, loadTls, tlsFilesVersion } from './tls-options.ts'
+import type { SecureContext, Server as TlsServer, TlsOptions as TlsServerOptions } from 'node:tls'
+import { TLS_HANDSHAKE_TIMEOUT_MS } from './limits.ts'
+import { chosenByName, type TlsOptions, loadTls, tlsFilesVersion } from './tls-options.ts'
 import type { NetLog } from './transport.ts'
 
-/** Gives a running TLS listener new certificates, when told to or when the files change. */
+/** The certificates of one TLS listener: read at its start, and again when told or when they change. */
 export class TlsReloader {
   readonly #options: TlsOptions
   readonly #log: NetLog
@@ -11,10 +12,27 @@ export class TlsReloader {
   #listener = ''
   #timer: NodeJS.Timeout | null = null
   #version: string | null = null
+  #byName: ReadonlyMap<string, SecureContext> = new Map()
 
   constructor(options: TlsOptions, log: NetLog) {
     this.#options = options
     this.#log = log
+  }
+
+  /** For the server that `start` is then given. Rejects when the files are bad. */
+  async serverOptions(): Promise<TlsServerOptions> {
+    const mode = this.#options.clientCertificate ?? 'none'
+    const { context, byName } = await loadTls(this.#options)
+    this.#byName = byName
+    return {
+      ...context,
+      handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
+      requestCert: mode !== 'none',
+      rejectUnauthorized: mode === 'require',
+      SNICallback: (name, answer) => {
+        answer(null, chosenByName(this.#byName, name) ?? undefined)
+      },
+    }
   }
 
   start(server: Server, listener: string): void {
@@ -34,9 +52,10 @@ export class TlsReloader {
 
   /** Rejects, and changes nothing, when the files are bad. */
   async reload(): Promise<void> {
-    const context = await loadTls(this.#options)
+    const { context, byName } = await loadTls(this.#options)
     if (this.#server === null) return
     this.#server.setSecureContext(context)
+    this.#byName = byName
     this.#log.info({ listener: this.#listener }, 'TLS certificates read again')
   }
 

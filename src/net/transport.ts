@@ -66,6 +66,8 @@ export interface PeerTls {
   /** `CN=alice,O=example`, most significant last; null without a certificate. */
   readonly subject: string | null
   readonly commonName: string | null
+  /** Which user the certificate is of, as the listener names them; null: nobody. */
+  readonly userName: string | null
   readonly issuer: string | null
 }
 

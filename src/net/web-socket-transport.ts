@@ -1,8 +1,6 @@
-import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { LINGER_MS } from './limits.ts'
 import { nextTransportId, type OwnedTransport } from './owned-transport.ts'
-import { peerInfoOf } from './peer-info.ts'
 import type { ConnectionHandler, PeerInfo, ProtocolHandler } from './transport.ts'
 
 /** Status codes of RFC 6455, section 7.4.1. */
@@ -37,9 +35,9 @@ export class WebSocketTransport implements OwnedTransport {
     this.#handler?.drained()
   }
 
-  constructor(webSocket: WebSocket, socket: Socket, listener: string) {
+  constructor(webSocket: WebSocket, peer: PeerInfo) {
     this.#webSocket = webSocket
-    this.peer = peerInfoOf(socket, listener)
+    this.peer = peer
   }
 
   start(protocol: ProtocolHandler, onClosed: (transport: OwnedTransport) => void): void {

@@ -1,4 +1,4 @@
-import type { AdminParts, StatusView } from '../admin/index.ts'
+import type { AdminApp, AdminParts, StatusView } from '../admin/index.ts'
 import type { Engine } from '../engine/contract.ts'
 import { ListenError } from '../net/index.ts'
 import type { RandomSource } from '../lib/random.ts'
@@ -22,41 +22,46 @@ export interface AdminOptions extends Omit<AdminParts, 'token' | 'log' | 'status
 }
 
 export interface OpenAdmin extends AsyncDisposable {
-  readonly listener: OpenListener
+  readonly listeners: readonly OpenListener[]
 }
 
 const TOKEN_BYTES = 32
 
 /**
- * Opens the HTTP API and leaves its address and a fresh token in the data directory, so that
- * commands of the same system user need no password. null: it is off.
+ * Opens the HTTP API and leaves the address of the plain one and a fresh token in the data
+ * directory, so that commands of the same system user need no password. null: it is off.
  */
 export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null> {
-  const { config, random, log } = options
-  const listener = config.listeners.find(({ port }) => port.name === 'http')
-  if (listener === undefined) return null
+  const { config, random } = options
+  const wanted = config.listeners.filter(({ port }) => /^https?$/.test(port.name))
+  if (wanted.length === 0) return null
   const token = random.bytes(TOKEN_BYTES).toString('base64url')
   // Loaded when wanted: an embedded broker without it starts faster.
   const { createAdminApp } = await import('../admin/index.ts')
   const app = createAdminApp({ ...options, token, status: () => statusView(options) })
-  const http = await open(listener, log, async (address) => listenHttp(app, address))
-  if (config.data !== MEMORY) {
+  await using opened = new AsyncDisposableStack()
+  const listeners: OpenListener[] = []
+  for (const listener of wanted) {
+    const http = await open(listener, options, app)
+    opened.defer(async () => http.close(0))
+    listeners.push(openListenerOf(listener, http))
+    if (listener.port.tls || config.data === MEMORY) continue
     const url = `http://${formatListenAddress(connectAddress(http.address))}`
     writeAdminEndpoint(config.data, { url, token, pid: process.pid })
+    opened.defer(() => removeAdminEndpoint(config.data))
   }
+  const resources = opened.move()
+  return { listeners, [Symbol.asyncDispose]: async () => resources.disposeAsync() }
+}
+
+function openListenerOf({ port }: ListenerConfig, http: HttpListener): OpenListener {
   return {
-    listener: {
-      port: listener.port,
-      address: http.address,
-      connectionCount: () => http.connectionCount,
-      reloadTls: async () => Promise.resolve(),
-      cutConnections: () => http.cutConnections(),
-      close: async (graceMs) => http.close(graceMs),
-    },
-    [Symbol.asyncDispose]: async () => {
-      if (config.data !== MEMORY) removeAdminEndpoint(config.data)
-      await http.close(0)
-    },
+    port,
+    address: http.address,
+    connectionCount: () => http.connectionCount,
+    reloadTls: async () => http.reloadTls(),
+    cutConnections: () => http.cutConnections(),
+    close: async (graceMs) => http.close(graceMs),
   }
 }
 
@@ -66,18 +71,26 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
  */
 async function open(
   { port, address, isExplicit }: ListenerConfig,
-  log: Log,
-  listen: (address: ListenerConfig['address']) => Promise<HttpListener>,
+  { config, log }: AdminOptions,
+  app: AdminApp,
 ): Promise<HttpListener> {
+  const { name } = port
+  if (port.tls && config.tls === null) {
+    throw new StartupError('config', `${name} needs tls.certFile and tls.keyFile`)
+  }
+  const options = { name, address, tls: port.tls ? config.tls : null, log }
   try {
-    return await listen(address)
+    return await listenHttp(app, options)
   } catch (cause) {
     if (!(cause instanceof ListenError)) throw cause
-    if (isExplicit || cause.code !== 'PORT_TAKEN') {
-      const advice = `choose another address with --listen ${port.name}=HOST:PORT, or 'off'`
-      throw new StartupError('port', `${port.name}: ${cause.message}\n${advice}`, { cause })
+    if (cause.code === 'BAD_TLS') {
+      throw new StartupError('config', `${name}: ${cause.message}`, { cause })
     }
-    const http = await listen({ ...address, port: 0 })
+    if (isExplicit || cause.code !== 'PORT_TAKEN') {
+      const advice = `choose another address with --listen ${name}=HOST:PORT, or 'off'`
+      throw new StartupError('port', `${name}: ${cause.message}\n${advice}`, { cause })
+    }
+    const http = await listenHttp(app, { ...options, address: { ...address, port: 0 } })
     const fields = { wanted: formatListenAddress(address), got: formatListenAddress(http.address) }
     log.warn(fields, 'the default port of the HTTP API is taken, another one was chosen')
     return http

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parsePrincipalRules } from '../net/index.ts'
 import { LISTEN_ADDRESS_FORM, parseListenAddress, type ListenAddress } from './listen-address.ts'
 import { PORTS, type PortSpec } from './protocol-ports.ts'
 import { parseDurationMs, parsePart, parseSize } from './quantity.ts'
@@ -99,6 +100,21 @@ const tls = z.strictObject({
     86_400_000,
     "a duration up to 1d such as '1h'; 0 only on SIGHUP",
   ).optional(),
+  certificates: texts('a list of PEM files, each with a certificate and its key').optional(),
+  loginFrom: z
+    .enum(['common_name', 'distinguished_name', 'subject_alternative_name'])
+    .describe("'common_name', 'distinguished_name' or 'subject_alternative_name'")
+    .optional(),
+  loginSanType: z
+    .enum(['dns', 'ip', 'email', 'uri'])
+    .describe("'dns', 'ip', 'email' or 'uri'")
+    .optional(),
+  loginSanIndex: integer(0, 1000).optional(),
+  principalRules: z
+    .string()
+    .refine((value) => parsePrincipalRules(value) !== null)
+    .describe("rules such as 'RULE:^CN=(.*?),.*$/$1/L,DEFAULT'")
+    .optional(),
 })
 
 const MIB = 1024 * 1024
@@ -168,6 +184,7 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
   mqtt: z
     .strictObject({
       ...mqttListener,
+      useIdentityAsUsername: flag().optional(),
       listeners: z
         .strictObject(
           Object.fromEntries(
@@ -258,6 +275,12 @@ export interface TlsInput {
   readonly ciphers?: string | undefined
   /** Milliseconds. */
   readonly reloadEvery?: number | undefined
+  /** More of them, each file with certificate, chain and key: shown to who asks for their names. */
+  readonly certificates?: readonly string[] | undefined
+  readonly loginFrom?: 'common_name' | 'distinguished_name' | 'subject_alternative_name' | undefined
+  readonly loginSanType?: 'dns' | 'ip' | 'email' | 'uri' | undefined
+  readonly loginSanIndex?: number | undefined
+  readonly principalRules?: string | undefined
 }
 
 export interface LimitsInput {
@@ -303,6 +326,8 @@ export interface MqttListenerInput {
 
 /** For all listeners, and what is different on single ones. */
 export interface MqttInput extends MqttListenerInput {
+  /** The user is whom the certificate names, whatever CONNECT says. */
+  readonly useIdentityAsUsername?: boolean | undefined
   readonly listeners?: Readonly<Record<string, MqttListenerInput | undefined>> | undefined
 }
 

@@ -84,7 +84,7 @@ test('an unknown key is refused with the key that was meant', () => {
   const file = write('typo.yaml', 'lissten:\n  amqp: 5672\ntls: { colour: red }\n')
   assert.deepEqual(faultsOf({ file }), [
     "typo.yaml:3:8: unknown key 'tls.colour', expected one of certFile, keyFile, caFile, " +
-      'passphraseFile, clientCertificate, minVersion, ciphers, reloadEvery',
+      'passphraseFile, clientCertificate, minVersion, ciphers, reloadEvery, certificates, loginFrom, loginSanType, loginSanIndex, principalRules',
     "typo.yaml:1:1: unknown key 'lissten', expected 'listen'",
   ])
 })

@@ -40,8 +40,11 @@ const PATH_SETTINGS: readonly string[] = [
   'tls.keyFile',
   'tls.caFile',
   'tls.passphraseFile',
+  'tls.certificates',
   'defaultUser.passwordFile',
 ]
+/** Of these, several with commas between them. */
+const PATH_LISTS: readonly string[] = ['tls.certificates']
 
 /**
  * Puts file, environment and flags together and checks the whole. Throws a `StartupError` of code
@@ -82,6 +85,13 @@ function assignFile(merged: Group, file: ConfigFile, directory: string): void {
     const value = valueAt(merged, keys)
     // A relative path in a file means the same wherever the broker is started from.
     if (typeof value === 'string') assign(merged, keys, withoutRelativePath(keys, value, directory))
+    else if (Array.isArray(value) && value.every((one) => typeof one === 'string')) {
+      assign(
+        merged,
+        keys,
+        value.map((one) => path.resolve(directory, one)),
+      )
+    }
   }
 }
 
@@ -116,7 +126,12 @@ function isForeignVariable(name: string): boolean {
 function withoutRelativePath(keys: readonly string[], value: string, directory: string): string {
   const name = keys.join('.')
   if (!PATH_SETTINGS.includes(name) || value === '') return value
-  return name === 'data' && value === 'memory' ? value : path.resolve(directory, value)
+  if (name === 'data' && value === 'memory') return value
+  if (!PATH_LISTS.includes(name)) return path.resolve(directory, value)
+  return value
+    .split(',')
+    .map((one) => path.resolve(directory, one.trim()))
+    .join(',')
 }
 
 function assign(into: Group, keys: readonly string[], value: unknown): void {
@@ -180,6 +195,12 @@ function crossFaults(input: ConfigInput, origin: (keys: readonly string[]) => st
   if (verifies && tls.caFile === undefined) {
     const at = origin(['tls', 'clientCertificate'])
     faults.push(`${at}: tls.clientCertificate: expected tls.caFile to be set as well`)
+  }
+  if (input.mqtt?.useIdentityAsUsername === true && !verifies) {
+    const at = origin(['mqtt', 'useIdentityAsUsername'])
+    faults.push(
+      `${at}: mqtt.useIdentityAsUsername: expected tls.clientCertificate to be set as well`,
+    )
   }
   if (defaultUser?.password !== undefined && defaultUser.passwordFile !== undefined) {
     const at = origin(['defaultUser', 'passwordFile'])

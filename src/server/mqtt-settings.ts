@@ -5,6 +5,7 @@ import type { MqttInput, MqttListenerInput } from './config-schema.ts'
 export const PACKET_HEAD_BYTES: number = 128 * 1024
 
 export interface MqttSettings {
+  readonly useIdentityAsUsername: boolean
   readonly limits: Partial<MqttLimits>
   /** What is different on single listeners, by their names. */
   readonly listenerLimits: Readonly<Record<string, Partial<MqttLimits>>>
@@ -12,11 +13,12 @@ export interface MqttSettings {
 
 /** What MQTT may do as the configuration says; a packet holds the largest message of the broker. */
 export function mqttSettingsOf(input: MqttInput, messageSize: number | undefined): MqttSettings {
-  const { listeners = {}, ...general } = input
+  const { listeners = {}, useIdentityAsUsername = false, ...general } = input
   const byListener = Object.entries(listeners).map(([name, listener]) => {
     return [name, limitsOf(listener ?? {})] as const
   })
   return {
+    useIdentityAsUsername,
     limits: {
       ...(messageSize === undefined ? {} : { packetSizeMax: messageSize + PACKET_HEAD_BYTES }),
       ...limitsOf(general),

@@ -86,7 +86,7 @@ export async function openBroker(
   const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs })
   if (admin !== null) {
     opened.use(admin)
-    listeners.push(admin.listener)
+    listeners.push(...admin.listeners)
   }
   const resources = opened.move()
   world.onOpen?.({ broker, engine, turn, listeners })

@@ -26,6 +26,7 @@ export type ListenerName =
   | 'amqp'
   | 'amqps'
   | 'http'
+  | 'https'
   | 'mqtt'
   | 'mqtts'
   | 'mqtt-ws'
@@ -47,6 +48,7 @@ export const PORTS: readonly PortSpec[] = [
   served('amqp', 5672, 'AMQP 0-9-1'),
   { ...served('amqps', 5671, 'AMQP 0-9-1 over TLS'), onByDefault: false, tls: true },
   served('http', 15_672, 'HTTP administration'),
+  { ...served('https', 15_671, 'HTTP administration over TLS'), onByDefault: false, tls: true },
   { ...served('mqtt', 1883, 'MQTT'), givesWay: true },
   { ...served('mqtts', 8883, 'MQTT over TLS'), onByDefault: false, tls: true },
   { ...served('mqtt-ws', 8083, 'MQTT over WebSocket'), givesWay: true, webSocket: MQTT_WEB_SOCKET },

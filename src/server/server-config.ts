@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs'
-import type { TlsOptions } from '../net/index.ts'
+import {
+  type CertificateNaming as Naming,
+  parsePrincipalRules,
+  type TlsOptions,
+} from '../net/index.ts'
 import type {
   ConfigInput,
   KafkaInput,
@@ -58,6 +62,8 @@ export interface ConfigDefaults {
   readonly defaultPort: (port: PortSpec) => number
 }
 
+type PrincipalRules = NonNullable<Naming['rules']>
+
 const STOP_TIMEOUT_MS = 10_000
 const LOOPBACK = '127.0.0.1'
 const DEFAULT_USER_NAME = 'guest'
@@ -99,7 +105,7 @@ function resolveListeners(
 
 function resolveTls(tls: TlsInput | undefined): TlsOptions | null {
   if (tls?.certFile === undefined || tls.keyFile === undefined) return null
-  const { certFile, keyFile, caFile, clientCertificate, minVersion, ciphers } = tls
+  const { certFile, keyFile, caFile, clientCertificate, minVersion, ciphers, certificates } = tls
   return {
     certFile,
     keyFile,
@@ -108,10 +114,29 @@ function resolveTls(tls: TlsInput | undefined): TlsOptions | null {
     ...(minVersion === undefined ? {} : { minVersion }),
     ...(ciphers === undefined ? {} : { ciphers }),
     ...(tls.reloadEvery === undefined ? {} : { reloadEveryMs: tls.reloadEvery }),
+    naming: namingOf(tls),
+    ...(certificates === undefined
+      ? {}
+      : { others: certificates.map((file) => ({ certFile: file, keyFile: file })) }),
     ...(tls.passphraseFile === undefined
       ? {}
       : { passphrase: readSecret('tls.passphraseFile', tls.passphraseFile) }),
   }
+}
+
+function namingOf({ loginFrom, loginSanType, loginSanIndex, principalRules }: TlsInput): Naming {
+  return {
+    ...(loginFrom === undefined ? {} : { from: loginFrom }),
+    ...(loginSanType === undefined ? {} : { sanType: loginSanType }),
+    ...(loginSanIndex === undefined ? {} : { sanIndex: loginSanIndex }),
+    ...(principalRules === undefined ? {} : { rules: rulesOf(principalRules) }),
+  }
+}
+
+function rulesOf(text: string): PrincipalRules {
+  const rules = parsePrincipalRules(text)
+  if (rules !== null) return rules
+  throw new StartupError('config', `tls.principalRules: expected Kafka's form, got '${text}'`)
 }
 
 function resolveDefaultUser(user: ConfigInput['defaultUser']): DefaultUser | null {

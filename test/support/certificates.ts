@@ -31,7 +31,7 @@ export function makeAuthority(name: string): TestAuthority {
   return { certPem, key: privateKey, name }
 }
 
-/** A certificate for a server (with `hosts`) or a client, signed by the authority. */
+/** For a server (with `hosts`) or a client, signed by the authority; a host may be an address. */
 export function makeCertificate(
   authority: TestAuthority,
   subject: readonly (readonly [part: 'CN' | 'O' | 'OU', text: string])[],
@@ -49,6 +49,21 @@ export function makeCertificate(
   return { certPem, keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 
+/** As the others of a client, but its time is over. */
+export function makeExpiredCertificate(authority: TestAuthority, name: string): TestCertificate {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const certPem = certify({
+    subject: [['CN', name]],
+    issuer: [['CN', authority.name]],
+    publicKey,
+    signer: authority.key,
+    authority: false,
+    hosts: [],
+    validDays: [-20, -10],
+  })
+  return { certPem, keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
+}
+
 interface CertifyOptions {
   readonly subject: readonly (readonly [string, string])[]
   readonly issuer: readonly (readonly [string, string])[]
@@ -56,17 +71,20 @@ interface CertifyOptions {
   readonly signer: KeyObject
   readonly authority: boolean
   readonly hosts: readonly string[]
+  /** From and to, counted from today. Default yesterday and in a month. */
+  readonly validDays?: readonly [from: number, to: number]
 }
 
 function certify(options: CertifyOptions): string {
   const now = Date.now()
+  const [from, to] = options.validDays ?? [-1, 30]
   const ecdsaWithSha256 = sequence(oid([1, 2, 840, 10045, 4, 3, 2]))
   const body = sequence(
     der(0xa0, integer(Buffer.of(2))),
     integer(Buffer.concat([Buffer.of(1), randomBytes(8)])),
     ecdsaWithSha256,
     distinguishedName(options.issuer),
-    sequence(utcTime(now - DAY_MS), utcTime(now + 30 * DAY_MS)),
+    sequence(utcTime(now + from * DAY_MS), utcTime(now + to * DAY_MS)),
     distinguishedName(options.subject),
     options.publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(...extensions(options))),
@@ -84,6 +102,7 @@ function extensions({ authority, hosts }: CertifyOptions): Buffer[] {
   if (hosts.length > 0) {
     const names = hosts.map((host) => {
       const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host)
+      if (host.includes('@')) return der(0x81, host)
       return isAddress ? der(0x87, Buffer.from(host.split('.').map(Number))) : der(0x82, host)
     })
     list.push(sequence(oid([2, 5, 29, 17]), der(0x04, sequence(...names))))

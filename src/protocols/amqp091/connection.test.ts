@@ -74,6 +74,7 @@ test('EXTERNAL takes the name of a verified certificate', async (t) => {
     peerVerified: true,
     subject: 'CN=alice',
     commonName: 'alice',
+    userName: 'alice',
     issuer: 'CN=us',
   }
   const external = async (peerVerified: boolean): Promise<ReturnType<typeof harness.connect>> => {

@@ -1,4 +1,4 @@
-import type { Authenticator, SaslOutcome, UserStore } from '../../auth/index.ts'
+import type { SaslOutcome } from '../../auth/index.ts'
 import type {
   Broker,
   BrokerLog,
@@ -55,7 +55,7 @@ import { claimOf, connackProperties, expiryMsOf } from './connect.ts'
 import { ConnectRefusal, ProtocolFault } from './faults.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
-import { enter, login, type Login } from './login.ts'
+import { enter, login, type Login, type LoginParts } from './login.ts'
 import { Outbox, type OutboxPeer } from './outbox.ts'
 import { PacketIds, WAY } from './packet-ids.ts'
 import { PublishPath } from './publish-path.ts'
@@ -67,10 +67,7 @@ import type { SysTopics } from './sys-topics.ts'
 import type { Wills } from './wills.ts'
 
 /** What all connections share. */
-export interface ConnectionShared {
-  readonly broker: Broker
-  readonly users: UserStore
-  readonly authenticator: Authenticator
+export interface ConnectionShared extends LoginParts {
   readonly turn: Turn
   readonly clock: Clock
   readonly random: RandomSource

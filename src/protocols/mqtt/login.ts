@@ -18,6 +18,8 @@ export interface LoginParts {
   readonly authenticator: Authenticator
   readonly users: UserStore
   readonly broker: Broker
+  /** Over TLS the user is whom the certificate names, whatever CONNECT says. */
+  readonly useIdentityAsUsername: boolean
 }
 
 export interface Login {
@@ -36,7 +38,18 @@ export async function login(
 ): Promise<Login> {
   const loginPeer = loginPeerOf(peer)
   const { vhostName, username } = namesOf(packet)
-  const credentials = credentialsOf(packet, username, loginPeer.certificateName)
+  const { certificateName } = loginPeer
+  const isIdentity = parts.useIdentityAsUsername && peer.tls !== null
+  if (isIdentity && certificateName === null) {
+    throw new ConnectRefusal(
+      REASON.NOT_AUTHORIZED,
+      'the certificate, if there is one, names nobody',
+    )
+  }
+  const credentials: Credentials =
+    isIdentity && certificateName !== null
+      ? { mechanism: 'EXTERNAL', username: certificateName, password: null }
+      : credentialsOf(packet, username, certificateName)
   let user: User
   try {
     user = await parts.authenticator.login(credentials, loginPeer)

@@ -33,6 +33,8 @@ export interface MqttOptions {
   /** Of the broker, for `$SYS` topics. */
   readonly version: string
   readonly limits?: Partial<MqttLimits>
+  /** Over TLS the user is whom the certificate names, whatever CONNECT says. Default false. */
+  readonly useIdentityAsUsername?: boolean
   /** What is different on single listeners, by their names. */
   readonly listenerLimits?: Readonly<Record<string, Partial<MqttLimits>>>
 }
@@ -83,6 +85,7 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   readonly broker: Broker
   readonly users: UserStore
   readonly authenticator: Authenticator
+  readonly useIdentityAsUsername: boolean
   readonly turn: Turn
   readonly clock: Clock
   readonly random: RandomSource
@@ -104,6 +107,7 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
     this.broker = options.broker
     this.users = options.users
     this.authenticator = options.authenticator
+    this.useIdentityAsUsername = options.useIdentityAsUsername ?? false
     this.turn = options.turn
     this.clock = options.clock
     this.random = options.random

@@ -94,6 +94,16 @@ scenario('a wrong password is refused with 403', async (scope) => {
   )
 })
 
+scenario('an unknown mechanism is refused with 503', async (scope) => {
+  const raw = await scope.rawSocket()
+  raw.sendHeader()
+  await raw.method('connection.start')
+  raw.startOk({ mechanism: 'X-NONE' })
+  const close = await raw.connectionClose()
+  assert.equal(close.code, 503)
+  assert.match(close.text, /unknown authentication mechanism 'X-NONE'/)
+})
+
 scenario('without the capability a wrong password just ends the connection', async (scope) => {
   const raw = await scope.rawSocket()
   raw.sendHeader()
