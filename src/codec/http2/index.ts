@@ -1,0 +1,7 @@
+export type { FrameSink } from './frame-writer.ts'
+export type { HeaderList } from './header-list.ts'
+export type { Http2Error } from './http2-error.ts'
+export type { Http2Handler, Http2Options, SendOptions } from './handler.ts'
+export { Http2Session } from './session.ts'
+export { ERROR, PREFACE } from './spec.ts'
+export type { Http2Stream } from './stream.ts'
