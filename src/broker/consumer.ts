@@ -1,6 +1,7 @@
 import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { ConsumeOptions, Destination } from './destination.ts'
+import type { MessageFilter } from './filter/index.ts'
 import { Pace, type Rates } from './flow/index.ts'
 import type { StoredMessage } from './stored-message.ts'
 
@@ -53,6 +54,8 @@ export class Consumer {
   /** Who it is, for people; null: the broker itself. */
   readonly actor: Actor | null
   readonly arguments: HeaderMap
+  /** Null: it wants everything. */
+  readonly filter: MessageFilter | null
   /** Its client asked for a rate. */
   readonly hasOwnRates: boolean
   /** Null: it is given as much as it takes. */
@@ -78,6 +81,7 @@ export class Consumer {
     this.owner = options.owner
     this.actor = options.actor ?? null
     this.arguments = options.arguments
+    this.filter = options.filter ?? null
     this.#pace = options.flow?.pace(() => this.#mayGoOn()) ?? null
     this.hasOwnRates = options.rates !== undefined
     if (options.rates !== undefined) this.setRates(options.rates)

@@ -71,7 +71,10 @@ export interface ConsumeOptions {
   readonly keyShared?: KeySharing | null
   /** Of the connection; absent: no limit of a user or virtual host is asked. */
   readonly flow?: Flow
-  /** Topics only: it is given what the filter takes. Default: everything. */
+  /**
+   * It is given what the filter takes; what a queue has beside stays there. Refused where a queue
+   * is key-shared. Default: everything.
+   */
   readonly filter?: MessageFilter
   /** How much it is given in a second. Default: as much as it takes. */
   readonly rates?: Rates

@@ -1,49 +1,28 @@
 import type { Consumer } from './consumer.ts'
-import type { ConsumerSet } from './consumer-set.ts'
-import type { HeadExpiry } from './head-expiry.ts'
 import { KeyOrder, type KeySlot, NO_KEY } from './key-order.ts'
 import { type KeySharing, messageKeyOf } from './message-key.ts'
-import type { MessageReader } from './message-reader.ts'
-import type { Queue } from './queue.ts'
-import type { QueueContents } from './queue-contents.ts'
+import type { OwnDispatch, OwnDispatchParts, TakeResult } from './own-dispatch.ts'
 import type { StoredMessage } from './stored-message.ts'
 
 /** How many messages are looked at before other queues and sockets have their turn. */
 const LOOK_COUNT_MAX = 1000
 
 /**
- * - `taken`: there is one, in the reader's view, and it is out
- * - `again`: not yet; the queue has another turn when it was read
- * - `none`: all that is ready waits for something else
- */
-export type TakeResult = 'taken' | 'again' | 'none'
-
-export interface KeyDispatchParts {
-  readonly queue: Queue
-  readonly contents: QueueContents
-  readonly consumers: ConsumerSet
-  readonly reader: MessageReader
-  readonly expiry: HeadExpiry
-  /** Gives a message that is out to a consumer, as the queue does. */
-  deliver(consumer: Consumer, offset: number, message: StoredMessage, again: boolean): void
-}
-
-/**
  * Who gets which message of a key-shared queue: one that has a key goes to whoever has others of
  * that key, and waits while these came back or failed; the others go past it, in order of arrival.
  * Priorities of messages do not count.
  */
-export class KeyDispatch {
+export class KeyDispatch implements OwnDispatch {
   readonly sharing: KeySharing
   /** Of the message that `take` took. */
   takenOffset = 0
   takenAgain = false
-  readonly #parts: KeyDispatchParts
+  readonly #parts: OwnDispatchParts
   readonly #order: KeyOrder
   readonly #followersMax: number
   #isBusy = false
 
-  constructor(sharing: KeySharing, parts: KeyDispatchParts) {
+  constructor(sharing: KeySharing, parts: OwnDispatchParts) {
     this.sharing = sharing
     this.#parts = parts
     const { queue } = parts
@@ -51,7 +30,7 @@ export class KeyDispatch {
     this.#order = new KeyOrder(() => {
       if (!this.#isBusy) queue.vhost.turn.dispatch(queue)
     })
-    parts.contents.keys = this.#order
+    parts.contents.watcher = this.#order
   }
 
   /** Messages that wait for others of their key. */

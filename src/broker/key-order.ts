@@ -2,6 +2,7 @@ import type { Consumer } from './consumer.ts'
 import { type FollowerList, FollowerLists } from './follower-lists.ts'
 import { Line, type LineMember } from './line.ts'
 import { OffsetMap } from './offset-map.ts'
+import type { ContentsWatcher } from './queue-contents.ts'
 
 /** Stands for the key of messages that have none. */
 export const NO_KEY: number = -1
@@ -52,7 +53,7 @@ export class KeySlot implements LineMember<KeySlot>, FollowerList {
  * here; the rest has not been looked at. All of it follows from the messages themselves, so none of
  * it is stored.
  */
-export class KeyOrder {
+export class KeyOrder implements ContentsWatcher {
   /** All before it was looked at. */
   scanned = 0
   /** Nothing that lives is at or behind `scanned`. */

@@ -1,6 +1,5 @@
 import { BodyBytes } from './body-bytes.ts'
 import { type FailureText, FailureTexts } from './failure-texts.ts'
-import type { KeyOrder } from './key-order.ts'
 import { OffsetMap } from './offset-map.ts'
 import { decodeQueueState, encodeQueueState } from './queue-state.ts'
 import { QueueIndex, type RangeVisitor } from './queue-index.ts'
@@ -9,6 +8,18 @@ import type { StoredMessage } from './stored-message.ts'
 
 /** Where priorities are served fairly, those up to it count as normal (RabbitMQ, quorum queues). */
 const FAIR_LOW_MAX = 4
+
+/** Is told what becomes of messages. */
+export interface ContentsWatcher {
+  /** One that is out came to its end. */
+  settled(offset: number): void
+  /** One that was out is ready again. */
+  released(offset: number): void
+  /** One that was ready went out. */
+  taken(offset: number): void
+  /** Nothing is ready any more. */
+  purged(): void
+}
 
 export interface QueueContentsOptions {
   /** Whose settlements and attempts these are in the shard. */
@@ -32,8 +43,8 @@ export class QueueContents {
   /** By priority, the lowest first. */
   levels: readonly QueueIndex[]
   readyCount = 0
-  /** Where messages are kept in order by key: told what becomes of them. */
-  keys: KeyOrder | null = null
+  /** Of whoever gives out in an order of its own. */
+  watcher: ContentsWatcher | null = null
   /** Failed attempts of messages that failed at least once. */
   readonly #attempts = new OffsetMap()
   readonly #failures: FailureTexts
@@ -88,11 +99,16 @@ export class QueueContents {
     if (this.#fair) {
       const [low, high] = levels as [QueueIndex, QueueIndex]
       if (low.readyCount === 0) return high
-      return high.readyCount > 0 && this.totals.delivered % 3 !== 2 ? high : low
+      return high.readyCount > 0 && !this.isLowFirst ? high : low
     }
     let at = levels.length - 1
     while (at > 0 && levels[at]!.readyCount === 0) at--
     return levels[at]!
+  }
+
+  /** Whether the lowest level is the one to serve next, though a higher one may have some. */
+  get isLowFirst(): boolean {
+    return this.#fair && this.totals.delivered % 3 === 2
   }
 
   /** Whether the offset that `next` of the level just gave was given out before. */
@@ -130,7 +146,7 @@ export class QueueContents {
     this.readyCount--
     this.bytes.shrink(bodyBytes, this.readyCount)
     this.bytes.wentOut(offset, bodyBytes)
-    this.keys?.taken(offset)
+    this.watcher?.taken(offset)
   }
 
   /** The same where the message was not read, and no limit needs its size to the byte. */
@@ -138,7 +154,7 @@ export class QueueContents {
     level.take()
     this.bytes.wentOut(offset, this.bytes.leftReady(this.readyCount))
     this.readyCount--
-    this.keys?.taken(offset)
+    this.watcher?.taken(offset)
   }
 
   /** Takes a message that is ready, wherever it stands, and that nobody read. */
@@ -146,7 +162,7 @@ export class QueueContents {
     if (!this.levelHolding(offset).takeAt(offset)) return
     this.bytes.wentOut(offset, this.bytes.leftReady(this.readyCount))
     this.readyCount--
-    this.keys?.taken(offset)
+    this.watcher?.taken(offset)
   }
 
   countDelivery(offset: number, redelivered: boolean): void {
@@ -177,7 +193,7 @@ export class QueueContents {
     if (this.#failures.size > 0) this.#failures.delete(offset)
     this.bytes.leftOut(offset, this.outCount)
     this.#shard.settle(this.#member, offset)
-    this.keys?.settled(offset)
+    this.watcher?.settled(offset)
   }
 
   /** Puts a message that is out back to its place; false when it is not out. */
@@ -185,7 +201,7 @@ export class QueueContents {
     if (!this.levelHolding(offset).release(offset)) return false
     this.readyCount++
     this.bytes.ready += this.bytes.leftOut(offset, this.outCount)
-    this.keys?.released(offset)
+    this.watcher?.released(offset)
     return true
   }
 
@@ -222,7 +238,7 @@ export class QueueContents {
       })
     }
     this.readyCount = 0
-    this.keys?.purged()
+    this.watcher?.purged()
     this.bytes.ready = 0
     this.totals.settled += purged
     this.#attempts.deleteWhere((offset) => !this.isLive(offset))
@@ -238,7 +254,7 @@ export class QueueContents {
     // Channels may hold deliveries of it for long: what they settle is not here any more.
     this.levels = [new QueueIndex()]
     this.readyCount = 0
-    this.keys = null
+    this.watcher = null
     this.bytes.reset(0)
     this.#attempts.clear()
     this.#failures.deleteWhere(() => true)

@@ -363,12 +363,22 @@ export class QueueIndex {
 
   /** The first message from `from` on that is not settled, whoever has it; Infinity: none. */
   nextLive(from: number): number {
+    return this.#nextFrom(from, true)
+  }
+
+  /** The first message from `from` on that waits and is not out; Infinity: none. */
+  nextReady(from: number): number {
+    return this.#readyCount === 0 ? Infinity : this.#nextFrom(from, false)
+  }
+
+  #nextFrom(from: number, isOutToo: boolean): number {
     const chunks = this.#chunks
     for (let at = Math.max(0, this.#chunkIndex(from)); at < chunks.length; at++) {
       const chunk = chunks[at]!
       if (chunk.count === 0) continue
       for (let index = chunk.firstFrom(from); index < chunk.count; index++) {
-        if (chunk.stateAt(index) !== SETTLED) return chunk.offsetAt(index)
+        const state = chunk.stateAt(index)
+        if (state !== SETTLED && (isOutToo || state !== OUT)) return chunk.offsetAt(index)
       }
     }
     return Infinity

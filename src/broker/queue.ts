@@ -10,13 +10,14 @@ import { ConsumerSet } from './consumer-set.ts'
 import type { ConsumeOptions, Destination, DestinationSpec, GetDone } from './destination.ts'
 import { takeWindow, windowFor, withWindow } from './deduplication.ts'
 import type { DeduplicationWindow } from './deduplication-window.ts'
+import { DispatchChoice } from './dispatch-choice.ts'
 import type { FailureText } from './failure-texts.ts'
 import { Intake, Pace } from './flow/index.ts'
 import { HeadExpiry } from './head-expiry.ts'
-import { KeyDispatch } from './key-dispatch.ts'
 import { LengthLimit } from './length-limit.ts'
-import { agreedKeySharing, type KeySharing, keySharingOf, sameKeySharing } from './message-key.ts'
+import type { KeySharing } from './message-key.ts'
 import { MessageReader } from './message-reader.ts'
+import type { OwnDispatch } from './own-dispatch.ts'
 import type { DestinationPolicy } from './policy.ts'
 import { QueueContents } from './queue-contents.ts'
 import type { QueueIndex, RangeVisitor } from './queue-index.ts'
@@ -68,10 +69,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   readonly #expiry: HeadExpiry
   readonly #limit: LengthLimit
   readonly #retry: RetryHold
-  /** Null unless messages of one key are kept in order. */
-  #keys: KeyDispatch | null = null
-  /** What consumers asked for beside the settings, as long as there are any. */
-  #askedKeys: KeySharing | null = null
+  readonly #choice: DispatchChoice
   /** Of all that is given out; null: as fast as consumers take it. */
   #pace: Pace | null = null
   #unusedTimer = 0
@@ -112,6 +110,12 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#expiry = expiry
     this.#retry = new RetryHold(this, contents, reader)
     this.#limit = new LengthLimit(this, { contents, reader, burials, expiry })
+    this.#choice = new DispatchChoice({
+      ...{ queue: this, contents, consumers: this.#consumers, reader, expiry },
+      deliver: (consumer, offset, message, again) => {
+        this.#deliver(consumer, contents.levelHolding(offset), offset, message, again)
+      },
+    })
     this.intake = new Intake(this, vhost.flows.clock, this.#limit)
     shard.members.set(id, this)
   }
@@ -137,11 +141,11 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   }
 
   get followerCount(): number {
-    return this.#keys?.followerCount ?? 0
+    return this.#choice.followerCount
   }
 
   get keySharing(): KeySharing | null {
-    return this.#keys?.sharing ?? null
+    return this.#choice.keySharing
   }
 
   get retries(): boolean {
@@ -179,6 +183,11 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return this.#pace?.heldBackBy ?? null
   }
 
+  /** How far a consumer's filter is; null: it has none. */
+  filterStanding(consumer: Consumer): ReturnType<DispatchChoice['filterStanding']> {
+    return this.#choice.filterStanding(consumer)
+  }
+
   /** Who is served while `singleActive` is set. */
   get activeConsumer(): Consumer | null {
     return this.#consumers.active
@@ -195,7 +204,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#retry.apply(settings)
     const { deduplicationIdsMax } = this.shard.limits
     this.deduplication = windowFor(this.deduplication, settings, deduplicationIdsMax)
-    this.#applyKeys()
+    this.#choice.apply(settings)
     if (!this.#started) return
     this.touch()
     this.#wake()
@@ -219,9 +228,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     contents.totals.enqueued++
     // Also when it goes out at once: it may come back.
     if (message.expiresAtMs !== 0) this.#expiry.mayExpire = true
-    if (this.#keys !== null) {
+    const own = this.#choice.current
+    if (own !== null) {
       contents.push(level, offset, bodyBytes)
-      if (this.#keys.cameIn(offset, message)) return
+      if (own.cameIn(offset, message)) return
     } else if (contents.readyCount === 0 && !this.isPaced) {
       const consumer = this.#consumers.next()
       if (consumer !== null) {
@@ -231,7 +241,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
         return
       }
     }
-    if (this.#keys === null) contents.push(level, offset, bodyBytes)
+    if (own === null) contents.push(level, offset, bodyBytes)
     if (this.#limit.tookIn() || this.#consumers.size > 0 || this.#expiry.needsTimer) this.#wake()
   }
 
@@ -249,12 +259,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
         `queue '${this.name}' in vhost '${this.vhost.name}' in exclusive use`,
       )
     }
-    if (options.keyShared !== undefined) {
-      this.#askedKeys = agreedKeySharing(this, this.keySharing, options.keyShared)
-    }
+    this.#choice.admit(options)
     const consumer = new Consumer(this, this, options)
     this.#consumers.add(consumer)
-    this.#applyKeys()
+    this.#choice.added(consumer, this.#settings)
     this.touch()
     return consumer
   }
@@ -265,14 +273,13 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   consumerReady(consumer: Consumer): void {
     this.#consumers.wake(consumer)
-    this.#keys?.consumerReady(consumer)
+    this.#choice.current?.consumerReady(consumer)
     if (this.#contents.readyCount > 0) this.#wake()
   }
 
   removeConsumer(consumer: Consumer): void {
     const successor = this.#consumers.remove(consumer)
-    this.#keys?.consumerGone(consumer)
-    if (this.#consumers.size === 0) this.#applyKeys()
+    this.#choice.removed(consumer, successor, this.#settings)
     this.touch()
     if (successor !== null) this.#wake()
     if (this.#consumers.size === 0 && this.spec.autoDelete) this.vhost.deleteUnused(this)
@@ -372,7 +379,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
       return
     }
     if (this.#retry.isOn) {
-      this.#keys?.failed(offset)
+      this.#choice.current?.failed(offset)
       this.#retry.start(offset, attempts)
       return
     }
@@ -513,31 +520,10 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   #orphanConsumers(): void {
     for (const consumer of Array.from(this.#consumers.list())) {
-      this.#consumers.remove(consumer)
+      const successor = this.#consumers.remove(consumer)
+      this.#choice.removed(consumer, successor, this.#settings)
       consumer.orphan()
     }
-  }
-
-  /** Starts, changes or ends the order by key, as settings and consumers have it now. */
-  #applyKeys(): void {
-    if (this.#consumers.size === 0) this.#askedKeys = null
-    const wanted = keySharingOf(this.#settings) ?? this.#askedKeys
-    if (sameKeySharing(wanted, this.keySharing)) return
-    this.#contents.keys = null
-    this.#keys = wanted === null ? null : this.#keyDispatch(wanted)
-  }
-
-  #keyDispatch(sharing: KeySharing): KeyDispatch {
-    return new KeyDispatch(sharing, {
-      queue: this,
-      contents: this.#contents,
-      consumers: this.#consumers,
-      reader: this.#reader,
-      expiry: this.#expiry,
-      deliver: (consumer, offset, message, again) => {
-        this.#deliver(consumer, this.#contents.levelHolding(offset), offset, message, again)
-      },
-    })
   }
 
   #wake(): void {
@@ -592,7 +578,8 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** Reads the first message that is ready and takes it, or expires it. Only asked while one is. */
   #readNext(): (typeof NEXT)[keyof typeof NEXT] {
     const contents = this.#contents
-    if (this.#keys !== null) return this.#readNextByKey(this.#keys)
+    const own = this.#choice.current
+    if (own !== null) return this.#readNextOf(own)
     const level = contents.firstLevel()
     const offset = level.next()
     if (!this.#reader.look(offset)) return NEXT.READING
@@ -605,18 +592,19 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     return NEXT.TAKEN
   }
 
-  #readNextByKey(keys: KeyDispatch): (typeof NEXT)[keyof typeof NEXT] {
-    const result = keys.take()
+  #readNextOf(own: OwnDispatch): (typeof NEXT)[keyof typeof NEXT] {
+    const result = own.take()
     if (result !== 'taken') return result === 'none' ? NEXT.NONE : NEXT.READING
-    this.#takenOffset = keys.takenOffset
-    this.#takenAgain = keys.takenAgain
-    this.#takenLevel = this.#contents.levelHolding(keys.takenOffset)
+    this.#takenOffset = own.takenOffset
+    this.#takenAgain = own.takenAgain
+    this.#takenLevel = this.#contents.levelHolding(own.takenOffset)
     return NEXT.TAKEN
   }
 
   /** Gives out what waits; false when it goes on by itself in another turn. */
   #dispatch(): boolean {
-    if (this.#keys !== null) return this.#keys.run()
+    const own = this.#choice.current
+    if (own !== null) return own.run()
     for (let left = DISPATCH_COUNT_MAX; left > 0; left--) {
       if (this.#contents.readyCount === 0 || this.isPaced) return true
       const consumer = this.#consumers.next()

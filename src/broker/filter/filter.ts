@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { BrokerError } from '../../model/errors.ts'
 import type { HeaderMap, HeaderValue } from '../../model/header-value.ts'
 import { HeadersMatcher } from '../routing/headers-matcher.ts'
@@ -22,10 +23,13 @@ const TAG_HEADERS = ['TAGS', 'tag'] as const
 
 /** Says of messages whether they are wanted: all that its conditions name must be true. */
 export class MessageFilter {
+  /** What it was made from: of the same text, two take the same. */
+  readonly text: string
   readonly #conditions: readonly Condition[]
 
-  constructor(conditions: readonly Condition[]) {
+  constructor(conditions: readonly Condition[], text: string) {
     this.#conditions = conditions
+    this.text = text
   }
 
   /** What arguments ask for; null: nothing. Throws `PRECONDITION_FAILED` with what is wrong. */
@@ -38,7 +42,13 @@ export class MessageFilter {
     if (sql !== undefined) conditions.push(sqlCondition(textOf(FILTER_ARGUMENTS.SQL, sql)))
     if (tags !== undefined) conditions.push(tagCondition(textOf(FILTER_ARGUMENTS.TAGS, tags)))
     if (headers !== undefined) conditions.push(headersCondition(headers))
-    return conditions.length === 0 ? null : new MessageFilter(conditions)
+    if (conditions.length === 0) return null
+    const text = inspect([sql, tags, headers], {
+      depth: Infinity,
+      maxArrayLength: Infinity,
+      maxStringLength: Infinity,
+    })
+    return new MessageFilter(conditions, text)
   }
 
   /** HOT where it is used. `fields` may be open on that message already. */

@@ -20,6 +20,7 @@ export interface Reason {
     | 'lower-priority'
     | 'no-credit'
     | 'rate'
+    | 'filter'
     | 'output-full'
     | 'waits'
     | 'at-end'
@@ -120,6 +121,13 @@ function reasonsOfConsumer(queue: Queue, consumer: Consumer): Reason[] {
   }
   reasons.push(...reasonsOfStanding(queue.vhost, consumer))
   if (!consumer.ready) return reasons
+  const filter = queue.filterStanding(consumer)
+  if (filter !== null && queue.readyCount > 0) {
+    const text = filter.isDone
+      ? `its filter takes none of the ${queue.readyCount} that wait`
+      : `its filter is being asked about those that wait, ${filter.looked} so far`
+    reasons.push({ code: 'filter', text })
+  }
   for (const other of queue.consumers()) {
     if (other.priority <= consumer.priority || !other.ready) continue
     const text = `${named(other)} has priority ${other.priority}, this one ${consumer.priority}`

@@ -93,7 +93,7 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
     ...(keyShared === undefined ? {} : { keyShared }),
     flow: connection.flow,
     ...ratesOf(args, place),
-    ...filterOf(args, destination, place),
+    ...filterOf(args),
     ...(destination.profile === 'topic'
       ? { startAt: streamStartOf(args.get('x-stream-offset'), connection.clock.now(), place) }
       : {}),
@@ -104,17 +104,10 @@ export function consume(channel: Channel, method: MethodOf<'basic.consume'>): vo
   consumers.refresh(consumer)
 }
 
-/** What a consumer of a stream wants of it. A queue has one consumer for each message, or none. */
-function filterOf(
-  args: FieldTable,
-  { profile }: Destination,
-  place: string,
-): Pick<ConsumeOptions, 'filter'> {
+/** What the consumer wants of what is there. */
+function filterOf(args: FieldTable): Pick<ConsumeOptions, 'filter'> {
   const filter = MessageFilter.of(headerMapOf(args))
-  if (filter === null) return {}
-  if (profile === 'topic') return { filter }
-  const advice = 'bind a queue with this argument instead'
-  throw preconditionFailed(`consumers filter streams, not queues, ${place}: ${advice}`)
+  return filter === null ? {} : { filter }
 }
 
 /** How much the consumer wants to be given in a second. */

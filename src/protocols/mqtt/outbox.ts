@@ -88,7 +88,7 @@ export interface OutletParts {
   readonly copies?: GroupCopies
   /** Order by key, where the client asks for it. */
   readonly keyShared?: KeySharing | null
-  /** Of a stream: what the client wants of it. */
+  /** What the client wants of it; the rest stays there for others. */
   readonly filter?: MessageFilter
 }
 

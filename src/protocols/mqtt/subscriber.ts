@@ -167,7 +167,6 @@ export class Subscriber {
       if (isNew && this.#filtersLength + lengthOf(held) > FILTERS_LENGTH_MAX) {
         return REASON.QUOTA_EXCEEDED
       }
-      this.#requireFilterable(held)
       this.#requireRead(held)
       if (parsed.kind === 'topic') await this.#subscribeTopic(held)
       else await this.#openOutlet(held)
@@ -319,16 +318,6 @@ export class Subscriber {
       })
     }
     return queue
-  }
-
-  /** What others may want of the same queue cannot be withheld from one of them. */
-  #requireFilterable({ parsed, messages }: HeldSubscription): void {
-    if (messages === null || parsed.kind === 'topic') return
-    if (parsed.kind === 'destination') {
-      if (this.#parts.vhost.destination(parsed.name)?.profile === 'topic') return
-    }
-    const text = 'only subscriptions of topics and streams filter, not those that share a queue'
-    throw new BrokerError('PRECONDITION_FAILED', text)
   }
 
   #requireRead({ parsed }: HeldSubscription): void {

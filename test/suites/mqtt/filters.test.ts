@@ -27,6 +27,21 @@ async function open(t: TestContext): Promise<World> {
   return { broker, connect }
 }
 
+/** Takes up a session, hearing what it brings from the first octet on. */
+async function connectLater(
+  t: TestContext,
+  broker: TestBroker,
+  clientId: string,
+): Promise<{ readonly got: string[] }> {
+  const url = `mqtt://127.0.0.1:${broker.port('mqtt')}`
+  const properties = { sessionExpiryInterval: 600 }
+  const client = mqttConnect(url, { clientId, protocolVersion: 5, clean: false, properties })
+  t.after(async () => client.endAsync(true))
+  const got = heard(client)
+  await new Promise((resolve) => void client.once('connect', resolve))
+  return { got }
+}
+
 function heard(client: MqttClient): string[] {
   const bodies: string[] = []
   client.on('message', (_topic, payload) => bodies.push(payload.toString()))
@@ -152,10 +167,10 @@ test('what cannot be filtered is refused with the reason', async (t) => {
     await assert.rejects(subscribe(client, topic, 1, { 'x-filter-sql': sql }))
   }
   await ask('a', 'a >')
-  await ask('$share/group/a', 'a = 1')
+  await ask('$share/group/a', 'a = ')
   assert.deepEqual(reasons, [
     [0x83, 'filter, character 4: a name, a constant or a bracket is expected, not the end'],
-    [0x83, 'only subscriptions of topics and streams filter, not those that share a queue'],
+    [0x83, 'filter, character 5: a name, a constant or a bracket is expected, not the end'],
   ])
 })
 
@@ -182,5 +197,65 @@ test('headers and properties of AMQP messages are looked at as well', async (t) 
   await channel.waitForConfirms()
   await broker.waitFor(() => got.length === 4)
   assert.deepEqual(got.slice(2), ['s2', 's3'])
+  await amqp.close()
+})
+
+for (const qos of [1, 2] as const) {
+  test(`members of a group take what they want of it, with QoS ${qos}`, async (t) => {
+    const { broker, connect } = await open(t)
+    const kept = { clean: false, properties: { sessionExpiryInterval: 600 } }
+    const red = await connect('red', kept)
+    const any = await connect('any')
+    const gotRed = heard(red)
+    const share = '$share/painters/paint/+'
+    await subscribe(red, share, qos, { 'x-filter-sql': "colour = 'red'" })
+    const publisher = await connect('p')
+    const paint = async (body: string, colour: string): Promise<void> => {
+      await publisher.publishAsync('paint/1', body, {
+        qos,
+        properties: { userProperties: { colour } },
+      })
+    }
+    await paint('1', 'red')
+    await paint('2', 'blue')
+    await paint('3', 'red')
+    await broker.waitFor(() => gotRed.length === 2)
+    const gotAny = heard(any)
+    assert.deepEqual(gotRed, ['1', '3'])
+    assert.equal(broker.destination(share).ready, 1)
+
+    // Its session keeps the filter, and what comes meanwhile.
+    await red.endAsync()
+    await paint('4', 'blue')
+    await paint('5', 'red')
+    const again = await connectLater(t, broker, 'red')
+    await broker.waitFor(() => again.got.length === 1)
+    assert.deepEqual(again.got, ['5'])
+    await any.subscribeAsync(share, { qos })
+    await broker.waitFor(() => gotAny.length === 2)
+    assert.deepEqual(gotAny, ['2', '4'])
+  })
+}
+
+test('consumers of AMQP and MQTT share a queue, each with its own filter', async (t) => {
+  const { broker, connect } = await open(t)
+  const amqp = await connectAmqp(broker.url('amqp'))
+  const channel = await amqp.createConfirmChannel()
+  await channel.assertQueue('jobs')
+  for (const n of [1, 2, 3, 4]) {
+    channel.sendToQueue('jobs', Buffer.from(`${n}`), { headers: { n, even: n % 2 === 0 } })
+  }
+  await channel.waitForConfirms()
+  const odd: string[] = []
+  const filter = { 'x-filter-sql': 'NOT even' }
+  const take = (message: { content: Buffer } | null): void =>
+    void odd.push(String(message!.content))
+  await channel.consume('jobs', take, { arguments: filter, noAck: true })
+  const client = await connect('s')
+  const even = heard(client)
+  await subscribe(client, '$queue/jobs', 1, { 'x-filter-sql': 'even AND n > 2' })
+  await broker.waitFor(() => odd.length === 2 && even.length === 1)
+  assert.deepEqual([odd, even], [['1', '3'], ['4']])
+  await broker.waitFor(() => broker.destination('jobs').ready === 1)
   await amqp.close()
 })

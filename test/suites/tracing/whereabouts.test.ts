@@ -137,6 +137,15 @@ test('a consumer of AMQP is told why it gets nothing', async () => {
   const ranked = await why(world, 'ranked')
   assert.deepEqual(codesOf(ranked).slice(1), [['empty', 'lower-priority'], ['empty']])
   await assert.rejects(why(world, 'nowhere'), /no destination, subscription or consumer/)
+
+  await channel.assertQueue('sorted')
+  const args = { arguments: { 'x-filter-sql': "colour = 'red'" } }
+  await channel.consume('sorted', () => {}, { consumerTag: 'picky', ...args })
+  channel.sendToQueue('sorted', Buffer.from('x'), { headers: { colour: 'blue' } })
+  await channel.waitForConfirms()
+  const sorted = await why(world, 'sorted')
+  assert.deepEqual(codesOf(sorted), [['nothing'], ['filter']])
+  assert.equal(sorted.consumers[0]!.reasons[0]!.text, 'its filter takes none of the 1 that wait')
 })
 
 test('a client of MQTT is told why it gets nothing', async () => {
