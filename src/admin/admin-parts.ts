@@ -50,6 +50,23 @@ export interface StatusView {
   }[]
 }
 
+/** The store held still: the first `bytes` bytes of each file below `folder` are its state. */
+export interface FrozenStoreView {
+  readonly id: number
+  /** Relative to the data directory. */
+  readonly folder: string
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+}
+
+/** What the API needs of the store for a backup. */
+export interface Backups {
+  /** Throws `BrokerError` while another backup is made, and where nothing is on a disk. */
+  freeze(): Promise<FrozenStoreView>
+  /** False when it was given up; it is when it is not renewed for ten minutes. */
+  renew(id: number): boolean
+  release(id: number): Promise<boolean>
+}
+
 /** All that the API works on. */
 export interface AdminParts {
   readonly broker: Broker
@@ -57,6 +74,7 @@ export interface AdminParts {
   readonly authenticator: Authenticator
   readonly protocols: readonly ConnectionSource[]
   readonly status: () => StatusView
+  readonly backups: Backups
   /** Stands for an administrator; null: only users may log in. */
   readonly token: string | null
   readonly log: BrokerLog

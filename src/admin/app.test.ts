@@ -63,6 +63,11 @@ async function open(): Promise<Fixture> {
       store: { engine: 'embedded', durability: 'memory', state: 'ready' },
       listeners: [],
     }),
+    backups: {
+      freeze: async () => Promise.resolve({ id: 1, folder: 'frozen/1', files: [] }),
+      renew: (id) => id === 1,
+      release: async (id) => Promise.resolve(id === 1),
+    },
     token: TOKEN,
     log,
   })

@@ -3,6 +3,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { BrokerError } from '../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
 import { authentication, type AdminContext } from './authentication.ts'
+import { addBackups } from './backups.ts'
 import { addChanges } from './changes.ts'
 import { errorBody, STATUSES } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
@@ -34,6 +35,7 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   addListings(app, parts)
   addChanges(app, parts)
   addRedrives(app, parts)
+  addBackups(app, parts)
   addSchedules(app, parts)
   addTraces(app, parts)
   addWhereabouts(app, parts)

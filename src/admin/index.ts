@@ -1,2 +1,2 @@
-export type { AdminParts, ConnectionSource, StatusView } from './admin-parts.ts'
+export type { AdminParts, Backups, ConnectionSource, StatusView } from './admin-parts.ts'
 export { createAdminApp, type AdminApp } from './app.ts'

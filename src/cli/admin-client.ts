@@ -83,7 +83,7 @@ export function apiPath(
 }
 
 /** Where the broker was told to keep its data, by flag, environment or file. */
-async function dataDirectory(flags: ConnectFlags): Promise<string> {
+export async function dataDirectory(flags: ConnectFlags): Promise<string> {
   const given = flags.data ?? (process.env['WAYSTATION_DATA'] || undefined)
   if (given !== undefined) return given === MEMORY ? MEMORY : path.resolve(given)
   const file = flags.config ?? process.env['WAYSTATION_CONFIG']

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { packageVersion } from '../server/version.ts'
 import type { AlterFlags } from './alter.ts'
+import { addBackupCommands } from './backup-commands.ts'
 import type * as changes from './changes.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
@@ -9,7 +10,6 @@ import type { RedriveFlags, ResumeFlags } from './redrive.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
 import type { StartFlags } from './start.ts'
 import type { StatusFlags } from './status.ts'
-
 import { addTraceCommands } from './trace-commands.ts'
 
 /**
@@ -35,6 +35,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addRedrive(program)
   addScheduleCommands(program, inVhost)
   addTraceCommands(program, administrative)
+  addBackupCommands(program)
   addFsck(program, exitWith)
   return program
 }

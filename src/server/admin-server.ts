@@ -1,5 +1,5 @@
 import type { AdminApp, AdminParts, StatusView } from '../admin/index.ts'
-import type { Engine } from '../engine/contract.ts'
+import type { EmbeddedEngine } from '../engine/embedded/index.ts'
 import { ListenError } from '../net/index.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { removeAdminEndpoint, writeAdminEndpoint } from './data-directory.ts'
@@ -9,11 +9,12 @@ import type { Log } from './log.ts'
 import type { OpenListener } from './running-broker.ts'
 import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
+import { storeBackups } from './store-backups.ts'
 import { packageVersion } from './version.ts'
 
-export interface AdminOptions extends Omit<AdminParts, 'token' | 'log' | 'status'> {
+export interface AdminOptions extends Omit<AdminParts, 'token' | 'log' | 'status' | 'backups'> {
   readonly config: ServerConfig
-  readonly engine: Engine
+  readonly engine: EmbeddedEngine
   readonly startedAtMs: number
   /** Everything that listens; looked at when somebody asks. */
   readonly listeners: readonly OpenListener[]
@@ -38,7 +39,8 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
   const token = random.bytes(TOKEN_BYTES).toString('base64url')
   // Loaded when wanted: an embedded broker without it starts faster.
   const { createAdminApp } = await import('../admin/index.ts')
-  const app = createAdminApp({ ...options, token, status: () => statusView(options) })
+  const backups = storeBackups(options.engine)
+  const app = createAdminApp({ ...options, token, backups, status: () => statusView(options) })
   await using opened = new AsyncDisposableStack()
   const listeners: OpenListener[] = []
   for (const listener of wanted) {

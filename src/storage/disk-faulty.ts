@@ -92,6 +92,10 @@ export class FaultyDisk implements Disk {
     }
   }
 
+  async link(source: string, target: string): Promise<void> {
+    await this.#rename({ folder: folderOf(target), path: target, content: this.#contentOf(source) })
+  }
+
   async remove(path: string): Promise<void> {
     if (this.#files.has(path)) {
       await this.#rename({ folder: folderOf(path), path, content: null })

@@ -53,6 +53,10 @@ export class FileDisk implements Disk {
     await this.#try(source, (full) => fs.promises.rename(full, this.#full(target)))
   }
 
+  async link(source: string, target: string): Promise<void> {
+    await this.#try(source, (full) => fs.promises.link(full, this.#full(target)))
+  }
+
   async remove(name: string): Promise<void> {
     await this.#try(name, (full) => fs.promises.rm(full, { force: true }))
   }

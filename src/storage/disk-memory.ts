@@ -50,6 +50,12 @@ export class MemoryDisk implements Disk {
     }
   }
 
+  async link(source: string, target: string): Promise<void> {
+    const content = this.#files.get(source)
+    if (content === undefined) throw new DiskError('ENOENT', source)
+    this.#files.set(target, content)
+  }
+
   async remove(path: string): Promise<void> {
     this.#files.delete(path)
   }

@@ -73,6 +73,8 @@ export interface Disk {
   /** Removes the folder with all it holds; nothing happens when it is not there. */
   removeFolder(path: string): Promise<void>
   rename(source: string, target: string): Promise<void>
+  /** Gives the file a second name; what is written by one is read by both. */
+  link(source: string, target: string): Promise<void>
   /** Removes the file; nothing happens when it is not there. */
   remove(path: string): Promise<void>
   /** Answers when names created, renamed and removed in the folder survive a power cut. */

@@ -23,6 +23,8 @@ import { DurableLog } from './durable-log.ts'
 import type { DurableHost } from './durable-log.ts'
 import { someAtOnce } from '../../lib/some-at-once.ts'
 import { closedError, toEngineError } from './engine-errors.ts'
+import { Freezer } from './frozen-store.ts'
+import type { FrozenStore } from './frozen-store.ts'
 import { GroupCommit } from './group-commit.ts'
 import { KvStore } from './kv-store.ts'
 import { LogRegistry } from './log-registry.ts'
@@ -65,6 +67,7 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
   readonly #files: SegmentFiles
   readonly #journal: JournalWriter
   readonly #groups: GroupCommit
+  readonly #freezer: Freezer
   readonly #keeper = new StateKeeper()
   readonly #cuts: Cut[]
   #kv!: KvStore
@@ -104,6 +107,12 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
       becameFailed: (error) => this.#keeper.set('failed', error.message),
       bear: (logs) => this.#bear(logs),
       wrote: (bytes) => this.#wrote(bytes),
+    })
+    this.#freezer = new Freezer({
+      disk,
+      clock,
+      atRest: (task) => this.#groups.run(task),
+      writtenBytes: () => this.#registry.writtenBytes(),
     })
   }
 
@@ -183,6 +192,27 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
     const isFresh = dirty.every((log) => log.staged.length > 0)
     const logs = isFresh ? dirty : dirty.filter((log) => log.staged.length > 0)
     this.#groups.commit(logs, level, done)
+  }
+
+  /**
+   * Holds the store still as it stands between two commits, for a backup. `conflict` while another
+   * one is held or where nothing is on a disk; `io` where the file system knows no hard links.
+   */
+  async freeze(): Promise<FrozenStore> {
+    this.#checkOpen()
+    if (this.capabilities.durability === 'memory') {
+      throw new EngineError('conflict', 'the store is in memory, there is nothing to back up')
+    }
+    try {
+      return await this.#freezer.freeze()
+    } catch (error) {
+      throw toEngineError(error)
+    }
+  }
+
+  /** The frozen store of this number; null when it was given up. */
+  frozen(id: number): FrozenStore | null {
+    return this.#freezer.held(id)
   }
 
   onState(listener: ((state: EngineState, reason: string) => void) | null): void {
@@ -365,6 +395,7 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
       if (!this.hasFailed && this.#journal.isOpen) await this.#journal.end()
     } finally {
       await this.#journal.abandon()
+      await this.#freezer.close()
       await this.#files.closeIdle()
       await this.#parts.lock.release()
       // Whoever commits now is told so.

@@ -6,11 +6,12 @@ import { EmbeddedEngine } from './embedded-engine.ts'
 import { toEngineError } from './engine-errors.ts'
 import { DEFAULT_LIMITS, SEGMENT_BYTES_MAX } from './options.ts'
 import type { EmbeddedLimits, EmbeddedOptions } from './options.ts'
-import { LOCK_FILE, SCRATCH_FOLDER, checkFormat, logFolder } from './store-folder.ts'
+import { FROZEN_FOLDER, LOCK_FILE, SCRATCH_FOLDER, checkFormat, logFolder } from './store-folder.ts'
 
 export { checkStore } from './check-store.ts'
 export type { CheckedLog, StoreFault, StoreReport } from './check-store.ts'
 export type { EmbeddedEngine } from './embedded-engine.ts'
+export type { FrozenFile, FrozenStore } from './frozen-store.ts'
 export type { EmbeddedLimits, EmbeddedOptions } from './options.ts'
 
 /**
@@ -29,6 +30,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
     try {
       await checkFormat(disk)
       await disk.removeFolder(SCRATCH_FOLDER)
+      await disk.removeFolder(FROZEN_FOLDER)
       const { number, group, cuts } = await replayJournals(disk, logFolder)
       const { clock } = options
       return await EmbeddedEngine.open({

@@ -105,6 +105,16 @@ export class LogRegistry {
     return largest
   }
 
+  /** How far the open logs, the kv too, are written: bytes of the last segment, by its path. */
+  writtenBytes(): Map<string, number> {
+    const written = new Map<string, number>()
+    const { kvLog } = this.#parts
+    for (const { files } of [kvLog, ...[...this.#durable.values()].map(({ core }) => core)]) {
+      written.set(files.active.path, files.active.bytes)
+    }
+    return written
+  }
+
   applyRetention(): void {
     for (const { core } of this.#durable.values()) core.applyRetention()
     for (const { core } of this.#volatile.values()) core.applyRetention()

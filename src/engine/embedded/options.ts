@@ -44,6 +44,8 @@ export const SEGMENT_BYTES_MAX: number = 1024 * MIB
 export const FULL_RETRY_MS = 1000
 /** So many files are made or closed side by side; more only queue up for the disk. */
 export const FILES_AT_ONCE = 16
+/** Whoever makes a backup and is not heard of for so long is taken for dead. */
+export const FREEZE_LEASE_MS: number = 10 * 60 * 1000
 /** How often free space and the lock are looked at. */
 export const WATCH_INTERVAL_MS = 5000
 /** After so many bytes written, free space is looked at without waiting for the interval. */

@@ -6,6 +6,7 @@
  *     journal/        groups that touch several logs
  *     logs/ID/        the segments of one log; 0 is the kv
  *     scratch/        what does not fit into memory of volatile logs; emptied at start
+ *     frozen/         second names of the files above while a backup is made; emptied at start
  *     aside/          what recovery and repair took out
  */
 import { readWhole, replaceFile } from '../../storage/disk.ts'
@@ -14,10 +15,11 @@ import { decodeSegmentHeader, segmentHeaderBytes, segmentPath } from '../../stor
 import { EngineError } from '../contract.ts'
 
 const STORE_FORMAT = 1
-const FORMAT_FILE = 'FORMAT'
+export const FORMAT_FILE = 'FORMAT'
 export const LOCK_FILE = 'LOCK'
 export const LOGS_FOLDER = 'logs'
 export const SCRATCH_FOLDER = 'scratch'
+export const FROZEN_FOLDER = 'frozen'
 /** The kv is a log like any other, with a number that is known. */
 export const KV_LOG_ID = 0
 export const KV_LOG_NAME = 'kv'
