@@ -3,12 +3,13 @@ import { packageVersion } from '../server/version.ts'
 import type { AlterFlags } from './alter.ts'
 import { addBackupCommands } from './backup-commands.ts'
 import type * as changes from './changes.ts'
+import type { DoctorFlags } from './doctor.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
 import { LISTINGS, type ListFlags } from './listings.ts'
 import type { RedriveFlags, ResumeFlags } from './redrive.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
-import type { StartFlags } from './start.ts'
+import type { StartFlags } from './config-flags.ts'
 import type { StatusFlags } from './status.ts'
 import { addTraceCommands } from './trace-commands.ts'
 
@@ -49,25 +50,51 @@ Examples:
   waystation add-user alice --tag administrator`
 
 function addStart(program: Command, exitWith: (code: number) => void): void {
-  program
-    .command('start')
+  configured(program.command('start'))
     .summary('run a broker until it is stopped')
     .description('Runs a broker until SIGTERM or Ctrl+C stops it.')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
+    .option('--log-format <format>', 'auto, pretty or json')
+    .addHelpText('after', START_HELP)
+    .action(async (flags: StartFlags) => {
+      const { start } = await import('./start.ts')
+      exitWith(await start(flags))
+    })
+  configured(program.command('doctor'))
+    .summary('say what would keep a broker from working well here')
+    .description(
+      'Looks at what a broker started with these settings would need: the configuration, the data ' +
+        'directory and its disk, the ports, certificates, limits of the system.',
+    )
+    .option('--json', 'print JSON')
+    .addHelpText('after', DOCTOR_HELP)
+    .action(async (flags: DoctorFlags) => {
+      const { doctor } = await import('./doctor.ts')
+      exitWith(await doctor(flags))
+    })
+}
+
+/** Adds the flags that say how a broker is to work. */
+function configured(command: Command): Command {
+  return command
     .option('--data <dir>', "where messages are kept, or 'memory'")
     .option('--config <file>', 'settings in YAML or JSON')
     .option('--listen <name=address>', 'such as amqp=127.0.0.1:5672, http=0 or http=off', collect)
     .option('--tls-cert <file>', 'PEM file with the certificate for listeners over TLS')
     .option('--tls-key <file>', 'PEM file with its private key')
     .option('--tls-ca <file>', 'PEM file with the authorities of client certificates')
-    .option('--log-level <level>', 'trace, debug, info, warn, error or silent')
-    .option('--log-format <format>', 'auto, pretty or json')
     .option('--set <key=value>', 'any setting, such as limits.messageSize=16MiB', collect)
-    .addHelpText('after', START_HELP)
-    .action(async (flags: StartFlags) => {
-      const { start } = await import('./start.ts')
-      exitWith(await start(flags))
-    })
 }
+
+const DOCTOR_HELP = `
+Nothing is changed, and nothing is said of messages: 'waystation status' tells of a broker that
+runs, 'waystation fsck' reads what is stored.
+
+Examples:
+  waystation doctor
+  waystation doctor --config waystation.yaml --json
+
+Exit codes: 0 nothing is in the way, 1 something is.`
 
 const START_HELP = `
 Flags win over environment variables (WAYSTATION_LISTEN_AMQP, WAYSTATION_DATA, …), these over the

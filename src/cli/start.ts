@@ -2,27 +2,12 @@ import { flushCompileCache } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { systemClock } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
-import { loadConfig, type FlagSetting } from '../server/config.ts'
-import { defaultDataDirectory } from '../server/data-directory.ts'
 import { openLog, type Log } from '../server/log.ts'
 import { openBroker } from '../server/open-broker.ts'
 import type { RunningBroker } from '../server/running-broker.ts'
-import { resolveConfig } from '../server/server-config.ts'
+import { configOf, type StartFlags } from './config-flags.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { readyLine, startScreen } from './start-screen.ts'
-
-/** The flags of `waystation start`, as commander gives them. */
-export interface StartFlags {
-  readonly data?: string
-  readonly config?: string
-  readonly listen?: readonly string[]
-  readonly logLevel?: string
-  readonly logFormat?: string
-  readonly tlsCert?: string
-  readonly tlsKey?: string
-  readonly tlsCa?: string
-  readonly set?: readonly string[]
-}
 
 /** Beyond the time that clients have: storing what was begun takes a moment, not minutes. */
 const STORE_TIMEOUT_MS = 20_000
@@ -38,17 +23,8 @@ export async function start(flags: StartFlags): Promise<number> {
   letHeapGrow()
   // First of all, so that a signal during a long recovery is not lost.
   const stopped = stopSignal()
-  const { input, warnings } = loadConfig({
-    file: flags.config ?? process.env['WAYSTATION_CONFIG'] ?? null,
-    environment: process.env,
-    flags: flagSettings(flags),
-  })
-  const { level = 'info', format = 'auto' } = input.log ?? {}
-  const config = resolveConfig(input, {
-    data: defaultDataDirectory(process.env),
-    isOnByDefault: (port) => port.onByDefault,
-    defaultPort: (port) => port.standardPort,
-  })
+  const { config, logging, warnings } = configOf(flags)
+  const { level = 'info', format = 'auto' } = logging
   const log = await openLog({ level, format })
   for (const warning of warnings) log.warn({}, warning)
   const broker = await openBroker(config, { clock: systemClock, random: systemRandom, log })
@@ -104,35 +80,6 @@ function reloadTls(broker: RunningBroker, log: Log): void {
     () => log.info({}, 'certificates were read again'),
     (error: unknown) => log.error({ err: error }, 'the old certificates are kept'),
   )
-}
-
-function flagSettings(flags: StartFlags): FlagSetting[] {
-  const settings: FlagSetting[] = []
-  const add = (keys: string, value: string | undefined, flag: string): void => {
-    if (value === undefined) return
-    settings.push({ path: keys.split('.'), value, flag: `${flag} ${value}` })
-  }
-  for (const text of flags.set ?? []) {
-    const { key, value } = splitPair(text, '--set', 'limits.messageSize=16MiB')
-    settings.push({ path: key.split('.'), value, flag: `--set ${key}` })
-  }
-  for (const text of flags.listen ?? []) {
-    const { key, value } = splitPair(text, '--listen', 'amqp=127.0.0.1:5672')
-    settings.push({ path: ['listen', key], value, flag: `--listen ${text}` })
-  }
-  add('data', flags.data, '--data')
-  add('log.level', flags.logLevel, '--log-level')
-  add('log.format', flags.logFormat, '--log-format')
-  add('tls.certFile', flags.tlsCert, '--tls-cert')
-  add('tls.keyFile', flags.tlsKey, '--tls-key')
-  add('tls.caFile', flags.tlsCa, '--tls-ca')
-  return settings
-}
-
-function splitPair(text: string, flag: string, example: string): { key: string; value: string } {
-  const equals = text.indexOf('=')
-  if (equals > 0) return { key: text.slice(0, equals), value: text.slice(equals + 1) }
-  throw new CommandError(EXIT.USAGE, `${flag} ${text}: expected NAME=VALUE such as ${example}`)
 }
 
 /**
