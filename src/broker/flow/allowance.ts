@@ -27,6 +27,7 @@ export class Allowance {
       messages: limits[`${of}-rate`],
       bytes: limits[`${of}-rate-bytes`],
       burstMs: limits['rate-burst'],
+      isEven: of === 'consume',
     })
     const about = (of: string): string => `${of} rate of ${this.title}`
     this.publish = Meter.for(this.publish, about('publish'), rates('publish'), nowMs)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import {
   type BrokerRig,
   consume,
@@ -207,6 +208,46 @@ test('a queue gives out no faster than its rate, and a rest saves up no more tha
   for (let n = 0; n < 10; n++) publish(vhost, '', 'idle', `${n}`)
   await turns()
   assert.equal(idle.got.length, 2)
+})
+
+// Messages come whenever they like, alone or many at once; some are given out as they come.
+test('in no window has a consumer, or a queue, more than its rate and one message', async () => {
+  const arrivals = fc.array(fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 40 })), {
+    minLength: 20,
+    maxLength: 60,
+  })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 5, max: 3000 }),
+      fc.boolean(),
+      arrivals,
+      async (rate, isOwn, all) => {
+        const rig = await openBroker()
+        const { vhost, clock } = rig
+        await vhost.declareQueue(queueSpec('q', isOwn ? {} : { consumeRateMax: rate }))
+        const times: number[] = []
+        const sink = { deliver: () => void times.push(clock.monotonicMs()), cancelled: () => {} }
+        consume(vhost, 'q', sink, { noAck: true, ...(isOwn ? { rates: { messages: rate } } : {}) })
+        for (const [spanMs, count] of all) {
+          for (let ms = 0; ms < spanMs; ms += 4) {
+            clock.advance(4)
+            await turns(1)
+          }
+          for (let n = 0; n < count; n++) publish(vhost, '', 'q', 'x')
+          await turns(1)
+        }
+        for (const [first, fromMs] of times.entries()) {
+          for (let last = first; last < times.length; last++) {
+            const spanMs = Math.max(100, times[last]! - fromMs)
+            const allowed = Math.ceil((rate * spanMs) / 1000) + 1
+            assert.ok(last - first < allowed, `${last - first + 1} in ${spanMs} ms at ${rate}/s`)
+          }
+        }
+        await rig.broker.close()
+      },
+    ),
+    { numRuns: 30 },
+  )
 })
 
 test('a consumer has a rate, and so have all of a user together', async () => {

@@ -4,7 +4,10 @@ import { BURST_MS_DEFAULT, TokenBucket } from './token-bucket.ts'
 export interface Rates {
   readonly messages?: number | undefined
   readonly bytes?: number | undefined
+  /** What may pass at once after a rest, in milliseconds' worth. Absent: as `isEven` says. */
   readonly burstMs?: number | undefined
+  /** No window has more than its rate. Default false: 100 ms' worth may pass at once. */
+  readonly isEven?: boolean
 }
 
 /** A rate of messages, of bytes, or both, that something is held to. */
@@ -16,11 +19,11 @@ export class Meter {
   readonly #bytes: TokenBucket | null
 
   private constructor(about: string, rates: Rates, nowMs: number) {
-    const { messages, bytes, burstMs = BURST_MS_DEFAULT } = rates
+    const { messages, bytes } = rates
     this.about = about
     this.#rates = rates
-    this.#messages = messages === undefined ? null : new TokenBucket(messages, burstMs, nowMs)
-    this.#bytes = bytes === undefined ? null : new TokenBucket(bytes, burstMs, nowMs)
+    this.#messages = messages === undefined ? null : bucketOf(messages, rates, nowMs)
+    this.#bytes = bytes === undefined ? null : bucketOf(bytes, rates, nowMs)
   }
 
   /** The one there was while its rates stay the same; null where there is no rate. */
@@ -58,6 +61,16 @@ export class Meter {
     ]
     return `${this.about} is ${rates.join(', ')}`
   }
+}
+
+function bucketOf(
+  perSecond: number,
+  { burstMs, isEven = false }: Rates,
+  nowMs: number,
+): TokenBucket {
+  return burstMs === undefined && isEven
+    ? TokenBucket.even(perSecond, nowMs)
+    : TokenBucket.withBurst(perSecond, burstMs ?? BURST_MS_DEFAULT, nowMs)
 }
 
 function isSame(a: Rates, b: Rates): boolean {

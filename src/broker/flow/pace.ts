@@ -32,7 +32,7 @@ export class Pace {
   }
 
   setRates(about: string, rates: Rates): void {
-    this.#own = Meter.for(this.#own, about, rates, this.#clock.monotonicMs())
+    this.#own = Meter.for(this.#own, about, { ...rates, isEven: true }, this.#clock.monotonicMs())
   }
 
   /** HOT: counts what passed; false: nothing more may, until `opened` is called. */

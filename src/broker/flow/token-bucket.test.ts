@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { TokenBucket } from './token-bucket.ts'
+import { EVEN_WINDOW_MS, TokenBucket } from './token-bucket.ts'
 
 test('a burst passes at once, and then what the rate allows', () => {
-  const bucket = new TokenBucket(100, 50, 0)
+  const bucket = TokenBucket.withBurst(100, 50, 0)
   let passed = 0
   while (bucket.admits(0)) {
     bucket.use(1, 0)
@@ -25,7 +25,7 @@ test('in any span no more passes than its rate, the burst and one use too large'
   const uses = fc.array(fc.tuple(fc.nat(200), fc.integer({ min: 1, max: 50 })), { maxLength: 200 })
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5000 }), fc.nat(500), uses, (rate, burstMs, wanted) => {
-      const bucket = new TokenBucket(rate, burstMs, 0)
+      const bucket = TokenBucket.withBurst(rate, burstMs, 0)
       const passed: { readonly atMs: number; readonly amount: number }[] = []
       let nowMs = 0
       for (const [spanMs, amount] of wanted) {
@@ -50,4 +50,53 @@ test('in any span no more passes than its rate, the burst and one use too large'
     }),
     { numRuns: 100 },
   )
+})
+
+// Whoever waits comes late by any time, and what passes comes alone or in a crowd.
+test('what passes evenly is within its rate in every window, and near it', () => {
+  const late = fc.array(fc.double({ min: 0, max: 12, noNaN: true }), {
+    maxLength: 300,
+    size: 'max',
+  })
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 20_000 }), late, (rate, delaysMs) => {
+      const bucket = TokenBucket.even(rate, 0)
+      const times: number[] = []
+      let nowMs = 0
+      for (const delayMs of delaysMs) {
+        nowMs += bucket.waitMs(nowMs) + delayMs
+        for (let left = 200; left > 0 && bucket.admits(nowMs); left--) {
+          bucket.use(1, nowMs)
+          times.push(nowMs)
+        }
+      }
+      // In a window of that length, the fullest of which begins with a message.
+      const within = Math.ceil((rate * EVEN_WINDOW_MS) / 1000) + 1
+      // In a longer one: how far what passed is behind the rate, at its lowest before the window.
+      let lowest = Infinity
+      let first = 0
+      for (const [last, toMs] of times.entries()) {
+        for (; times[first]! < toMs - EVEN_WINDOW_MS; first++) {
+          lowest = Math.min(lowest, first - (rate * times[first]!) / 1000)
+        }
+        assert.ok(last - first < within, `${last - first + 1} of ${within}`)
+        const above = last - (rate * toMs) / 1000 - lowest
+        assert.ok(above < 1 + 1e-6, `${above} above ${rate}/s`)
+      }
+    }),
+    { numRuns: 100 },
+  )
+})
+
+test('timers that are late a little cost no more than the part that is kept back', () => {
+  for (const rate of [10, 100, 1000, 5000]) {
+    const bucket = TokenBucket.even(rate, 0)
+    let passed = 0
+    let nowMs = 0
+    while (nowMs < 20_000) {
+      nowMs += bucket.waitMs(nowMs) + 2
+      for (; bucket.admits(nowMs); passed++) bucket.use(1, nowMs)
+    }
+    assert.ok(passed >= 20 * rate * 0.955, `${passed} in 20 s at ${rate}/s`)
+  }
 })
