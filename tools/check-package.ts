@@ -26,6 +26,15 @@ const root = path.join(import.meta.dirname, '..')
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest
 const scratch = mkdtempSync(path.join(tmpdir(), 'waystation-package-'))
 
+const NEEDED = [
+  'LICENSE',
+  'README.md',
+  'CHANGELOG.md',
+  'package.json',
+  'dist/console/index.html',
+  'dist/console/licenses.md',
+]
+
 function run(command: string, args: readonly string[], cwd: string): string {
   return execFileSync(command, args, {
     cwd,
@@ -46,7 +55,7 @@ function packedFiles(): string[] {
 
 function checkContents(files: readonly string[]): string[] {
   const faults: string[] = []
-  for (const needed of ['LICENSE', 'README.md', 'CHANGELOG.md', 'package.json']) {
+  for (const needed of NEEDED) {
     if (!files.includes(needed)) faults.push(`the package lacks ${needed}`)
   }
   for (const file of files) {

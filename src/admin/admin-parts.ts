@@ -1,6 +1,8 @@
 import type { Authenticator, Peer, UserStore } from '../auth/index.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { BrokerLog } from '../broker/broker-log.ts'
+import type { RandomSource } from '../lib/random.ts'
+import type { PageFiles } from './console/page-files.ts'
 
 /** One connection, whatever protocol it speaks. */
 export interface ConnectionView {
@@ -78,6 +80,10 @@ export interface AdminParts {
   /** Stands for an administrator; null: only users may log in. */
   readonly token: string | null
   readonly log: BrokerLog
+  /** For the cookies of those who log in on the console. */
+  readonly random: RandomSource
+  /** The console's page; null: it is not there. */
+  readonly pageFiles: PageFiles | null
 }
 
 /** What the HTTP server says of a request beside the request. */

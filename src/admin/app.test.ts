@@ -70,6 +70,8 @@ async function open(): Promise<Fixture> {
     },
     token: TOKEN,
     log,
+    random,
+    pageFiles: null,
   })
   return {
     broker,

@@ -7,6 +7,7 @@ import { addBackups } from './backups.ts'
 import { addChanges } from './changes.ts'
 import { errorBody, STATUSES } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
+import { openConsole } from './console/index.ts'
 import { addListings } from './listings.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
@@ -17,12 +18,14 @@ import { addWhereabouts } from './whereabouts.ts'
 /** The HTTP API without a socket: a request in, a response out. */
 export interface AdminApp {
   fetch(request: Request, environment: AdminEnvironment): Response | Promise<Response>
+  /** Ends the answers that would go on for ever. */
+  close(): void
 }
 
 /** Everything is below `/v1`; names in paths are percent-encoded, so `/` is `%2F`. */
 export function createAdminApp(parts: AdminParts): AdminApp {
   const app = new Hono<AdminContext>()
-  app.use(authentication(parts))
+  const console = openConsole(parts)
   app.use(
     bodyLimit({
       maxSize: BODY_BYTES_MAX,
@@ -32,6 +35,9 @@ export function createAdminApp(parts: AdminParts): AdminApp {
       },
     }),
   )
+  console.addPublic(app)
+  app.use(authentication(parts, console.sessions))
+  console.addPrivate(app)
   addListings(app, parts)
   addChanges(app, parts)
   addRedrives(app, parts)
@@ -53,5 +59,5 @@ export function createAdminApp(parts: AdminParts): AdminApp {
     parts.log.error({ err: error, path: context.req.path }, 'an HTTP request failed')
     return context.json(errorBody('FAILED', 'the request failed, the log says why'), 500)
   })
-  return app
+  return { fetch: (request, environment) => app.fetch(request, environment), close: console.close }
 }

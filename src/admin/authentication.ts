@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
 import { BrokerError } from '../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
+import { ADMINISTRATOR, type ConsoleSessions, isFromPage, isOfBrowser } from './console/sessions.ts'
 import { errorBody, STATUSES, type AdminErrorCode } from './errors.ts'
 
 /** What a request carries through the API once it is known who asks. */
@@ -11,25 +12,42 @@ export interface AdminContext {
 }
 
 const CHALLENGE = 'Basic realm="waystation", charset="UTF-8"'
-const ADMINISTRATOR = 'administrator'
+/** Methods that change nothing. */
+const READING: readonly string[] = ['GET', 'HEAD']
 
 /**
- * Lets in who shows the token of the data directory, or a user tagged `administrator` by HTTP
- * Basic; nobody else gets further, whatever they ask for.
+ * Lets in who shows the token of the data directory, a user tagged `administrator` by HTTP Basic,
+ * or one who logged in on the console; nobody else gets further, whatever they ask for.
  */
-export function authentication(parts: AdminParts): MiddlewareHandler<AdminContext> {
+export function authentication(
+  parts: AdminParts,
+  sessions: ConsoleSessions,
+): MiddlewareHandler<AdminContext> {
   return async (context, next) => {
+    const request = context.req.raw
     const refuse = (code: AdminErrorCode, message: string): Response => {
-      if (code === 'UNAUTHENTICATED') context.header('www-authenticate', CHALLENGE)
+      // A browser would ask for a password in a window of its own, over the console's.
+      if (code === 'UNAUTHENTICATED' && !isOfBrowser(request)) {
+        context.header('www-authenticate', CHALLENGE)
+      }
       return context.json(errorBody(code, message), STATUSES[code])
     }
-    if (isForeignOrigin(context.req.raw)) {
+    if (isForeignOrigin(request)) {
       return refuse('ACCESS_REFUSED', 'pages of other sites may not use this API')
     }
     const { peer } = context.env
     const [scheme = '', value = ''] = (context.req.header('authorization') ?? '').split(' ', 2)
     if (scheme.toLowerCase() === 'bearer' && parts.token !== null && isEqual(value, parts.token)) {
       context.set('user', 'local administrator')
+      await next()
+      return undefined
+    }
+    const session = scheme === '' ? sessions.find(request) : null
+    if (session !== null) {
+      if (!READING.includes(request.method) && !isFromPage(request, session)) {
+        return refuse('ACCESS_REFUSED', 'the request does not come from the console')
+      }
+      context.set('user', session.user)
       await next()
       return undefined
     }

@@ -1,2 +1,3 @@
 export type { AdminParts, Backups, ConnectionSource, StatusView } from './admin-parts.ts'
 export { createAdminApp, type AdminApp } from './app.ts'
+export type { PageFile, PageFiles } from './console/page-files.ts'

@@ -6,13 +6,16 @@ import { removeAdminEndpoint, writeAdminEndpoint } from './data-directory.ts'
 import { listenHttp, type HttpListener } from './http-listener.ts'
 import { connectAddress, formatListenAddress } from './listen-address.ts'
 import type { Log } from './log.ts'
+import { openPageFiles } from './page-files.ts'
 import type { OpenListener } from './running-broker.ts'
 import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
 import { storeBackups } from './store-backups.ts'
 import { packageVersion } from './version.ts'
 
-export interface AdminOptions extends Omit<AdminParts, 'token' | 'log' | 'status' | 'backups'> {
+type FoundHere = 'token' | 'log' | 'status' | 'backups' | 'pageFiles'
+
+export interface AdminOptions extends Omit<AdminParts, FoundHere> {
   readonly config: ServerConfig
   readonly engine: EmbeddedEngine
   readonly startedAtMs: number
@@ -40,13 +43,19 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
   // Loaded when wanted: an embedded broker without it starts faster.
   const { createAdminApp } = await import('../admin/index.ts')
   const backups = storeBackups(options.engine)
-  const app = createAdminApp({ ...options, token, backups, status: () => statusView(options) })
+  const app = createAdminApp({
+    ...options,
+    token,
+    backups,
+    status: () => statusView(options),
+    pageFiles: openPageFiles(),
+  })
   await using opened = new AsyncDisposableStack()
   const listeners: OpenListener[] = []
   for (const listener of wanted) {
     const http = await open(listener, options, app)
     opened.defer(async () => http.close(0))
-    listeners.push(openListenerOf(listener, http))
+    listeners.push(openListenerOf(listener, http, app))
     if (listener.port.tls || config.data === MEMORY) continue
     const url = `http://${formatListenAddress(connectAddress(http.address))}`
     writeAdminEndpoint(config.data, { url, token, pid: process.pid })
@@ -56,14 +65,17 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
   return { listeners, [Symbol.asyncDispose]: async () => resources.disposeAsync() }
 }
 
-function openListenerOf({ port }: ListenerConfig, http: HttpListener): OpenListener {
+function openListenerOf({ port }: ListenerConfig, http: HttpListener, app: AdminApp): OpenListener {
   return {
     port,
     address: http.address,
     connectionCount: () => http.connectionCount,
     reloadTls: async () => http.reloadTls(),
     cutConnections: () => http.cutConnections(),
-    close: async (graceMs) => http.close(graceMs),
+    close: async (graceMs) => {
+      app.close()
+      await http.close(graceMs)
+    },
   }
 }
 

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Fetches the AMQP, MQTT and Kafka clients that npm does not bring, for `npm run test:interop`.
+# Fetches what npm does not bring for `npm run test:interop`: clients of AMQP, MQTT and Kafka, and
+# the browser that looks at the console.
 #
 #   test/interop/setup.sh            everything below
-#   test/interop/setup.sh NAME...    only those of: tools python java kafka go
+#   test/interop/setup.sh NAME...    only those of: tools browser python java kafka go
 #
 # Safe to run again: what is there already is left alone. Everything but the Debian package lies
 # in $WAYSTATION_INTEROP_CACHE, or waystation/interop in the user's cache directory. A client that
@@ -29,6 +30,15 @@ setup_tools() {
   apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive \
     apt-get install -qy --no-install-recommends "${packages[@]}" >&2 ||
     absent "one of ${packages[*]}" 'apt-get failed'
+}
+
+# With fonts, so that there is something to see in each of the console's languages.
+setup_browser() {
+  have chromium && return
+  have apt-get || { absent chromium 'no apt-get here'; return; }
+  apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive \
+    apt-get install -qy --no-install-recommends chromium fonts-noto-cjk fonts-dejavu-core >&2 ||
+    absent chromium 'apt-get failed'
 }
 
 setup_python() {
@@ -66,11 +76,11 @@ setup_go() {
     absent 'the Go clients' 'go build failed'
 }
 
-(( $# > 0 )) || set -- tools python java kafka go
+(( $# > 0 )) || set -- tools browser python java kafka go
 for part in "$@"; do
   case $part in
-    tools | python | java | kafka | go) "setup_$part" ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    tools | browser | python | java | kafka | go) "setup_$part" ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 if [[ ${CI:-} == true && $missing == 1 ]]; then exit 1; fi

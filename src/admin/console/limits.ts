@@ -1,0 +1,25 @@
+/** Limits of the console. */
+
+/** How long a login lasts: a working day, and RabbitMQ's default. */
+export const SESSION_MS: number = 8 * 60 * 60 * 1000
+
+/** Logins at a time, each some hundred bytes; one more ends the oldest. */
+export const SESSIONS_MAX = 1000
+
+/** Pages that are kept up to date at a time; one more is refused. */
+export const STREAMS_MAX = 100
+
+/** What a page may leave unread before it misses a beat. */
+export const STREAM_BYTES_MAX: number = 64 * 1024
+
+/** How often counters are read while somebody looks. */
+export const SAMPLE_MS = 1000
+
+/** Beats that a page gets when it begins to look: five minutes. */
+export const SAMPLES_KEPT_MAX = 300
+
+/** Rows on one page of a list. */
+export const PAGE_ROWS_MAX = 200
+
+/** Longest text that a list is searched for. */
+export const SEARCH_LENGTH_MAX = 255

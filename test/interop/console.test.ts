@@ -1,0 +1,162 @@
+/** Chromium looks at every page of the console, as an operator would. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { inflateSync } from 'node:zlib'
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Page } from 'playwright-core'
+import {
+  type ConsoleWorld,
+  type Faults,
+  openConsoleWorld,
+  openPage,
+  skip,
+} from './console-world.ts'
+
+/** Each page with what it must show of the traffic before it is looked at. */
+const PAGES: Readonly<Record<string, string>> = {
+  overview: '.bars >> text=kafka',
+  destinations: 'a >> text=clicks',
+}
+
+/** An empty page has a handful, text alone some dozens. */
+const COLORS_MIN = 50
+
+/** Compressed, with everything that it loads. */
+const FIRST_VIEW_BYTES_MAX = 300_000
+
+let world: ConsoleWorld
+let page: Page
+let faults: Faults
+
+before(async () => {
+  if (skip !== false) return
+  world = await openConsoleWorld()
+  ;({ page, faults } = await openPage(world, { colorScheme: 'light', locale: 'en-US' }))
+})
+
+after(async () => world?.[Symbol.asyncDispose]())
+
+for (const [name, shown] of Object.entries(PAGES)) {
+  test(`the page '${name}' shows what there is, and to everybody`, { skip }, async () => {
+    await page.goto(`${world.url}/#/${name}`)
+    await page.locator(shown).first().waitFor()
+    await check(page)
+  })
+}
+
+test('the first view is small', { skip }, async () => {
+  const context = await world.browser.newContext()
+  const first = await context.newPage()
+  await first.goto(world.url)
+  await first.locator('input[name=password]').waitFor()
+  const bytes = await first.evaluate<number>(
+    `[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+      .reduce((sum, { transferSize }) => sum + transferSize, 0)`,
+  )
+  assert.ok(bytes > 10_000 && bytes < FIRST_VIEW_BYTES_MAX, `it takes ${bytes} bytes`)
+  await context.close()
+})
+
+test('dark, Chinese and on a phone it shows the same', { skip }, async () => {
+  const phone = await openPage(world, {
+    colorScheme: 'dark',
+    locale: 'zh-CN',
+    viewport: { width: 390, height: 844 },
+  })
+  await phone.page.getByRole('heading', { name: '概览' }).waitFor()
+  await check(phone.page)
+  const overflow = await phone.page.evaluate(
+    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+  )
+  assert.equal(overflow, 0, 'the page is wider than the phone')
+  await phone.page.getByRole('button', { name: '菜单' }).click()
+  await phone.page.getByRole('link', { name: '目的地' }).click()
+  await phone.page.locator('a', { hasText: 'clicks' }).waitFor()
+  assert.deepEqual(phone.faults.texts, [])
+  await phone.page.context().close()
+})
+
+test('by keyboard alone one gets to a page and leaves', { skip }, async () => {
+  const { page: own } = await openPage(world)
+  await own.locator('.tiles').waitFor()
+  await own.locator('nav a', { hasText: 'Destinations' }).focus()
+  await own.keyboard.press('Enter')
+  await own.getByRole('searchbox').focus()
+  await own.keyboard.type('click')
+  await own.locator('tbody tr', { hasText: 'clicks' }).waitFor()
+  await own.locator('tbody tr', { hasText: 'orders' }).waitFor({ state: 'detached' })
+  await own.getByRole('button', { name: 'Log out' }).focus()
+  await own.keyboard.press('Enter')
+  await own.locator('input[name=password]').waitFor()
+  await own.goto(`${world.url}/#/destinations`)
+  await own.locator('input[name=password]').waitFor()
+  await own.context().close()
+})
+
+test('nothing on the way broke a script or the policy of the page', { skip }, () => {
+  assert.deepEqual(faults.texts, [])
+})
+
+async function check(of: Page): Promise<void> {
+  const colors = colorCount(await of.screenshot())
+  assert.ok(colors >= COLORS_MIN, `the screenshot has only ${colors} colours`)
+  const { violations } = await new AxeBuilder({ page: of }).analyze()
+  const serious = violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
+  assert.deepEqual(serious, [])
+}
+
+/** Of a PNG as Chromium writes it: 8 bits a channel, not interlaced. */
+function colorCount(png: Buffer): number {
+  const width = png.readUInt32BE(16)
+  const pixelBytes = png[25] === 6 ? 4 : 3
+  const chunks: Buffer[] = []
+  for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at)) {
+    const size = png.readUInt32BE(at)
+    if (png.toString('latin1', at + 4, at + 8) === 'IDAT') {
+      chunks.push(png.subarray(at + 8, at + 8 + size))
+    }
+  }
+  const rows = inflateSync(Buffer.concat(chunks))
+  const rowBytes = width * pixelBytes
+  let above: Buffer = Buffer.alloc(rowBytes)
+  const colors = new Set<number>()
+  for (let at = 0; at < rows.length; at += rowBytes + 1) {
+    const row = unfiltered(rows.subarray(at + 1, at + 1 + rowBytes), above, {
+      filter: rows[at] ?? 0,
+      pixelBytes,
+    })
+    for (let x = 0; x < rowBytes; x += pixelBytes) colors.add(row.readUIntBE(x, 3))
+    above = row
+  }
+  return colors.size
+}
+
+/** PNG §9: each byte stands as the difference to its neighbours. */
+function unfiltered(
+  line: Buffer,
+  above: Buffer,
+  { filter, pixelBytes }: { readonly filter: number; readonly pixelBytes: number },
+): Buffer {
+  const row = Buffer.alloc(line.length)
+  for (let x = 0; x < line.length; x++) {
+    const left = x < pixelBytes ? 0 : row[x - pixelBytes]!
+    const up = above[x]!
+    const corner = x < pixelBytes ? 0 : above[x - pixelBytes]!
+    const guess = [0, left, up, (left + up) >> 1, paeth(left, up, corner)][filter] ?? 0
+    row[x] = line[x]! + guess
+  }
+  return row
+}
+
+function paeth(left: number, up: number, corner: number): number {
+  const estimate = left + up - corner
+  const [a, b, c] = [left, up, corner].map((each) => Math.abs(estimate - each)) as [
+    number,
+    number,
+    number,
+  ]
+  if (a <= b && a <= c) return left
+  return b <= c ? up : corner
+}
