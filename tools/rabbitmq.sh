@@ -10,6 +10,7 @@
 # The folder is $WAYSTATION_RABBITMQ_ROOT, or waystation/rabbitmq in the user's cache directory.
 # Each broker has a node name, an epmd and a data directory of its own, and lives in a mount
 # namespace of its own, so nothing stays mounted when it ends. Needs root (chroot, unshare).
+# With $WAYSTATION_RABBITMQ_HTTP_PORT set, a started broker serves its management API there.
 set -euo pipefail
 
 root=${WAYSTATION_RABBITMQ_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/waystation/rabbitmq}
@@ -96,7 +97,15 @@ listeners.tcp.1 = 127.0.0.1:$port
 log.file.level = warning
 log.console = false
 CONF
-  echo '[rabbitmq_consistent_hash_exchange].' >"$data/enabled_plugins"
+  local plugins=rabbitmq_consistent_hash_exchange
+  if [[ -n ${WAYSTATION_RABBITMQ_HTTP_PORT:-} ]]; then
+    plugins+=,rabbitmq_management
+    cat >>"$data/rabbitmq.conf" <<CONF
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $WAYSTATION_RABBITMQ_HTTP_PORT
+CONF
+  fi
+  echo "[$plugins]." >"$data/enabled_plugins"
 }
 
 alive() { [[ -s $1 ]] && kill -0 "$(cat "$1")" 2>/dev/null; }
@@ -162,5 +171,5 @@ ctl() {
 
 case ${1:-} in
   install | start | stop | ctl | version) "$@" ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -3,6 +3,7 @@ import type { Broker } from '../broker/broker.ts'
 import type { BrokerLog } from '../broker/broker-log.ts'
 import type { RandomSource } from '../lib/random.ts'
 import type { PageFiles } from './console/page-files.ts'
+import type { AmqpTerms } from './rabbitmq/amqp-terms.ts'
 
 /** One connection, whatever protocol it speaks. */
 export interface ConnectionView {
@@ -24,11 +25,34 @@ export interface ConnectionView {
   readonly clientProduct: string | null
   readonly receivedBytes: number
   readonly sentBytes: number
+  /** Absent where the protocol has no such thing, or does not count it. */
+  readonly mechanism?: string | null
+  readonly channelMax?: number
+  readonly frameSizeMax?: number
+  readonly heartbeatSeconds?: number
+  readonly clientVersion?: string | null
+  readonly publishedCount?: number
+  readonly deliveredCount?: number
+}
+
+/** A part of a connection with an order of its own. */
+export interface ChannelView {
+  readonly connectionId: number
+  readonly number: number
+  /** How many deliveries may be unsettled, for each consumer and for all; 0: any number. */
+  readonly prefetch: number
+  readonly sharedPrefetch: number
+  readonly consumers: number
+  readonly unsettled: number
+  readonly confirms: boolean
+  readonly transactional: boolean
 }
 
 /** What the API needs of a protocol: its connections. */
 export interface ConnectionSource {
   connections(): readonly ConnectionView[]
+  /** Absent where connections have none. */
+  channels?(): readonly ChannelView[]
   /** False when there is no such connection. */
   closeConnection(id: number, reason: string): boolean
 }
@@ -39,6 +63,11 @@ export interface StatusView {
   readonly pid: number
   readonly startedAtMs: number
   readonly data: string
+  readonly memoryBytes: number
+  readonly memoryLimitBytes: number
+  readonly diskFreeBytes: number
+  /** Below it publishers are held back. */
+  readonly diskFreeLimitBytes: number
   readonly store: {
     readonly engine: string
     readonly durability: string
@@ -84,6 +113,8 @@ export interface AdminParts {
   readonly random: RandomSource
   /** The console's page; null: it is not there. */
   readonly pageFiles: PageFiles | null
+  /** Absent: RabbitMQ's management API is not served. */
+  readonly terms?: AmqpTerms
 }
 
 /** What the HTTP server says of a request beside the request. */

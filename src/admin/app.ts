@@ -9,6 +9,7 @@ import { errorBody, STATUSES } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
 import { openConsole } from './console/index.ts'
 import { addListings } from './listings.ts'
+import { rabbitApi } from './rabbitmq/api.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
 import { addTraces } from './traces.ts'
@@ -22,9 +23,13 @@ export interface AdminApp {
   close(): void
 }
 
-/** Everything is below `/v1`; names in paths are percent-encoded, so `/` is `%2F`. */
+/**
+ * Our own API is below `/v1`, RabbitMQ's below `/api`; names in paths are percent-encoded, so `/` is
+ * `%2F`.
+ */
 export function createAdminApp(parts: AdminParts): AdminApp {
   const app = new Hono<AdminContext>()
+  if (parts.terms !== undefined) app.route('/api', rabbitApi(parts, parts.terms))
   const console = openConsole(parts)
   app.use(
     bodyLimit({

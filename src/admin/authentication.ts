@@ -71,13 +71,13 @@ export function authentication(
 }
 
 /** A browser sends stored credentials along with what any page asks for, and says which page. */
-function isForeignOrigin(request: Request): boolean {
+export function isForeignOrigin(request: Request): boolean {
   const origin = request.headers.get('origin')
   if (origin === null) return false
   return !URL.canParse(origin) || new URL(origin).host !== request.headers.get('host')
 }
 
-function decodeBasic(value: string): { username: string; password: string } | null {
+export function decodeBasic(value: string): { username: string; password: string } | null {
   const text = Buffer.from(value, 'base64').toString('utf8')
   const colon = text.indexOf(':')
   if (colon < 1) return null

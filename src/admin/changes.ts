@@ -23,6 +23,7 @@ import {
   vhostParams,
 } from './schemas.ts'
 import { body, params, query } from './validation.ts'
+import { removeVhost } from './vhost-removal.ts'
 import { destinationView } from './views.ts'
 
 /** Everything that can be changed. Each change is logged with who made it. */
@@ -48,7 +49,7 @@ export function addChanges(app: Hono<AdminContext>, parts: AdminParts): void {
 }
 
 function addVhostChanges(app: Hono<AdminContext>, parts: AdminParts): void {
-  const { broker, users } = parts
+  const { broker } = parts
   app.put('/v1/vhosts/:vhost', async (context) => {
     const { vhost } = params(context, vhostParams)
     if (broker.vhost(vhost) !== undefined) {
@@ -77,14 +78,7 @@ function addVhostChanges(app: Hono<AdminContext>, parts: AdminParts): void {
   app.delete('/v1/vhosts/:vhost', async (context) => {
     const { vhost } = params(context, vhostParams)
     requireVhost(parts, vhost)
-    for (const protocol of parts.protocols) {
-      for (const connection of protocol.connections()) {
-        if (connection.vhost !== vhost) continue
-        protocol.closeConnection(connection.id, `vhost '${vhost}' was deleted`)
-      }
-    }
-    await broker.deleteVhost(vhost)
-    await users.removeVhost(vhost)
+    await removeVhost(parts, vhost)
     return context.body(null, 204)
   })
 }

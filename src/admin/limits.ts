@@ -16,3 +16,23 @@ export const PATTERN_LENGTH_MAX = 4096
 export const SCHEDULES_PAGE_MAX = 1000
 /** Traced messages that one answer shows: each may have a hundred steps. */
 export const TRACES_SHOWN_MAX = 100
+
+/** Of a page in RabbitMQ's management API, which has the same. */
+export const PAGE_SIZE_DEFAULT = 100
+export const PAGE_SIZE_MAX = 500
+
+/** A regular expression that narrows a list runs over thousands of names. */
+export const LIST_PATTERN_LENGTH_MAX = 255
+
+/** Definitions of some ten thousand queues; RabbitMQ's own limit for them. */
+export const DEFINITIONS_BYTES_MAX: number = 20 * 1024 * 1024
+
+/** Global parameters, which nobody but their writers reads. */
+export const PARAMETERS_MAX = 1000
+
+/** Messages that one `get` over HTTP takes out, and octets of them: all are in memory at once. */
+export const MESSAGES_GOT_MAX = 10_000
+export const MESSAGES_GOT_BYTES_MAX: number = 64 * 1024 * 1024
+
+/** Connections whose rates are remembered for RabbitMQ's tools: some 3 MB. */
+export const RATES_NAMED_MAX = 10_000

@@ -7,6 +7,7 @@ import { checkedScheduleId, SCHEDULE_HEADER } from '../model/schedule-order.ts'
 import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { requireVhost } from './listings.ts'
+import { stored } from './stored.ts'
 import { vhostParams, vhostQuery } from './schemas.ts'
 import {
   moveBody,
@@ -39,19 +40,19 @@ export function addSchedules(app: Hono<AdminContext>, parts: AdminParts): void {
     const { schedules } = requireVhost(parts, vhost)
     const isMoved = schedules.move(id, dueMs ?? parts.broker.clock.now() + afterMs)
     if (!isMoved) throw nothingWaits(vhost, id)
-    await stored(parts)
+    await stored(parts.broker)
     return context.body(null, 204)
   })
   app.post('/v1/schedules/:vhost/:id/fire', async (context) => {
     const { vhost, id } = params(context, scheduleParams)
     if (!requireVhost(parts, vhost).schedules.fire(id)) throw nothingWaits(vhost, id)
-    await stored(parts)
+    await stored(parts.broker)
     return context.body(null, 204)
   })
   app.delete('/v1/schedules/:vhost/:id', async (context) => {
     const { vhost, id } = params(context, scheduleParams)
     if (!requireVhost(parts, vhost).schedules.cancel(id)) throw nothingWaits(vhost, id)
-    await stored(parts)
+    await stored(parts.broker)
     return context.body(null, 204)
   })
   addRecurring(app, parts)
@@ -86,19 +87,19 @@ function addRecurring(app: Hono<AdminContext>, parts: AdminParts): void {
     if (header === undefined) throw new BrokerError('UNAVAILABLE', 'no protocol has headers here')
     const spec = specOf(name, asked, parts.broker.clock.now())
     const put = host.schedules.recurring.put(spec, header, payload)
-    await stored(parts)
+    await stored(parts.broker)
     return context.json(recurringView(vhost, put), 201)
   })
   app.post('/v1/recurring/:vhost/:id/fire', async (context) => {
     const { vhost, id } = params(context, scheduleParams)
     if (!requireVhost(parts, vhost).schedules.recurring.fire(id)) throw noRecurring(vhost, id)
-    await stored(parts)
+    await stored(parts.broker)
     return context.body(null, 204)
   })
   app.delete('/v1/recurring/:vhost/:id', async (context) => {
     const { vhost, id } = params(context, scheduleParams)
     if (!requireVhost(parts, vhost).schedules.recurring.delete(id)) throw noRecurring(vhost, id)
-    await stored(parts)
+    await stored(parts.broker)
     return context.body(null, 204)
   })
 }
@@ -144,19 +145,6 @@ function propertiesOf(name: string, message: RecurringBody['message']): typeof N
 function recurringView(vhost: string, view: RecurringView): object {
   const { form: _form, ttlMs, ...rest } = view
   return { vhost, ...rest, ttlMs: ttlMs < 0 ? null : ttlMs }
-}
-
-/** Resolves when what this turn changed is on the device; rejects with `UNAVAILABLE`. */
-async function stored({ broker }: AdminParts): Promise<void> {
-  broker.requireSync()
-  await new Promise<void>((resolve, reject) => {
-    broker.onCommit({
-      committed: (_ticket, cause) => {
-        if (cause === null) resolve()
-        else reject(new BrokerError('UNAVAILABLE', 'the change is not stored', { cause }))
-      },
-    })
-  })
 }
 
 function nothingWaits(vhost: string, id: string): BrokerError {

@@ -127,12 +127,12 @@ export function policyView(vhost: string, policy: Policy): PolicyView {
   }
 }
 
-function headersToShow(headers: HeaderMap): Record<string, unknown> {
+export function headersToShow(headers: HeaderMap): Record<string, unknown> {
   return Object.fromEntries([...headers].map(([key, value]) => [key, headerToShow(value)]))
 }
 
 /** For reading, not for reading back: octets become base64 and large integers text. */
-function headerToShow(value: HeaderValue): unknown {
+export function headerToShow(value: HeaderValue): unknown {
   if (typeof value === 'bigint') {
     const number = Number(value)
     return Number.isSafeInteger(number) ? number : value.toString()

@@ -1,6 +1,7 @@
 import { scrypt, timingSafeEqual } from 'node:crypto'
 import type { RandomSource } from '../lib/random.ts'
 import { LOG2_ROUNDS_MAX, type ScryptCost } from './limits.ts'
+import { matchesSaltedHash, saltedHashOf } from './salted-hash.ts'
 
 const SALT_BYTES = 16
 const KEY_BYTES = 32
@@ -31,9 +32,23 @@ export async function hashPassword(
 
 /** Rejects when the stored text is not a hash at all. */
 export async function matchesHash(password: string, stored: string): Promise<boolean> {
+  const isSalted = matchesSaltedHash(password, stored)
+  if (isSalted !== null) return isSalted
   const hash = parseHash(stored)
   const key = await derive(password, hash, hash.key.byteLength)
   return timingSafeEqual(key, hash.key)
+}
+
+/** Whether `matchesHash` can read it. */
+export function isPasswordHash(stored: string): boolean {
+  if (saltedHashOf(stored) !== null) return true
+  try {
+    parseHash(stored)
+    return true
+  } catch {
+    // That it is none is the answer.
+    return false
+  }
 }
 
 function parseHash(stored: string): StoredHash {

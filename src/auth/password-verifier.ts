@@ -10,6 +10,7 @@ import {
   VERIFICATIONS_CACHED_MAX,
 } from './limits.ts'
 import { hashPassword, matchesHash } from './password-hash.ts'
+import { saltedHashOf } from './salted-hash.ts'
 import { deriveScramVerifier, type ScramName, type ScramVerifier } from './scram-verifier.ts'
 
 /**
@@ -62,6 +63,8 @@ export class PasswordVerifier {
     try {
       const right = await answer
       if (right) this.#remember(question)
+      // One digest is quick: a guess must not show by its time whose hash came from elsewhere.
+      else if (saltedHashOf(stored) !== null) await this.verifyNobody(password)
       return right
     } finally {
       this.#asked.delete(question)

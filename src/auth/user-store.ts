@@ -9,6 +9,7 @@ import {
   type ScryptCost,
   USER_NAME_LENGTH_MAX,
 } from './limits.ts'
+import { isPasswordHash } from './password-hash.ts'
 import { PasswordVerifier } from './password-verifier.ts'
 import { PermissionTable } from './permission-table.ts'
 import type {
@@ -48,6 +49,8 @@ export interface User {
   /** What all its connections together may use. */
   readonly limits: LimitSet
 }
+
+export type UserSecrets = Pick<StoredUser, 'passwordHash' | 'scram'>
 
 export interface UserStoreOptions {
   readonly random: RandomSource
@@ -132,6 +135,39 @@ export class UserStore implements ScramSecrets {
     this.#require(name)
     const secrets = await this.#secretsOf(password)
     await this.#replace(name, ({ tags, limits = {} }) => ({ name, ...secrets, tags, limits }))
+  }
+
+  /** What is stored of its password, to be taken elsewhere; null: no such user. */
+  secrets(name: string): UserSecrets | null {
+    const user = this.#users.get(name)
+    if (user === undefined) return null
+    const { passwordHash, scram } = user
+    return { passwordHash, ...(scram === undefined ? {} : { scram }) }
+  }
+
+  /**
+   * Adds the user, or replaces what it has but for its limits, with a hash that was made elsewhere.
+   * `PRECONDITION_FAILED` for one that nobody could read.
+   */
+  async putSecrets(
+    name: string,
+    given: UserSecrets & { readonly tags: readonly string[] },
+  ): Promise<void> {
+    checkUserName(name)
+    const { passwordHash, scram, tags } = given
+    if (passwordHash !== null && !isPasswordHash(passwordHash)) {
+      const text = `the password hash of user '${name}' is of no kind that is known here`
+      throw new BrokerError('PRECONDITION_FAILED', text)
+    }
+    for (const [mechanism, stored] of Object.entries(scram ?? {})) {
+      parseScramVerifier(mechanism as ScramName, stored)
+    }
+    await this.#change(name, () => {
+      const limits = this.#users.get(name)?.limits ?? {}
+      const secrets = { passwordHash, ...(scram === undefined ? {} : { scram }) }
+      const user = { name, ...secrets, tags: checkedTags(tags), limits }
+      return { ops: [userOp(user)], apply: () => this.#users.set(name, user) }
+    })
   }
 
   async setTags(name: string, tags: readonly string[]): Promise<void> {
@@ -335,7 +371,7 @@ export class UserStore implements ScramSecrets {
   }
 
   /** What is stored of a password, for each way to log in with it. */
-  async #secretsOf(password: string | null): Promise<Secrets> {
+  async #secretsOf(password: string | null): Promise<UserSecrets> {
     if (password === null) return { passwordHash: null }
     const passwordHash = await this.#hash(password)
     return { passwordHash, scram: await this.#scramOf(password, this.#scramIterations) }
@@ -369,8 +405,6 @@ export class UserStore implements ScramSecrets {
     return user
   }
 }
-
-type Secrets = Pick<StoredUser, 'passwordHash' | 'scram'>
 
 function viewOf({ name, tags, limits = {} }: StoredUser): User {
   return { name, tags, limits }

@@ -34,6 +34,8 @@ export interface Standing {
   readonly unsettledMax: number
   /** The client does not read what was sent. */
   readonly isOutputFull: boolean
+  /** Which of its connection's channels has it; absent where there are none. */
+  readonly channel?: number
 }
 
 /** What a destination wants to hear from its consumers. */

@@ -1,7 +1,10 @@
+import { statfsSync } from 'node:fs'
+import { tmpdir, totalmem } from 'node:os'
 import type { AdminApp, AdminParts, StatusView } from '../admin/index.ts'
-import type { EmbeddedEngine } from '../engine/embedded/index.ts'
+import { EMBEDDED_LIMITS, type EmbeddedEngine } from '../engine/embedded/index.ts'
 import { ListenError } from '../net/index.ts'
 import type { RandomSource } from '../lib/random.ts'
+import { AMQP091_TERMS } from '../protocols/amqp091/index.ts'
 import { removeAdminEndpoint, writeAdminEndpoint } from './data-directory.ts'
 import { listenHttp, type HttpListener } from './http-listener.ts'
 import { connectAddress, formatListenAddress } from './listen-address.ts'
@@ -49,6 +52,7 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
     backups,
     status: () => statusView(options),
     pageFiles: openPageFiles(),
+      terms: AMQP091_TERMS,
   })
   await using opened = new AsyncDisposableStack()
   const listeners: OpenListener[] = []
@@ -118,6 +122,10 @@ function statusView({ config, engine, startedAtMs, listeners }: AdminOptions): S
     pid: process.pid,
     startedAtMs,
     data: config.data,
+    memoryBytes: process.memoryUsage.rss(),
+    memoryLimitBytes: totalmem(),
+    diskFreeBytes: freeBytes(config.data === MEMORY ? tmpdir() : config.data),
+    diskFreeLimitBytes: config.limits.freeDiskSpace ?? EMBEDDED_LIMITS.diskFreeBytesMin,
     store: { engine: name, durability, state: engine.state },
     listeners: listeners.map(({ port, address, connectionCount }) => ({
       name: port.name,
@@ -126,4 +134,9 @@ function statusView({ config, engine, startedAtMs, listeners }: AdminOptions): S
       connections: connectionCount(),
     })),
   }
+}
+
+function freeBytes(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory)
+  return bavail * bsize
 }

@@ -10,6 +10,7 @@ import { FROZEN_FOLDER, LOCK_FILE, SCRATCH_FOLDER, checkFormat, logFolder } from
 
 export { checkStore } from './check-store.ts'
 export type { CheckedLog, StoreFault, StoreReport } from './check-store.ts'
+export { DEFAULT_LIMITS as EMBEDDED_LIMITS } from './options.ts'
 export type { EmbeddedEngine } from './embedded-engine.ts'
 export type { FrozenFile, FrozenStore } from './frozen-store.ts'
 export type { EmbeddedLimits, EmbeddedOptions } from './options.ts'

@@ -18,6 +18,7 @@ import {
   type Transport,
 } from '../../net/index.ts'
 import { AMQP091_ARGUMENTS } from './argument-dialect.ts'
+import type { Channel } from './channel.ts'
 import { Amqp091Connection, type ConnectionShared } from './connection.ts'
 import { type Amqp091Limits, DEFAULT_LIMITS } from './limits.ts'
 import { encodedHeader } from './foreign-header.ts'
@@ -57,6 +58,7 @@ export interface Amqp091ConnectionInfo {
   readonly mechanism: string | null
   readonly frameSizeMax: number
   readonly heartbeatSeconds: number
+  readonly channelMax: number
   readonly clientProduct: string | null
   readonly clientVersion: string | null
   readonly connectedAtMs: number
@@ -68,9 +70,23 @@ export interface Amqp091ConnectionInfo {
   readonly lostCount: number
 }
 
+/** One channel as listings show it. */
+export interface Amqp091ChannelInfo {
+  readonly connectionId: number
+  readonly number: number
+  /** For consumers to come, and for all together; 0: any number. */
+  readonly prefetch: number
+  readonly sharedPrefetch: number
+  readonly consumers: number
+  readonly unsettled: number
+  readonly confirms: boolean
+  readonly transactional: boolean
+}
+
 /** AMQP 0-9-1 as RabbitMQ's clients know it, for all listeners that speak it. */
 export interface Amqp091 extends ProtocolHandler {
   connections(): Amqp091ConnectionInfo[]
+  channels(): Amqp091ChannelInfo[]
   /** Closes it with 320 CONNECTION_FORCED; false when there is no such connection. */
   closeConnection(id: number, reason: string): boolean
 }
@@ -127,6 +143,12 @@ class Protocol implements Amqp091, ConnectionShared {
     return [...this.#connections.values()].map(infoOf)
   }
 
+  channels(): Amqp091ChannelInfo[] {
+    return [...this.#connections.values()].flatMap((connection) => {
+      return Array.from(connection.channels(), (channel) => channelInfoOf(connection.id, channel))
+    })
+  }
+
   closeConnection(id: number, reason: string): boolean {
     const connection = this.#connections.get(id)
     if (connection === undefined) return false
@@ -142,6 +164,20 @@ class Protocol implements Amqp091, ConnectionShared {
     for (const connection of this.#connections.values()) {
       if (connection.userName === name) connection.permissionsChanged()
     }
+  }
+}
+
+function channelInfoOf(connectionId: number, channel: Channel): Amqp091ChannelInfo {
+  const { consumers } = channel
+  return {
+    connectionId,
+    number: channel.number,
+    prefetch: channel.prefetch,
+    sharedPrefetch: consumers.sharedPrefetch,
+    consumers: consumers.count,
+    unsettled: consumers.unacked.count,
+    confirms: channel.confirms !== null,
+    transactional: channel.transaction !== null,
   }
 }
 
@@ -167,6 +203,7 @@ function infoOf(connection: Amqp091Connection): Amqp091ConnectionInfo {
     mechanism: client.mechanism,
     frameSizeMax: tuning.frameSizeMax,
     heartbeatSeconds: tuning.heartbeatSeconds,
+    channelMax: tuning.channelMax,
     clientProduct: client.product,
     clientVersion: client.version,
     connectedAtMs: connection.connectedAtMs,
@@ -177,6 +214,9 @@ function infoOf(connection: Amqp091Connection): Amqp091ConnectionInfo {
     lostCount: connection.lostCount,
   }
 }
+
+/** The RabbitMQ whose behaviour this follows: clients choose features by it. */
+export const RABBITMQ_VERSION = '4.0.5'
 
 /** What clients look at before they use an extension; the list is RabbitMQ's. */
 const CAPABILITIES: FieldTable = new Map<string, FieldValue>(
@@ -200,6 +240,5 @@ const SERVER_PROPERTIES: FieldTable = new Map<string, FieldValue>([
   ['information', 'Licensed under the Apache License 2.0'],
   ['platform', 'Node.js'],
   ['product', 'Waystation'],
-  // Clients choose features by it: the RabbitMQ whose behaviour this follows.
-  ['version', '4.0.5'],
+  ['version', RABBITMQ_VERSION],
 ])

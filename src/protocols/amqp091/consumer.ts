@@ -94,7 +94,8 @@ export class AmqpConsumer implements DeliverySink, DeliveryOwner {
   }
 
   standing(): Standing {
-    return this.#channel.consumers.standingOf(this)
+    const { consumers, number: channel } = this.#channel
+    return { ...consumers.standingOf(this), channel }
   }
 
   holds(offset: number): boolean {

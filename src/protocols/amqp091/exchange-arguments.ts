@@ -16,6 +16,9 @@ const TYPES: ReadonlyMap<string, ExchangeSpec['type']> = new Map<string, Exchang
 
 const DELAYED_TYPE = 'x-delayed-message'
 
+/** As clients write them. */
+export const EXCHANGE_TYPE_NAMES: readonly string[] = [...TYPES.keys(), DELAYED_TYPE]
+
 const HASH_PROPERTIES: ReadonlyMap<string, NonNullable<ExchangeSpec['hashProperty']>> = new Map([
   ['message_id', 'message-id'],
   ['correlation_id', 'correlation-id'],

@@ -222,7 +222,7 @@ function isShort(text: string): boolean {
 }
 
 /** Integers beyond 64 bits are written as text. */
-function fieldValueOf(value: HeaderValue): FieldValue {
+export function fieldValueOf(value: HeaderValue): FieldValue {
   if (value === null || value instanceof Uint8Array) return value
   if (typeof value === 'bigint') {
     return BigInt.asIntN(64, value) === value ? { type: 'long', value } : value.toString()

@@ -1,3 +1,4 @@
+export { AMQP091_TERMS, type Amqp091Terms } from './terms.ts'
 export {
   type Amqp091,
   type Amqp091ConnectionInfo,
