@@ -52,7 +52,7 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
     backups,
     status: () => statusView(options),
     pageFiles: openPageFiles(),
-      terms: AMQP091_TERMS,
+    terms: AMQP091_TERMS,
   })
   await using opened = new AsyncDisposableStack()
   const listeners: OpenListener[] = []

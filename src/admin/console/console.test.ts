@@ -60,6 +60,7 @@ async function open(): Promise<Fixture> {
       pid: 1,
       startedAtMs: 0,
       data: 'memory',
+      ...{ memoryBytes: 1, memoryLimitBytes: 2, diskFreeBytes: 3, diskFreeLimitBytes: 4 },
       store: { engine: 'embedded', durability: 'memory', state: 'ready' },
       listeners: [{ name: 'amqp', address: '127.0.0.1:5672', tls: false, connections: 3 }],
     }),
