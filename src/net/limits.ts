@@ -35,3 +35,9 @@ export const WEB_SOCKET_MESSAGE_BYTES_MAX: number = 16 * 1024 * 1024 + 128 * 102
 
 /** Frames of one WebSocket message; each costs an object until the message is whole. */
 export const MESSAGE_FRAGMENTS_MAX = 16_384
+
+/** Protocols that share a port are told apart by fewer bytes than these. */
+export const FIRST_BYTES_MAX = 64
+
+/** A connection to such a port that has not said by then what it speaks is closed. */
+export const FIRST_BYTES_TIMEOUT_MS = 10_000

@@ -30,6 +30,8 @@ export interface ListenOptions {
   readonly protocol: ProtocolHandler
   /** Absent: plain TCP. */
   readonly tls?: TlsOptions
+  /** What TLS clients are told that the port speaks, the best first. Default: nothing. */
+  readonly alpn?: readonly string[]
   /** Present: not the socket is the connection but a WebSocket on it. */
   readonly webSocket?: WebSocketOptions
   /** Default 65536; one more is closed at once and logged. */
@@ -83,7 +85,7 @@ const HTTP_OPTIONS = {
 } as const
 
 async function createServerFor(
-  { name, webSocket }: ListenOptions,
+  { name, webSocket, alpn }: ListenOptions,
   reloader: TlsReloader | null,
 ): Promise<Server> {
   const isHttp = webSocket !== undefined
@@ -94,10 +96,14 @@ async function createServerFor(
     const tls = await reloader.serverOptions()
     return isHttp
       ? createHttpsServer({ ...HTTP_OPTIONS, ...tls })
-      : createTlsServer({ ...SOCKET_OPTIONS, ...tls })
+      : createTlsServer({ ...SOCKET_OPTIONS, ...tls, ...alpnOf(alpn) })
   } catch (cause) {
     throw badTls(name, cause)
   }
+}
+
+function alpnOf(alpn: readonly string[] | undefined): { readonly ALPNProtocols?: string[] } {
+  return alpn === undefined ? {} : { ALPNProtocols: [...alpn] }
 }
 
 function badTls(name: string, cause: unknown): ListenError {

@@ -61,7 +61,7 @@ export class Metadata implements Iterable<readonly [string, MetadataValue]> {
 }
 
 /** Why a name and its value cannot be carried; null when they can. */
-function faultOf(name: string, value: MetadataValue): string | null {
+export function faultOf(name: string, value: MetadataValue): string | null {
   if (!NAME.test(name)) return `'${name}' is no name of metadata`
   if (name.endsWith('-bin')) {
     return typeof value === 'string' ? `the value of '${name}' must be bytes` : null

@@ -11,6 +11,9 @@ export interface Layer {
   readonly packages: boolean
 }
 
+/** Codecs that any protocol may stand on. */
+const CARRIERS: readonly string[] = ['codec/http2', 'codec/grpc']
+
 /** The closed list of folders in `src/`. A folder that is not here is refused. */
 export const LAYERS: Readonly<Record<string, Layer>> = {
   lib: layer([], { packages: false }),
@@ -21,7 +24,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   auth: layer(['lib', 'model']),
   engine: layer(['lib', 'model', 'storage'], { siblingsApart: true }),
   broker: layer(['lib', 'model', 'engine/contract.ts', 'auth'], { packages: false }),
-  protocols: layer(['lib', 'model', 'net', 'auth', 'broker', 'rpc', 'codec/='], {
+  // HTTP/2 and the messages of gRPC carry more than one protocol.
+  protocols: layer(['lib', 'model', 'net', 'auth', 'broker', 'rpc', ...CARRIERS, 'codec/='], {
     siblingsApart: true,
   }),
   rpc: layer(['lib', 'model', 'codec', 'net', 'broker']),

@@ -29,9 +29,15 @@ export class FrameWriter {
     const size = end - start
     const at = this.#head(FRAME.DATA, endStream ? FLAG.END_STREAM : 0, streamId, size)
     const { buffer } = this.#sink
-    if (size < 64) {
-      for (let index = 0; index < size; index++) buffer[at + index] = bytes[start + index]!
-    } else buffer.set(bytes.subarray(start, end), at)
+    copy(buffer, at, size === bytes.length ? bytes : bytes.subarray(start, end))
+  }
+
+  /** One DATA frame of two pieces, which does not end the stream. */
+  dataPair(streamId: number, head: Uint8Array, body: Uint8Array): void {
+    const at = this.#head(FRAME.DATA, 0, streamId, head.length + body.length)
+    const { buffer } = this.#sink
+    copy(buffer, at, head)
+    copy(buffer, at + head.length, body)
   }
 
   /** A block, in CONTINUATION frames when it is larger than one. */
@@ -112,4 +118,11 @@ export class FrameWriter {
     buffer[at + 2] = value >>> 8
     buffer[at + 3] = value
   }
+}
+
+/** A call into the engine costs more than a few octets. */
+function copy(target: Buffer, at: number, bytes: Uint8Array): void {
+  const { length } = bytes
+  if (length < 32) for (let index = 0; index < length; index++) target[at + index] = bytes[index]!
+  else target.set(bytes, at)
 }

@@ -1,3 +1,5 @@
+import { HEADER_LIST_BYTES_MAX } from './limits.ts'
+
 /**
  * A decoded list of header fields, with what the rules of HTTP/2 look at already taken out of it.
  *
@@ -24,6 +26,11 @@ export class HeaderList {
   /** -1 when there is none. */
   contentLength = -1
   note: unknown = null
+
+  /** Fields beyond `HEADER_LIST_BYTES_MAX` are missing. */
+  get isTooLarge(): boolean {
+    return this.sizeBytes > HEADER_LIST_BYTES_MAX
+  }
 
   /** The first value of a field, or null. */
   get(name: string): string | null {

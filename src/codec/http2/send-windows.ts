@@ -53,6 +53,21 @@ export class SendWindows {
     return false
   }
 
+  /** As `send` for two pieces that belong together; small ones share a frame. */
+  sendPair(stream: Http2Stream, head: Uint8Array, body: Uint8Array): boolean {
+    const size = head.length + body.length
+    const most = Math.min(this.#writer.frameBytesMax, stream.sendWindow, this.connection)
+    if (stream.waiting !== null || size > most) {
+      this.send(stream, head, false)
+      return body.length === 0 ? stream.waiting === null : this.send(stream, body, false)
+    }
+    this.#events.onFrames()
+    stream.sendWindow -= size
+    this.connection -= size
+    this.#writer.dataPair(stream.id, head, body)
+    return true
+  }
+
   /** Returns false when they have to wait for content. */
   sendTrailers(
     stream: Http2Stream,

@@ -166,6 +166,11 @@ export class Http2Session {
     if (this.#windows.send(stream, bytes, isLast) && isLast) this.#finishIfBoth(stream)
   }
 
+  /** As `sendData` for two pieces that belong together, such as a message behind its length. */
+  sendPair(stream: Http2Stream, head: Uint8Array, body: Uint8Array): void {
+    if (!stream.ended && !stream.isOver) this.#windows.sendPair(stream, head, body)
+  }
+
   /** Ends this side with fields after the content, when that is sent. */
   sendTrailers(
     stream: Http2Stream,
@@ -372,7 +377,7 @@ export class Http2Session {
     if (stream.peerEnded) return this.#blame(stream, ERROR.STREAM_CLOSED)
     if (stream.hasHeaders) {
       const isBad = !isLast || trailersFault(headers) !== '' || !isLengthKept(stream, true)
-      if (isBad || headers.sizeBytes > HEADER_LIST_BYTES_MAX) {
+      if (isBad || headers.isTooLarge) {
         return this.#blame(stream, ERROR.PROTOCOL_ERROR)
       }
       stream.peerEnded = true

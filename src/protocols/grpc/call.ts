@@ -1,0 +1,276 @@
+import { gunzipSync, gzipSync } from 'node:zlib'
+import {
+  cutMessage,
+  GrpcFrameError,
+  MessageReader,
+  type MessageTarget,
+  PREFIX_BYTES,
+  writePrefix,
+} from '../../codec/grpc/index.ts'
+import { ERROR, type Http2Session, type Http2Stream } from '../../codec/http2/index.ts'
+import {
+  CALL_WINDOW,
+  type CallHead,
+  type Callee,
+  messageCost,
+  type ReplySink,
+  type RequestSink,
+} from '../../rpc/call.ts'
+import { fieldsOf, statusFields } from '../../rpc/grpc-fields.ts'
+import { Metadata } from '../../rpc/metadata.ts'
+import { type Status, STATUS_CODES, statusNameOf, statusOf } from '../../rpc/status.ts'
+import { GZIP_BYTES_MIN } from './limits.ts'
+import type { Opening } from './opening.ts'
+
+/** What a call needs of its connection. */
+export interface CallOwner {
+  readonly session: Http2Session
+  readonly messageBytesMax: number
+  /** Something was written: it must leave at the end of the turn. */
+  requestOutput(): void
+  /** Replies were sent that the callee is to be told of once the output has room. */
+  owes(call: GrpcCall): void
+  callEnded(): void
+}
+
+const COMMON = ['grpc-accept-encoding', 'identity,gzip'] as const
+const HEAD: readonly string[] = [':status', '200', 'content-type', 'application/grpc', ...COMMON]
+const HEADS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['proto', HEAD],
+  ['json', [':status', '200', 'content-type', 'application/grpc+json', ...COMMON]],
+])
+/** By the number of the status. */
+const TRAILERS: readonly (readonly string[])[] = Object.values(STATUS_CODES).map((code) => [
+  'grpc-status',
+  String(code),
+])
+const GZIP_HEAD: readonly string[] = ['grpc-encoding', 'gzip']
+const COMPRESSED = 1
+
+/** One for all calls: a prefix is copied into the output at once. */
+const prefix: Buffer = Buffer.alloc(PREFIX_BYTES)
+
+/**
+ * A call that came over gRPC: messages of a stream to the callee, and back. It holds what the
+ * callee has no credit for, which is at most the stream's window, since it is not given back.
+ */
+export class GrpcCall implements ReplySink, MessageTarget {
+  readonly #owner: CallOwner
+  readonly #stream: Http2Stream
+  readonly #opening: Opening
+  readonly #reader: MessageReader
+  #request: RequestSink | null = null
+  /** What the callee may still be sent. */
+  #credit = CALL_WINDOW
+  #held: Buffer[] | null = null
+  #heldEnd = false
+  #isReading = false
+  #saidLast = false
+  #hasHead = false
+  #isOver = false
+  /** The client compresses, and so do we. */
+  #compresses = false
+  /** Cost of replies that the callee was not told of. */
+  #owed = 0
+  isOwed = false
+
+  constructor(owner: CallOwner, stream: Http2Stream, opening: Opening) {
+    this.#owner = owner
+    this.#stream = stream
+    this.#opening = opening
+    this.#reader = new MessageReader(this, owner.messageBytesMax)
+  }
+
+  /** Whom it is for is known: what came meanwhile goes on. */
+  begin(callee: Callee, deadlineMs: number): void {
+    if (this.#isOver) return
+    const { path, metadata, contentType, isOneWay } = this.#opening
+    const head: CallHead = { path, metadata, deadlineMs, contentType, isOneWay }
+    const request = callee.open(head, this)
+    this.#request = request
+    if (this.#held !== null) this.#resume()
+  }
+
+  // --- from the client ---
+
+  /** Returns how much was dealt with; the rest is kept. */
+  content(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    if (this.#isOver) return this.#owner.session.taken(this.#stream, end - start)
+    if (this.#held !== null) {
+      this.#held.push(Buffer.from(bytes.subarray(start, end)))
+      this.#heldEnd = isEnd
+      return
+    }
+    this.#push(bytes, start, end, isEnd)
+  }
+
+  /** The client sends no more: without content, or after trailers. */
+  end(): void {
+    this.content(prefix, 0, 0, true)
+  }
+
+  /** The client or the connection has gone. */
+  lost(reason: string): void {
+    if (this.#isOver) return
+    this.#finish()
+    this.#request?.cancel(reason)
+  }
+
+  get isReady(): boolean {
+    return this.#request !== null && this.#credit > 0 && !this.#isOver
+  }
+
+  onMessage(bytes: Buffer, flags: number, isLast: boolean): void {
+    const message = flags === 0 ? bytes : this.#inflated(bytes, flags)
+    this.#credit -= messageCost(message.length)
+    this.#saidLast = isLast
+    this.#request!.message(message, isLast)
+  }
+
+  /** Everything is in frames. */
+  sent(): void {
+    if (this.#isOver) this.#stopClient()
+    else if (this.#owed > 0) this.#owner.owes(this)
+  }
+
+  /** The output has room: the callee may go on. */
+  settle(): void {
+    const owed = this.#owed
+    this.#owed = 0
+    if (!this.#isOver) this.#request?.creditReplies(owed)
+  }
+
+  // --- from the callee ---
+
+  head(metadata: Metadata): void {
+    if (this.#isOver || this.#hasHead) return
+    this.#sendHead(fieldsOf(metadata))
+    this.#owner.requestOutput()
+  }
+
+  reply(bytes: Uint8Array): void {
+    if (this.#isOver) return
+    if (!this.#hasHead) this.#sendHead(null)
+    let message = bytes
+    let flags = 0
+    if (this.#compresses && bytes.length >= GZIP_BYTES_MIN) {
+      message = gzipSync(bytes, { level: 1 })
+      flags = COMPRESSED
+    }
+    writePrefix(prefix, flags, message.length)
+    this.#owner.session.sendPair(this.#stream, prefix, message)
+    this.#owed += messageCost(bytes.length)
+    if (this.#owed >= CALL_WINDOW / 2 && this.#stream.waiting === null) this.#owner.owes(this)
+    this.#owner.requestOutput()
+  }
+
+  status(status: Status, trailers: Metadata): void {
+    if (this.#isOver) return
+    this.#finish()
+    const { session } = this.#owner
+    const code = STATUS_CODES[status.code]
+    const fields = statusFields(status, trailers)
+    if (this.#hasHead) session.sendTrailers(this.#stream, TRAILERS[code]!, fields)
+    else {
+      const extra = [...TRAILERS[code]!, ...(fields ?? [])]
+      session.sendHeaders(this.#stream, this.#fixedHead, { extra, isLast: true })
+    }
+    if (this.#stream.waiting === null) this.#stopClient()
+    this.#owner.requestOutput()
+  }
+
+  creditRequests(cost: number): void {
+    this.#credit += cost
+    if (this.#held !== null && !this.#isReading && this.isReady) this.#resume()
+  }
+
+  // --- inside ---
+
+  get #fixedHead(): readonly string[] {
+    return HEADS.get(this.#opening.contentType) ?? HEAD
+  }
+
+  #sendHead(metadata: readonly string[] | null): void {
+    this.#hasHead = true
+    const extra = this.#compresses ? [...GZIP_HEAD, ...(metadata ?? [])] : metadata
+    this.#owner.session.sendHeaders(this.#stream, this.#fixedHead, { extra })
+  }
+
+  #push(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    this.#isReading = true
+    try {
+      let at = this.#reader.push(bytes, start, end, isEnd)
+      // Credit may have come from the last message.
+      while ((at < end || this.#reader.isBlocked) && this.isReady) {
+        at = this.#reader.push(bytes, at, end, isEnd)
+      }
+      this.#owner.session.taken(this.#stream, at - start)
+      if (this.#isOver) this.#owner.session.taken(this.#stream, end - at)
+      else if (at < end || this.#reader.isBlocked || this.#request === null) {
+        this.#hold(bytes, at, end, isEnd)
+      } else if (isEnd) this.#ended()
+    } catch (error) {
+      if (!(error instanceof GrpcFrameError)) throw error
+      this.#owner.session.taken(this.#stream, end - start)
+      this.#refuse(statusOf(statusNameOf(error.status), error.message))
+    } finally {
+      this.#isReading = false
+    }
+  }
+
+  #hold(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    this.#held = [Buffer.from(bytes.subarray(start, end))]
+    this.#heldEnd = isEnd
+  }
+
+  #resume(): void {
+    const held = this.#held!
+    const isEnd = this.#heldEnd
+    this.#held = null
+    const bytes = held.length === 1 ? held[0]! : Buffer.concat(held)
+    this.#push(bytes, 0, bytes.length, isEnd)
+    this.#owner.requestOutput()
+  }
+
+  #ended(): void {
+    if (!this.#reader.isBetweenMessages) throw cutMessage()
+    if (!this.#saidLast) this.#request?.halfClose()
+  }
+
+  #inflated(bytes: Buffer, flags: number): Buffer {
+    if (flags !== COMPRESSED) throw new GrpcFrameError(13, `message flags ${flags}`)
+    if (!this.#opening.hasGzip) {
+      throw new GrpcFrameError(13, 'a compressed message without grpc-encoding')
+    }
+    if (!this.#hasHead) this.#compresses = this.#opening.takesGzip
+    const maxOutputLength = this.#owner.messageBytesMax
+    try {
+      return gunzipSync(bytes, { maxOutputLength })
+    } catch (error) {
+      const isTooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+      throw isTooLarge
+        ? new GrpcFrameError(8, `decompressed message larger than max (${maxOutputLength})`)
+        : new GrpcFrameError(13, 'a compressed message that is no gzip')
+    }
+  }
+
+  #refuse(status: Status): void {
+    const request = this.#request
+    this.status(status, Metadata.EMPTY)
+    request?.cancel(status.message)
+  }
+
+  #finish(): void {
+    this.#isOver = true
+    const held = this.#held
+    this.#held = null
+    if (held !== null)
+      for (const { length } of held) this.#owner.session.taken(this.#stream, length)
+    this.#owner.callEnded()
+  }
+
+  /** The answer is complete: a client that still sends need not go on (RFC 9113, §8.1). */
+  #stopClient(): void {
+    if (!this.#stream.peerEnded) this.#owner.session.reset(this.#stream, ERROR.NO_ERROR)
+  }
+}

@@ -1,0 +1,1 @@
+export { createGrpc, type Grpc, type GrpcConnectionInfo, type GrpcOptions } from './grpc.ts'

@@ -1,0 +1,163 @@
+import {
+  type Authenticator,
+  type Credentials,
+  requireVhost,
+  type UserStore,
+} from '../../auth/index.ts'
+import { type Broker, DEFAULT_VHOST } from '../../broker/index.ts'
+import { BrokerError } from '../../model/errors.ts'
+import { loginPeerOf, type PeerInfo } from '../../net/index.ts'
+import { type Callee, permissionNameOf, serviceOf } from '../../rpc/call.ts'
+import type { RpcCore } from '../../rpc/core.ts'
+import { type Status, statusOf } from '../../rpc/status.ts'
+import type { GrpcLimits } from './limits.ts'
+import { OwnServices } from './own-services.ts'
+
+/** Who a client without a login is; from this machine only, and only with the built-in password. */
+const ANONYMOUS: Credentials = { mechanism: 'PLAIN', username: 'guest', password: 'guest' }
+
+export interface LoginParts {
+  readonly authenticator: Authenticator
+  readonly users: UserStore
+  readonly broker: Broker
+  readonly core: RpcCore
+  readonly limits: GrpcLimits
+}
+
+/** A user in a virtual host, and what it may call. */
+export class Caller {
+  readonly user: string
+  readonly vhost: string
+  readonly relay: Callee
+  /** Health and reflection. */
+  readonly own: Callee
+  readonly #parts: LoginParts
+  readonly #allowed = new Map<string, boolean>()
+
+  constructor(parts: LoginParts, user: string, vhost: string) {
+    this.#parts = parts
+    this.user = user
+    this.vhost = vhost
+    const { relay, registry } = parts.core.host(vhost)
+    this.relay = relay
+    this.own = new OwnServices({ registry, maySee: (service) => this.mayCall(service) })
+  }
+
+  /** Null when it may call the method; what is no path is refused later, in better words. */
+  refusalOf(path: string): Status | null {
+    let isAllowed = this.#allowed.get(path)
+    if (isAllowed === undefined) {
+      const service = serviceOf(path)
+      isAllowed = service === null || this.mayCall(service)
+      if (this.#allowed.size >= this.#parts.limits.pathsMax) this.#allowed.clear()
+      this.#allowed.set(path, isAllowed)
+    }
+    if (isAllowed) return null
+    const name = permissionNameOf(serviceOf(path) ?? '')
+    const text = `write access to '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`
+    return statusOf('PERMISSION_DENIED', text)
+  }
+
+  mayCall(service: string): boolean {
+    return this.#parts.users.allowed(this.user, this.vhost, permissionNameOf(service), 'write')
+  }
+
+  /** Permissions have changed. */
+  forget(): void {
+    this.#allowed.clear()
+  }
+}
+
+/** What came of a login: who it is, or why it is nobody. */
+export type LoginOutcome = Caller | Status
+
+/** A login that is under way, or is over. */
+export class Login {
+  outcome: LoginOutcome | null = null
+  #waiting: ((outcome: LoginOutcome) => void)[] = []
+
+  /** Not for one that is over. The calls of a connection are limited, and so are these. */
+  whenOver(then: (outcome: LoginOutcome) => void): void {
+    this.#waiting.push(then)
+  }
+
+  end(outcome: LoginOutcome): void {
+    this.outcome = outcome
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const then of waiting) then(outcome)
+  }
+}
+
+/**
+ * The logins of one connection, by what requests say in `authorization`: HTTP Basic names a user of
+ * the broker; nothing, or a scheme of somebody else, is whom the certificate names, or a guest of
+ * this machine.
+ */
+export class Logins {
+  readonly #parts: LoginParts
+  readonly #peer: PeerInfo
+  readonly #logins = new Map<string, Login>()
+
+  constructor(parts: LoginParts, peer: PeerInfo) {
+    this.#parts = parts
+    this.#peer = peer
+  }
+
+  get callers(): Caller[] {
+    const outcomes = [...this.#logins.values()].map(({ outcome }) => outcome)
+    return outcomes.filter((outcome) => outcome instanceof Caller)
+  }
+
+  /** `vhost` null: the default one. */
+  of(authorization: string, vhost: string | null): Login {
+    const key = vhost === null ? authorization : `${authorization}\n${vhost}`
+    const known = this.#logins.get(key)
+    if (known !== undefined) return known
+    const login = new Login()
+    const { loginsMax } = this.#parts.limits
+    if (this.#logins.size >= loginsMax) {
+      const text = `more than ${loginsMax} different logins on one connection`
+      login.end(statusOf('RESOURCE_EXHAUSTED', text))
+      return login
+    }
+    this.#logins.set(key, login)
+    const refused = (error: unknown): void => {
+      const text = error instanceof BrokerError ? error.message : 'the login failed'
+      login.end(statusOf('UNAUTHENTICATED', text))
+      // A later try may succeed: the password may have been changed meanwhile.
+      this.#logins.delete(key)
+    }
+    this.#enter(authorization, vhost ?? DEFAULT_VHOST).then((caller) => login.end(caller), refused)
+    return login
+  }
+
+  async #enter(authorization: string, vhost: string): Promise<Caller> {
+    const { authenticator, users, broker } = this.#parts
+    const peer = loginPeerOf(this.#peer)
+    const basic = basicOf(authorization)
+    const credentials: Credentials =
+      basic !== null
+        ? { mechanism: 'PLAIN', ...basic }
+        : peer.certificateName === null
+          ? ANONYMOUS
+          : { mechanism: 'EXTERNAL', username: peer.certificateName, password: null }
+    const user = await authenticator.login(credentials, peer)
+    requireVhost(users, user.name, vhost)
+    if (broker.vhost(vhost) === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${vhost}'`)
+    return new Caller(this.#parts, user.name, vhost)
+  }
+}
+
+/** Whether a value of `authorization` is for the broker, and so not for who provides a service. */
+export function isForBroker(authorization: string): boolean {
+  return /^basic /i.test(authorization)
+}
+
+function basicOf(authorization: string): { username: string; password: string } | null {
+  if (!isForBroker(authorization)) return null
+  const text = Buffer.from(authorization.slice(6), 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 0) return { username: text, password: '' }
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) }
+}

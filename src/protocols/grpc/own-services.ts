@@ -1,0 +1,241 @@
+import { decodeFields, encodeFields, type ProtobufField, textOf } from '../../codec/grpc/index.ts'
+import {
+  CLOSED_REQUEST,
+  type CallHead,
+  type Callee,
+  messageCost,
+  type ReplySink,
+  type RequestSink,
+} from '../../rpc/call.ts'
+import { Metadata } from '../../rpc/metadata.ts'
+import type { Registry, RegistryListener } from '../../rpc/registry.ts'
+import { OK_STATUS, statusOf } from '../../rpc/status.ts'
+import { HEALTH_FILE, REFLECTION_FILES } from './own-descriptors.ts'
+
+const HEALTH_SERVICE = 'grpc.health.v1.Health'
+const REFLECTION_SERVICES: readonly string[] = [
+  'grpc.reflection.v1.ServerReflection',
+  'grpc.reflection.v1alpha.ServerReflection',
+]
+
+/** `ServingStatus` of grpc.health.v1. */
+const SERVING = 1
+const SERVICE_UNKNOWN = 3
+
+/** What the broker itself answers, beside the providers' services. */
+export interface OwnServiceParts {
+  readonly registry: Registry
+  /** Whether the caller may know of a service. */
+  readonly maySee: (service: string) => boolean
+}
+
+/** Whether a call is for one of the broker's own services; those answer in its place. */
+export function isOwnService(service: string | null): boolean {
+  return service === HEALTH_SERVICE || REFLECTION_SERVICES.includes(service ?? '')
+}
+
+/** Answers health checks (grpc.health.v1) and reflection (v1 and v1alpha). */
+export class OwnServices implements Callee {
+  readonly #parts: OwnServiceParts
+
+  constructor(parts: OwnServiceParts) {
+    this.#parts = parts
+  }
+
+  open(head: CallHead, reply: ReplySink): RequestSink {
+    const [, service = '', method = ''] = head.path.split('/')
+    if (head.contentType !== 'proto') {
+      reply.status(statusOf('UNIMPLEMENTED', `${service} takes protobuf only`), Metadata.EMPTY)
+      return CLOSED_REQUEST
+    }
+    if (service === HEALTH_SERVICE) {
+      if (method === 'Check') return new Unary(reply, (request) => this.#check(request))
+      if (method === 'Watch') return new HealthWatch(this.#parts, reply)
+      if (method === 'List') return new Unary(reply, () => this.#list())
+    } else if (method === 'ServerReflectionInfo') return new Reflection(this.#parts, reply)
+    reply.status(statusOf('UNIMPLEMENTED', `${service} has no method ${method}`), Metadata.EMPTY)
+    return CLOSED_REQUEST
+  }
+
+  #check(request: Uint8Array): Uint8Array | null {
+    const name = textOf(decodeFields(request) ?? [], 1)
+    return isKnown(this.#parts, name) ? encodeFields([[1, SERVING]]) : null
+  }
+
+  #list(): Uint8Array {
+    const serving = encodeFields([[1, SERVING]])
+    const names = ['', ...visibleServices(this.#parts)]
+    return encodeFields(
+      names.map(
+        (name) =>
+          [
+            1,
+            encodeFields([
+              [1, name],
+              [2, serving],
+            ]),
+          ] as const,
+      ),
+    )
+  }
+}
+
+/** The broker is the service without a name; every other one serves while it has a provider. */
+function isKnown({ registry, maySee }: OwnServiceParts, name: string): boolean {
+  return name === '' || isOwnService(name) || (registry.service(name) !== null && maySee(name))
+}
+
+function visibleServices({ registry, maySee }: OwnServiceParts): string[] {
+  const names = [...registry.services].map(({ name }) => name).filter(maySee)
+  return [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...names].toSorted()
+}
+
+/** A method with one request and one reply; null is NOT_FOUND. */
+class Unary implements RequestSink {
+  readonly #reply: ReplySink
+  readonly #answer: (request: Uint8Array) => Uint8Array | null
+
+  constructor(reply: ReplySink, answer: (request: Uint8Array) => Uint8Array | null) {
+    this.#reply = reply
+    this.#answer = answer
+  }
+
+  message(bytes: Uint8Array): void {
+    const answer = this.#answer(bytes)
+    if (answer === null) {
+      this.#reply.status(statusOf('NOT_FOUND', 'unknown service'), Metadata.EMPTY)
+      return
+    }
+    this.#reply.reply(answer)
+    this.#reply.status(OK_STATUS, Metadata.EMPTY)
+  }
+
+  halfClose(): void {
+    this.#reply.status(statusOf('INTERNAL', 'no request came'), Metadata.EMPTY)
+  }
+
+  cancel(): void {}
+  creditReplies(): void {}
+}
+
+/** Tells of a service's health whenever it changes; it ends with the call. */
+class HealthWatch implements RequestSink, RegistryListener {
+  readonly #parts: OwnServiceParts
+  readonly #reply: ReplySink
+  #name = ''
+  #told = -1
+  #stop: (() => void) | null = null
+
+  constructor(parts: OwnServiceParts, reply: ReplySink) {
+    this.#parts = parts
+    this.#reply = reply
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.#stop !== null) return
+    this.#name = textOf(decodeFields(bytes) ?? [], 1)
+    this.#stop = this.#parts.registry.watch(this)
+    this.#tell()
+  }
+
+  halfClose(): void {}
+
+  cancel(): void {
+    this.#stop?.()
+  }
+
+  creditReplies(): void {}
+
+  attached(): void {
+    this.#tell()
+  }
+
+  detached(): void {
+    this.#tell()
+  }
+
+  changed(): void {}
+
+  #tell(): void {
+    const status = isKnown(this.#parts, this.#name) ? SERVING : SERVICE_UNKNOWN
+    if (status === this.#told) return
+    this.#told = status
+    this.#reply.reply(encodeFields([[1, status]]))
+  }
+}
+
+/** Field numbers of ServerReflectionRequest and ServerReflectionResponse. */
+const REQUEST = { FILE: 3, SYMBOL: 4, EXTENSION: 5, EXTENSIONS: 6, SERVICES: 7 } as const
+const RESPONSE = { REQUEST: 2, FILES: 4, SERVICES: 6, ERROR: 7 } as const
+const NOT_FOUND = 5
+
+/** One stream of questions about services, each answered at once. */
+class Reflection implements RequestSink {
+  readonly #parts: OwnServiceParts
+  readonly #reply: ReplySink
+
+  constructor(parts: OwnServiceParts, reply: ReplySink) {
+    this.#parts = parts
+    this.#reply = reply
+  }
+
+  message(bytes: Uint8Array, isLast: boolean): void {
+    const fields = decodeFields(bytes)
+    if (fields === null) {
+      this.#reply.status(statusOf('INVALID_ARGUMENT', 'no ServerReflectionRequest'), Metadata.EMPTY)
+      return
+    }
+    this.#reply.creditRequests(messageCost(bytes.length))
+    this.#reply.reply(encodeFields([[RESPONSE.REQUEST, bytes], this.#answer(fields)]))
+    if (isLast) this.halfClose()
+  }
+
+  halfClose(): void {
+    this.#reply.status(OK_STATUS, Metadata.EMPTY)
+  }
+
+  cancel(): void {}
+  creditReplies(): void {}
+
+  #answer(fields: readonly ProtobufField[]): ProtobufField {
+    const asked = fields.findLast(
+      ([number]) => number >= REQUEST.FILE && number <= REQUEST.SERVICES,
+    )
+    const text = textOf(fields, asked?.[0] ?? 0)
+    switch (asked?.[0]) {
+      case REQUEST.SERVICES: {
+        const services = visibleServices(this.#parts)
+        const list = services.map((name) => [1, encodeFields([[1, name]])] as const)
+        return [RESPONSE.SERVICES, encodeFields(list)]
+      }
+      case REQUEST.FILE:
+      case REQUEST.SYMBOL: {
+        const file = ownFileOf(text)
+        if (file !== null) return [RESPONSE.FILES, encodeFields([[1, file]])]
+        return failure(`no descriptor of ${text} is registered`)
+      }
+      default:
+        return failure('no extensions are registered')
+    }
+  }
+}
+
+function failure(text: string): ProtobufField {
+  return [
+    RESPONSE.ERROR,
+    encodeFields([
+      [1, NOT_FOUND],
+      [2, text],
+    ]),
+  ]
+}
+
+/** The file that defines a symbol of the broker's own services, or that has the name. */
+function ownFileOf(name: string): Uint8Array | null {
+  for (const file of [HEALTH_FILE, ...REFLECTION_FILES]) {
+    if (name === file.name || name === file.package || name.startsWith(`${file.package}.`)) {
+      return file.descriptor
+    }
+  }
+  return null
+}
