@@ -6,13 +6,12 @@ import type { HeaderMap } from '../model/header-value.ts'
 import type { LimitSet } from '../model/limit-set.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { NativeForm } from '../model/native-form.ts'
-import { bindingIdentity, type BindingSpec } from './binding.ts'
+import type { BindingSpec } from './binding.ts'
+import { BindingSet, type HeldBinding, isStoredBinding } from './binding-set.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
 import { type Destination, type DestinationSpec, isStored } from './destination.ts'
-import { type BindingTarget, Exchange, type ExchangeSpec, type MatchedTarget } from './exchange.ts'
-import { MessageFilter } from './filter/index.ts'
-import { FilteredTarget } from './filtered-target.ts'
+import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import type { Flows } from './flow/index.ts'
 import { VhostRoom } from './flow/vhost-room.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
@@ -67,14 +66,6 @@ export interface VhostOptions {
   readonly calendar: Calendar
 }
 
-interface HeldBinding {
-  readonly spec: BindingSpec
-  readonly source: Exchange
-  readonly target: Exclude<BindingTarget, Inbox>
-  /** As the matcher of the source knows the target. */
-  readonly matched: MatchedTarget
-}
-
 /** A name space: exchanges, destinations, bindings and policies that see only each other. */
 export class VirtualHost {
   readonly name: string
@@ -106,9 +97,7 @@ export class VirtualHost {
   readonly #topicMaker: TopicMaker
   readonly #topicStates: TopicStates
   readonly #inboxes: Map<string, Inbox> = new Map()
-  readonly #bindings: Map<string, HeldBinding> = new Map()
-  /** Identities of the bindings that touch an exchange or destination. */
-  readonly #touching: Map<BindingTarget, Set<string>> = new Map()
+  readonly #bindings: BindingSet = new BindingSet((source) => this.#routesChanged(source))
   readonly #owned: Map<object, Set<Destination>> = new Map()
   /** Destinations that are being opened or changed, by name: whoever comes next waits. */
   readonly #opening: Map<string, Promise<unknown>> = new Map()
@@ -218,7 +207,7 @@ export class VirtualHost {
   }
 
   *bindings(): Iterable<BindingSpec> {
-    for (const { spec } of this.#bindings.values()) yield spec
+    yield* this.#bindings.specs()
   }
 
   inbox(name: string): Inbox | undefined {
@@ -242,11 +231,7 @@ export class VirtualHost {
 
   /** Whether an exchange is bound to anything but `target`. */
   leadsElsewhere(exchange: Exchange, target: BindingTarget): boolean {
-    for (const identity of this.#touching.get(exchange) ?? []) {
-      const held = this.#bindings.get(identity)!
-      if (held.source === exchange && held.target !== target) return true
-    }
-    return false
+    return this.#bindings.leadsElsewhere(exchange, target)
   }
 
   // --- publishing ---
@@ -316,10 +301,9 @@ export class VirtualHost {
       )
     }
     this.#exchanges.delete(name)
-    const sources = this.#sourcesOf(exchange)
-    const durable = this.#dropBindingsOf(exchange)
+    const { stored, sources } = this.#dropBindingsOf(exchange)
     const kind = exchange.spec.durable ? 'exchange' : null
-    await this.#options.metadata.delete(this.name, kind, name, durable)
+    await this.#options.metadata.delete(this.name, kind, name, stored)
     for (const source of sources) this.#deleteUnusedExchange(source)
   }
 
@@ -402,9 +386,9 @@ export class VirtualHost {
 
   /** Nothing happens when there is no such binding. */
   async unbind(spec: BindingSpec): Promise<void> {
-    const held = this.#bindings.get(bindingIdentity(spec))
+    const held = this.#bindings.get(spec)
     if (held === undefined) return
-    this.#dropBinding(held)
+    this.#bindings.drop(held)
     if (isStoredBinding(held)) await this.#options.metadata.delete(this.name, null, '', [held.spec])
     this.#deleteUnusedExchange(held.source)
   }
@@ -598,12 +582,10 @@ export class VirtualHost {
 
   /** The bindings of one become the other's; what is stored of them has names alone. */
   #replace(old: Queue | Topic, next: Queue | Topic): void {
-    const touching = Array.from(this.#touching.get(old) ?? [])
-    const specs = touching.map((identity) => this.#bindings.get(identity)!.spec)
-    this.#dropBindingsOf(old)
+    const dropped = this.#bindings.dropAllOf(old)
     this.#topics.delete(old.id)
     this.#register(next)
-    for (const spec of specs) this.#addBinding(spec)
+    for (const { spec } of dropped) this.#addBinding(spec)
   }
 
   async #storeAgain({ id, spec }: Queue | Topic): Promise<void> {
@@ -640,11 +622,10 @@ export class VirtualHost {
       this.#owned.get(destination.exclusiveOwner)?.delete(destination)
     }
     this.#topics.delete(destination.id)
-    const sources = this.#sourcesOf(destination)
-    const durable = this.#dropBindingsOf(destination)
+    const { stored, sources } = this.#dropBindingsOf(destination)
     destination.dispose()
     const kind = isStored(destination.spec) ? 'destination' : null
-    await this.#options.metadata.delete(this.name, kind, destination.name, durable)
+    await this.#options.metadata.delete(this.name, kind, destination.name, stored)
     if (destination instanceof Topic) await this.#dropPartitions(destination)
     for (const source of sources) this.#deleteUnusedExchange(source)
   }
@@ -666,61 +647,25 @@ export class VirtualHost {
     if (target === undefined) {
       throw this.#missing(spec.targetKind === 'exchange' ? 'exchange' : 'queue', spec.target)
     }
-    const identity = bindingIdentity(spec)
-    if (this.#bindings.has(identity)) return null
-    const filter = MessageFilter.of(spec.arguments)
-    const matched = filter === null ? target : new FilteredTarget(target, filter)
-    source.matcher.add(matched, spec.key, spec.arguments)
-    const held: HeldBinding = { spec, source, target, matched }
-    this.#bindings.set(identity, held)
-    for (const end of [source, target]) {
-      const touching = this.#touching.get(end)
-      if (touching === undefined) this.#touching.set(end, new Set([identity]))
-      else touching.add(identity)
-    }
-    this.topologyVersion++
-    this.#routesChanged(source)
-    return held
+    return this.#bindings.add(spec, source, target)
   }
 
   #missing(kind: string, name: string): BrokerError {
     return new BrokerError('NOT_FOUND', `no ${kind} '${name}' in vhost '${this.name}'`)
   }
 
-  #dropBinding(held: HeldBinding): void {
-    const identity = bindingIdentity(held.spec)
-    this.#bindings.delete(identity)
-    this.#touching.get(held.source)?.delete(identity)
-    this.#touching.get(held.target)?.delete(identity)
-    held.source.matcher.remove(held.matched, held.spec.key, held.spec.arguments)
-    this.topologyVersion++
-    this.#routesChanged(held.source)
-  }
-
   #routesChanged({ name }: Exchange): void {
+    this.topologyVersion++
     const topic = this.#destinations.get(name)
     if (topic instanceof Topic) topic.routesChanged()
   }
 
-  /** Removes every binding from or to it; returns those that were stored. */
-  #dropBindingsOf(end: BindingTarget): BindingSpec[] {
-    const stored: BindingSpec[] = []
-    for (const identity of Array.from(this.#touching.get(end) ?? [])) {
-      const held = this.#bindings.get(identity)!
-      this.#dropBinding(held)
-      if (isStoredBinding(held)) stored.push(held.spec)
-    }
-    this.#touching.delete(end)
+  /** Removes every binding from or to it; returns those that were stored, and where they began. */
+  #dropBindingsOf(end: BindingTarget): { stored: BindingSpec[]; sources: Set<Exchange> } {
+    const dropped = this.#bindings.dropAllOf(end)
     this.topologyVersion++
-    return stored
-  }
-
-  #sourcesOf(destination: BindingTarget): Set<Exchange> {
-    const sources = new Set<Exchange>()
-    for (const identity of this.#touching.get(destination) ?? []) {
-      sources.add(this.#bindings.get(identity)!.source)
-    }
-    return sources
+    const stored = dropped.filter(isStoredBinding).map(({ spec }) => spec)
+    return { stored, sources: new Set(dropped.map(({ source }) => source)) }
   }
 
   #deleteUnusedExchange(exchange: Exchange): void {
@@ -752,12 +697,6 @@ export class VirtualHost {
     )
     destination.applySettings(effectiveSettings(spec.settings, settings))
   }
-}
-
-function isStoredBinding(held: HeldBinding): boolean {
-  const { source, target } = held
-  if (!source.spec.durable) return false
-  return target instanceof Exchange ? target.spec.durable : isStored(target.spec)
 }
 
 function predeclared(name: string, type: MatcherKind): ExchangeSpec {
