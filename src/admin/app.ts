@@ -29,7 +29,7 @@ export interface AdminApp {
  */
 export function createAdminApp(parts: AdminParts): AdminApp {
   const app = new Hono<AdminContext>()
-  if (parts.terms !== undefined) app.route('/api', rabbitApi(parts, parts.terms))
+  if (parts.terms !== undefined) app.mount('/api', rabbitApi(parts, parts.terms).fetch)
   const console = openConsole(parts)
   app.use(
     bodyLimit({

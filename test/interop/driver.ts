@@ -12,6 +12,7 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 
 import { closeKafka, openKafka } from '../support/kafka-target.ts'
+import { closeManaged, openManaged } from '../support/management-client.ts'
 import { closeTarget, openTarget } from '../support/target.ts'
 import { CHECKS } from './checks.ts'
 
@@ -36,7 +37,7 @@ interface Result {
 
 /** What one client is asked to do, and by which protocol. */
 interface Asked {
-  readonly protocol: 'amqp' | 'mqtt' | 'kafka'
+  readonly protocol: 'amqp' | 'mqtt' | 'kafka' | 'management'
   readonly checks: readonly string[]
 }
 
@@ -48,6 +49,7 @@ export function driverTests(
 ): void {
   after(closeTarget)
   after(closeKafka)
+  after(closeManaged)
   test(client, { timeout: DRIVER_WITHIN_MS + 30_000 }, async (context) => {
     const driver = find()
     if ('absent' in driver) {
@@ -77,6 +79,7 @@ export function driverTests(
 /** null when the environment names a broker that cannot be asked for MQTT. */
 async function urlFor(protocol: Asked['protocol']): Promise<string | null> {
   if (protocol === 'kafka') return (await openKafka()).url
+  if (protocol === 'management') return (await openManaged()).url
   const { url, process: broker } = await openTarget()
   if (protocol === 'amqp') return url
   return broker === null ? null : `mqtt://127.0.0.1:${broker.mqttPort}`

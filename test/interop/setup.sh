@@ -3,7 +3,8 @@
 # the browser that looks at the console.
 #
 #   test/interop/setup.sh            everything below
-#   test/interop/setup.sh NAME...    only those of: tools browser python java kafka go
+#   test/interop/setup.sh NAME...    only those of: tools browser rabbitmqadmin promtool
+#                                  python java kafka go
 #
 # Safe to run again: what is there already is left alone. Everything but the Debian package lies
 # in $WAYSTATION_INTEROP_CACHE, or waystation/interop in the user's cache directory. A client that
@@ -41,6 +42,22 @@ setup_browser() {
     absent chromium 'apt-get failed'
 }
 
+# Two programs out of Debian packages that bring whole servers, which nobody needs here.
+setup_rabbitmqadmin() { setup_program rabbitmqadmin rabbitmq-server usr/bin/rabbitmqadmin; }
+setup_promtool() { setup_program promtool prometheus usr/bin/promtool; }
+
+setup_program() {
+  local name=$1 package=$2 file=$3 folder=$cache/$1 work
+  [[ -x $folder/$name ]] && return
+  have apt-get || { absent "$name" 'no apt-get here'; return; }
+  work=$(mktemp -d)
+  mkdir -p "$folder"
+  apt-get update -q >&2 && (cd "$work" && apt-get download -q "$package" >&2) &&
+    dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -O "./$file" >"$work/program" &&
+    install -m 755 "$work/program" "$folder/$name" || absent "$name" 'apt-get failed'
+  rm -rf "$work"
+}
+
 setup_python() {
   have python3 || { absent 'the Python clients' 'no python3 here'; return; }
   local venv=$cache/python
@@ -72,15 +89,16 @@ setup_go() {
   mkdir -p "$cache/go"
   # The build goes on offline from then on: modules and objects are in Go's own caches.
   (cd "$here/go" && go build -o "$cache/go/driver" . &&
+    go build -o "$cache/go/management-driver" ./management &&
     go build -o "$cache/go/mqtt-driver" ./mqtt && go build -o "$cache/go/kafka-driver" ./kafka) >&2 ||
     absent 'the Go clients' 'go build failed'
 }
 
-(( $# > 0 )) || set -- tools browser python java kafka go
+(( $# > 0 )) || set -- tools browser rabbitmqadmin promtool python java kafka go
 for part in "$@"; do
   case $part in
-    tools | browser | python | java | kafka | go) "setup_$part" ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    tools | browser | rabbitmqadmin | promtool | python | java | kafka | go) "setup_$part" ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 if [[ ${CI:-} == true && $missing == 1 ]]; then exit 1; fi

@@ -48,3 +48,17 @@ export class ManagementClient {
 export async function startManaged(data = 'memory'): Promise<RunningBroker> {
   return startBroker({ data, listen: { amqp: 0, http: 0 } })
 }
+
+let opened: Promise<RunningBroker> | null = null
+
+/** The one managed broker of this process, started at the first call. */
+export async function openManaged(): Promise<{ readonly url: string }> {
+  opened ??= startManaged()
+  return { url: (await opened).url('http') }
+}
+
+export async function closeManaged(): Promise<void> {
+  const broker = await opened
+  opened = null
+  await broker?.close()
+}

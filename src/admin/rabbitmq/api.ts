@@ -27,7 +27,8 @@ const CHANGING: readonly string[] = ['PUT', 'POST', 'DELETE']
  */
 export function rabbitApi(admin: AdminParts, terms: AmqpTerms): Hono<RabbitContext> {
   const parts: RabbitParts = { ...admin, terms, rates: new RateBook(admin.broker.clock) }
-  const app = new Hono<RabbitContext>()
+  // Clients of it write some paths with a slash behind.
+  const app = new Hono<RabbitContext>({ strict: false })
   const routes = new Routes(app)
   // Whoever has not logged in may ask how to.
   app.get('/auth', (context) => context.json({ oauth_enabled: false }))
@@ -46,7 +47,7 @@ export function rabbitApi(admin: AdminParts, terms: AmqpTerms): Hono<RabbitConte
     const { method, path } = context.req
     if (!CHANGING.includes(method) || !context.res.ok) return
     const user = context.get('operator').name
-    admin.log.info({ user, method, path }, 'changed over HTTP')
+    admin.log.info({ user, method, path: `/api${path}` }, 'changed over HTTP')
   })
   addOverview(routes, parts)
   addConnections(routes, parts)
@@ -67,7 +68,7 @@ export function rabbitApi(admin: AdminParts, terms: AmqpTerms): Hono<RabbitConte
     if (refusal !== null) {
       return context.json({ error: refusal.error, reason: refusal.message }, refusal.status)
     }
-    admin.log.error({ err: error, path: context.req.path }, 'an HTTP request failed')
+    admin.log.error({ err: error, path: `/api${context.req.path}` }, 'an HTTP request failed')
     return context.json({ error: 'internal_server_error', reason: 'the log says why' }, 500)
   })
   return app

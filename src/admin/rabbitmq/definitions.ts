@@ -191,7 +191,11 @@ function bindingsOf(vhost: VirtualHost): Fields[] {
 
 // --- import ---
 
-const things = z.array(z.record(z.string(), z.unknown())).default([])
+/** Some clients write null for none. */
+const things = z
+  .array(z.record(z.string(), z.unknown()))
+  .nullish()
+  .transform((list) => list ?? [])
 const definitions = z.object({
   users: things,
   vhosts: things,
