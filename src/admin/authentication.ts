@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
+import type { Credentials } from '../auth/index.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
 import { ADMINISTRATOR, type ConsoleSessions, isFromPage, isOfBrowser } from './console/sessions.ts'
@@ -51,10 +52,10 @@ export function authentication(
       await next()
       return undefined
     }
-    const login = scheme.toLowerCase() === 'basic' ? decodeBasic(value) : null
+    const login = loginOf(scheme.toLowerCase(), value)
     if (login === null) return refuse('UNAUTHENTICATED', 'log in with a user name and a password')
     try {
-      const user = await parts.authenticator.login({ mechanism: 'PLAIN', ...login }, peer)
+      const user = await parts.authenticator.login(login, peer)
       if (!user.tags.includes(ADMINISTRATOR)) {
         return refuse('ACCESS_REFUSED', `user '${user.name}' is not tagged ${ADMINISTRATOR}`)
       }
@@ -75,6 +76,13 @@ export function isForeignOrigin(request: Request): boolean {
   const origin = request.headers.get('origin')
   if (origin === null) return false
   return !URL.canParse(origin) || new URL(origin).host !== request.headers.get('host')
+}
+
+/** By HTTP Basic, or with a token of an identity provider. */
+function loginOf(scheme: string, value: string): Credentials | null {
+  if (scheme === 'bearer') return { mechanism: 'Bearer', username: '', token: value }
+  const login = scheme === 'basic' ? decodeBasic(value) : null
+  return login === null ? null : { mechanism: 'PLAIN', ...login }
 }
 
 export function decodeBasic(value: string): { username: string; password: string } | null {

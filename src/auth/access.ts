@@ -1,12 +1,14 @@
 /** The refusals of permission checks, in RabbitMQ's words. */
 import { BrokerError } from '../model/errors.ts'
 import type { PermissionKind, TopicQuestion } from './permission-table.ts'
+import { nameOfPrincipal } from './token-users.ts'
 import type { UserStore } from './user-store.ts'
 
 /** The default exchange has no name; permissions call it so. */
 const DEFAULT_EXCHANGE_NAME = 'amq.default'
 
 export interface AccessQuestion {
+  /** Or the principal of a token. */
   readonly user: string
   readonly vhost: string
   readonly resource: 'exchange' | 'queue'
@@ -22,7 +24,8 @@ export function requirePermission(users: UserStore, question: AccessQuestion): v
   if (users.allowed(user, vhost, name, kind)) return
   throw new BrokerError(
     'ACCESS_REFUSED',
-    `${kind} access to ${resource} '${name}' in vhost '${vhost}' refused for user '${user}'`,
+    `${kind} access to ${resource} '${name}' in vhost '${vhost}' refused ` +
+      `for user '${nameOfPrincipal(user)}'`,
   )
 }
 
@@ -33,12 +36,15 @@ export function requireTopicPermission(users: UserStore, question: TopicQuestion
   throw new BrokerError(
     'ACCESS_REFUSED',
     `${kind} access to topic '${routingKey}' in exchange '${exchange}' in vhost '${vhost}' ` +
-      `refused for user '${user}'`,
+      `refused for user '${nameOfPrincipal(user)}'`,
   )
 }
 
 /** Throws `NOT_ALLOWED`. */
 export function requireVhost(users: UserStore, user: string, vhost: string): void {
   if (users.mayEnter(user, vhost)) return
-  throw new BrokerError('NOT_ALLOWED', `access to vhost '${vhost}' refused for user '${user}'`)
+  throw new BrokerError(
+    'NOT_ALLOWED',
+    `access to vhost '${vhost}' refused for user '${nameOfPrincipal(user)}'`,
+  )
 }

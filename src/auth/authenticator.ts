@@ -4,10 +4,12 @@ import { BrokerError } from '../model/errors.ts'
 import type { Credentials, Peer } from './credentials.ts'
 import { LOGINS_DELAYED_MAX, USER_NAME_LENGTH_MAX } from './limits.ts'
 import { LoginThrottle } from './login-throttle.ts'
+import { OAuthBearer } from './oauth-bearer.ts'
 import { SaslExchange } from './sasl-exchange.ts'
 import { createSaslMechanism } from './sasl.ts'
 import { SCRAM_NAMES } from './scram-verifier.ts'
 import { Scram } from './scram.ts'
+import { isTokenForm, type TokenSource } from './token-users.ts'
 import type { User, UserStore } from './user-store.ts'
 
 export interface AuthenticatorOptions {
@@ -16,6 +18,8 @@ export interface AuthenticatorOptions {
   readonly loopbackUsers?: readonly string[]
   /** For nonces. */
   readonly random?: RandomSource
+  /** Absent: a token is a wrong password. */
+  readonly tokens?: TokenSource | null
 }
 
 const LOOPBACK_USERS: readonly string[] = ['guest']
@@ -27,6 +31,7 @@ export class Authenticator {
   readonly #loopbackUsers: ReadonlySet<string>
   readonly #throttle: LoginThrottle
   readonly #random: RandomSource
+  readonly #tokens: TokenSource | null
   #delayedCount = 0
 
   constructor(users: UserStore, options: AuthenticatorOptions) {
@@ -35,17 +40,20 @@ export class Authenticator {
     this.#loopbackUsers = new Set(options.loopbackUsers ?? LOOPBACK_USERS)
     this.#random = options.random ?? systemRandom
     this.#throttle = new LoginThrottle(options.clock)
+    this.#tokens = options.tokens ?? null
   }
 
   /** What `exchange` can do for this peer, strongest first. */
   mechanisms(peer: Peer): readonly string[] {
     const names: string[] = [...SCRAM_NAMES, 'PLAIN']
+    if (this.#tokens !== null) names.push('OAUTHBEARER')
     return peer.certificateName ? [...names, 'EXTERNAL'] : names
   }
 
   /** One object a login; null for a mechanism that is unknown or not open to this peer. */
   exchange(name: string, peer: Peer): SaslExchange | null {
     if (!this.mechanisms(peer).includes(name)) return null
+    if (name === 'OAUTHBEARER') return new SaslExchange(this, new OAuthBearer(), peer)
     const scram = SCRAM_NAMES.find((scramName) => scramName === name)
     const mechanism =
       scram === undefined
@@ -64,6 +72,10 @@ export class Authenticator {
     if (username.length > USER_NAME_LENGTH_MAX) {
       throw refusal(mechanism, `the user name has ${username.length} characters`)
     }
+    const token = this.#tokenIn(credentials)
+    // Nobody guesses a signature, so failures are not counted: one bad client would slow down all
+    // that come from its address without a name.
+    if (token !== null) return this.#bearer(credentials, token)
     await this.#wait(credentials, peer)
     const reason = await this.#reasonAgainst(credentials, peer)
     const user = this.#users.get(username)
@@ -73,6 +85,25 @@ export class Authenticator {
     }
     this.#throttle.succeeded(username, peer.address)
     return user
+  }
+
+  /** RabbitMQ's way: the token is the password. */
+  #tokenIn(credentials: Credentials): string | null {
+    if (this.#tokens === null) return null
+    if ('token' in credentials) return credentials.token
+    if (!('password' in credentials) || credentials.password === null) return null
+    return isTokenForm(credentials.password) ? credentials.password : null
+  }
+
+  async #bearer({ mechanism, username }: Credentials, token: string): Promise<User> {
+    const claims = await this.#tokens!.claimsOf(token).catch((error: unknown) => {
+      throw refusal(mechanism, error instanceof Error ? error.message : 'the token is not good')
+    })
+    // With PLAIN the name is whatever the client must have one for; as with RabbitMQ.
+    if (mechanism === 'OAUTHBEARER' && username !== '' && username !== claims.name) {
+      throw refusal(mechanism, `the token is of '${claims.name}', not of '${username}'`)
+    }
+    return this.#users.bearer(claims, this.#clock.now())
   }
 
   async #wait({ mechanism, username }: Credentials, peer: Peer): Promise<void> {
@@ -91,6 +122,7 @@ export class Authenticator {
 
   async #reasonAgainst(credentials: Credentials, peer: Peer): Promise<string | null> {
     const { username } = credentials
+    if ('token' in credentials) return 'no identity provider is configured'
     if ('reasonAgainst' in credentials) {
       const reason = credentials.reasonAgainst()
       if (reason !== null) return reason

@@ -21,7 +21,19 @@ export interface ProofCredentials {
   readonly reasonAgainst: () => string | null
 }
 
-export type Credentials = PasswordCredentials | CertificateCredentials | ProofCredentials
+/** What an identity provider has signed. */
+export interface TokenCredentials {
+  readonly mechanism: string
+  /** Must be the name in the token; '' is whoever that is. */
+  readonly username: string
+  readonly token: string
+}
+
+export type Credentials =
+  | PasswordCredentials
+  | CertificateCredentials
+  | ProofCredentials
+  | TokenCredentials
 
 /** What the socket says. */
 export interface Peer {

@@ -62,6 +62,15 @@ export const FAILURE_DELAY_MS_MAX = 5000
 /** An attempt that would have to wait longer is refused unseen. */
 export const FAILURE_WAIT_MS_MAX = 10_000
 
+/** How often a login that has an end is looked at, since the machine's clock may be set. */
+export const EXPIRY_CHECK_MS = 5000
+
+/** Names and scopes of tokens that are in use; more are refused once none of them has expired. */
+export const TOKEN_GRANTS_MAX = 100_000
+
+/** What a token allowed is kept so long behind its end: for the last will of who had it. */
+export const TOKEN_GRANT_KEPT_MS = 300_000
+
 /** Failures are forgotten when none was added for so long. */
 export const FAILURE_MEMORY_MS = 900_000
 

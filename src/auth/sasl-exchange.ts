@@ -24,6 +24,8 @@ export class SaslExchange {
   readonly #authenticator: Authenticator
   readonly #mechanism: SaslMechanism
   readonly #peer: Peer
+  /** The peer was told in the mechanism's own way, and has to answer. */
+  #refused: BrokerError | null = null
 
   constructor(authenticator: Authenticator, mechanism: SaslMechanism, peer: Peer) {
     this.#authenticator = authenticator
@@ -37,6 +39,9 @@ export class SaslExchange {
 
   /** Takes its time after failures, as every login does. */
   async step(message: Uint8Array): Promise<SaslOutcome> {
+    if (this.#refused !== null) {
+      return { kind: 'failed', error: this.#refused, isMalformed: false }
+    }
     const step = this.#mechanism.respond(message)
     if (step.kind === 'challenge') return step
     if (step.kind === 'malformed') {
@@ -49,6 +54,10 @@ export class SaslExchange {
       return { kind: 'done', user, data: step.success ?? NO_BYTES }
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error
+      if (step.refusal !== undefined) {
+        this.#refused = error
+        return { kind: 'challenge', data: step.refusal }
+      }
       return { kind: 'failed', error, isMalformed: false }
     }
   }

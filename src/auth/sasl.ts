@@ -13,6 +13,8 @@ export type SaslStep =
       readonly credentials: Credentials
       /** What the peer is told when the login is good, where the mechanism has something. */
       readonly success?: Buffer
+      /** What the peer is told first when it is not, where it must answer that. */
+      readonly refusal?: Buffer
     }
   | { readonly kind: 'malformed'; readonly reason: string }
 
@@ -42,7 +44,7 @@ class Plain implements SaslMechanism {
     if (authorizeAs !== '' && authorizeAs !== username) {
       return malformed('a user cannot act as another one')
     }
-    if (username === '') return malformed('a PLAIN response needs a user name')
+    if (username === '' && password === '') return malformed('a PLAIN response says nobody')
     return { kind: 'login', credentials: { mechanism: this.name, username, password } }
   }
 }

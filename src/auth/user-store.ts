@@ -10,6 +10,8 @@ import {
   USER_NAME_LENGTH_MAX,
 } from './limits.ts'
 import { isPasswordHash } from './password-hash.ts'
+import type { TokenScopes } from './token-scopes.ts'
+import { nameOfPrincipal, type TokenClaims, TokenUsers } from './token-users.ts'
 import { PasswordVerifier } from './password-verifier.ts'
 import { PermissionTable } from './permission-table.ts'
 import type {
@@ -48,6 +50,15 @@ export interface User {
   readonly tags: readonly string[]
   /** What all its connections together may use. */
   readonly limits: LimitSet
+  /** Whom to ask permissions for, of who has shown a token; absent: by its name. */
+  readonly principal?: string
+  /** When the login is over, in milliseconds since the epoch; absent: never. */
+  readonly expiresAtMs?: number
+}
+
+/** Whom to ask permissions for. */
+export function principalOf({ name, principal = name }: User): string {
+  return principal
 }
 
 export type UserSecrets = Pick<StoredUser, 'passwordHash' | 'scram'>
@@ -80,6 +91,7 @@ export class UserStore implements ScramSecrets {
   #fakeSaltSecret: Buffer
   readonly #users = new Map<string, StoredUser>()
   readonly #permissions = new PermissionTable()
+  readonly #tokens = new TokenUsers()
   readonly #listeners = new Set<(userName: string) => void>()
   #version = 0
   #lastChange: Promise<unknown> = Promise.resolve()
@@ -109,9 +121,24 @@ export class UserStore implements ScramSecrets {
     return this.#version
   }
 
+  /** Also of a principal. */
   get(name: string): User | null {
+    const scopes = this.#scopesOf(name)
+    if (scopes !== null) {
+      const shown = nameOfPrincipal(name)
+      return { name: shown, tags: scopes.tags, limits: {}, principal: name }
+    }
     const user = this.#users.get(name)
     return user === undefined ? null : viewOf(user)
+  }
+
+  /** The user of a token, who is not stored. Throws `UNAVAILABLE` when there are too many. */
+  bearer(claims: TokenClaims, nowMs: number): User {
+    const principal = this.#tokens.grant(claims, nowMs)
+    const tags = this.#scopesOf(principal)?.tags ?? []
+    // Limits that are set for a stored user of the name are in force by that name.
+    const limits = this.#users.get(claims.name)?.limits ?? {}
+    return { name: claims.name, tags, limits, principal, expiresAtMs: claims.expiresAtMs }
   }
 
   list(): readonly User[] {
@@ -315,16 +342,22 @@ export class UserStore implements ScramSecrets {
 
   /** Whether the user has any permission in the virtual host. */
   mayEnter(user: string, vhost: string): boolean {
-    return this.#permissions.mayEnter(user, vhost)
+    const scopes = this.#scopesOf(user)
+    return scopes === null ? this.#permissions.mayEnter(user, vhost) : scopes.mayEnter(vhost)
   }
 
   allowed(user: string, vhost: string, name: string, kind: PermissionKind): boolean {
+    const scopes = this.#scopesOf(user)
+    if (scopes !== null) return scopes.allowed(vhost, name, kind)
     return this.#permissions.allowed(user, vhost, name, kind)
   }
 
   /** True where no topic permissions are set for that user, virtual host and exchange. */
   topicAllowed(question: TopicQuestion): boolean {
-    return this.#permissions.topicAllowed(question)
+    const scopes = this.#scopesOf(question.user)
+    return scopes === null
+      ? this.#permissions.topicAllowed(question)
+      : scopes.topicAllowed(question)
   }
 
   /** Called with the user's name after each change. The function returned ends that. */
@@ -333,6 +366,11 @@ export class UserStore implements ScramSecrets {
     return () => {
       this.#listeners.delete(listener)
     }
+  }
+
+  /** Null: a stored user, or nobody. */
+  #scopesOf(principal: string): TokenScopes | null {
+    return this.#tokens.size === 0 ? null : this.#tokens.scopesOf(principal)
   }
 
   async #initialise(): Promise<void> {
@@ -411,7 +449,8 @@ function viewOf({ name, tags, limits = {} }: StoredUser): User {
 }
 
 function checkUserName(name: string): void {
-  if (name === '' || name.length > USER_NAME_LENGTH_MAX || !name.isWellFormed()) {
+  const isBad = name === '' || name.includes('\0') || !name.isWellFormed()
+  if (isBad || name.length > USER_NAME_LENGTH_MAX) {
     throw new BrokerError(
       'PRECONDITION_FAILED',
       `a user name has 1 to ${USER_NAME_LENGTH_MAX} characters, this one has ${name.length}`,

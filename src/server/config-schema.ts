@@ -1,6 +1,11 @@
 import { z } from 'zod'
 import { parsePrincipalRules } from '../net/index.ts'
-import { LISTEN_ADDRESS_FORM, parseListenAddress, type ListenAddress } from './listen-address.ts'
+import {
+  isLoopback,
+  LISTEN_ADDRESS_FORM,
+  parseListenAddress,
+  type ListenAddress,
+} from './listen-address.ts'
 import { PORTS, type PortSpec } from './protocol-ports.ts'
 import { parseDurationMs, parsePart, parseSize } from './quantity.ts'
 
@@ -49,6 +54,13 @@ function texts(expected: string): z.ZodType<readonly string[]> {
       return parts.map((part) => part.trim()).filter((part) => part !== '')
     })
     .describe(expected)
+}
+
+/** Keys that come in the clear could be anybody's. */
+function isSafeUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'https:' || isLoopback(hostname.replace(/^\[(.*)\]$/, '$1'))
 }
 
 function flag(): z.ZodType<boolean> {
@@ -207,6 +219,26 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       partitions: integer(1, 10_000).optional(),
     })
     .optional(),
+  oauth2: z
+    .strictObject({
+      resourceServerId: text('the name of this broker in the audience of tokens').optional(),
+      issuer: text('the issuer of tokens, as it stands in them').optional(),
+      keysUrl: z
+        .url({ protocol: /^https?$/ })
+        .refine(isSafeUrl)
+        .describe("a URL such as 'https://example.com/jwks.json', http on this machine only")
+        .optional(),
+      keysFile: text('the path of a file with a JSON Web Key Set or a public key').optional(),
+      scopePrefix: z.string().describe('what the scopes of this broker begin with').optional(),
+      scopeClaims: texts("a list of claims with scopes such as 'scope'").optional(),
+      scopeAliases: texts("a list such as 'admin=waystation.tag:administrator'")
+        .refine((list) => list.every((one) => /^[^=]+=\S/.test(one)))
+        .describe("a list such as 'admin=waystation.tag:administrator'")
+        .optional(),
+      userClaims: texts("a list of claims with the user's name such as 'sub'").optional(),
+      verifyAudience: flag().optional(),
+    })
+    .optional(),
   tracing: z
     .strictObject({
       otlp: z
@@ -255,6 +287,7 @@ export interface ConfigInput {
   readonly mqtt?: MqttInput | undefined
   readonly webSocket?: { readonly origins?: readonly string[] | undefined } | undefined
   readonly kafka?: KafkaInput | undefined
+  readonly oauth2?: OAuth2Input | undefined
   readonly tracing?: TracingInput | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
@@ -292,6 +325,20 @@ export interface LimitsInput {
   readonly frameSize?: number | undefined
   /** Bytes. */
   readonly freeDiskSpace?: number | undefined
+}
+
+/** How tokens of an identity provider are checked; absent: none is taken. */
+export interface OAuth2Input {
+  readonly resourceServerId?: string | undefined
+  readonly issuer?: string | undefined
+  readonly keysUrl?: string | undefined
+  readonly keysFile?: string | undefined
+  readonly scopePrefix?: string | undefined
+  readonly scopeClaims?: readonly string[] | undefined
+  /** `ALIAS=SCOPE SCOPE`, each. */
+  readonly scopeAliases?: readonly string[] | undefined
+  readonly userClaims?: readonly string[] | undefined
+  readonly verifyAudience?: boolean | undefined
 }
 
 export interface TracingInput {

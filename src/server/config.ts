@@ -41,6 +41,7 @@ const PATH_SETTINGS: readonly string[] = [
   'tls.caFile',
   'tls.passphraseFile',
   'tls.certificates',
+  'oauth2.keysFile',
   'defaultUser.passwordFile',
 ]
 /** Of these, several with commas between them. */
@@ -202,9 +203,26 @@ function crossFaults(input: ConfigInput, origin: (keys: readonly string[]) => st
       `${at}: mqtt.useIdentityAsUsername: expected tls.clientCertificate to be set as well`,
     )
   }
+  faults.push(...tokenFaults(input, origin))
   if (defaultUser?.password !== undefined && defaultUser.passwordFile !== undefined) {
     const at = origin(['defaultUser', 'passwordFile'])
     faults.push(`${at}: defaultUser.passwordFile: expected no defaultUser.password beside it`)
+  }
+  return faults
+}
+
+function tokenFaults(
+  { oauth2 }: ConfigInput,
+  origin: (keys: readonly string[]) => string,
+): string[] {
+  if (oauth2 === undefined) return []
+  const at = `${origin(['oauth2'])}: oauth2`
+  const faults: string[] = []
+  if (oauth2.resourceServerId === undefined) {
+    faults.push(`${at}: expected oauth2.resourceServerId to be set as well`)
+  }
+  if ((oauth2.keysUrl === undefined) === (oauth2.keysFile === undefined)) {
+    faults.push(`${at}: expected either oauth2.keysUrl or oauth2.keysFile`)
   }
   return faults
 }

@@ -1,4 +1,4 @@
-import { Authenticator, UserStore } from '../auth/index.ts'
+import { Authenticator, type TokenSource, UserStore } from '../auth/index.ts'
 import { Broker } from '../broker/broker.ts'
 import { EngineError } from '../engine/contract.ts'
 import { openEmbeddedEngine, type EmbeddedEngine } from '../engine/embedded/index.ts'
@@ -10,7 +10,7 @@ import { listen, ListenError, type ProtocolHandler } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
-import type { LimitsInput, TracingInput } from './config-schema.ts'
+import type { LimitsInput, OAuth2Input, TracingInput } from './config-schema.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
 import type { Log } from './log.ts'
@@ -58,7 +58,8 @@ export async function openBroker(
   const users = await UserStore.open(engine.kv, { random })
   if (config.defaultUser !== null) await applyDefaultUser(users, config.defaultUser)
   await refuseKnownPassword(users, config.listeners)
-  const authenticator = new Authenticator(users, { clock: connectionClock })
+  const tokens = await openTokens(config.oauth2, connectionClock)
+  const authenticator = new Authenticator(users, { clock: connectionClock, tokens })
   const broker = await Broker.open({ engine, clock, random, turn, log, calendar: cronCalendar })
   opened.defer(async () => broker.close())
   opened.defer(holdUsersToLimits(users, broker))
@@ -115,6 +116,13 @@ async function openTracing(
   }
   if (sample === undefined) return
   tracer.start({ vhost: null, sample, forMs: Infinity, countMax: Infinity })
+}
+
+async function openTokens(oauth2: OAuth2Input | null, clock: Clock): Promise<TokenSource | null> {
+  if (oauth2 === null) return null
+  // Loaded when wanted: most brokers know their users themselves.
+  const { openTokenSource } = await import('./token-verifier.ts')
+  return openTokenSource(oauth2, clock)
 }
 
 async function openEngine(

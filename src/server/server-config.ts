@@ -9,6 +9,7 @@ import type {
   KafkaInput,
   LimitsInput,
   MqttInput,
+  OAuth2Input,
   TlsInput,
   TracingInput,
 } from './config-schema.ts'
@@ -48,6 +49,8 @@ export interface ServerConfig {
   readonly webSocketOrigins: readonly string[]
   readonly kafka: KafkaInput
   readonly tracing: TracingInput
+  /** null: no token opens the door. */
+  readonly oauth2: OAuth2Input | null
   /** Seconds; null: the protocol's default. */
   readonly heartbeatSeconds: number | null
   /** How long clients have to say goodbye when the broker stops. */
@@ -80,6 +83,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     webSocketOrigins: input.webSocket?.origins ?? [],
     kafka: input.kafka ?? {},
     tracing: input.tracing ?? {},
+    oauth2: input.oauth2 ?? null,
     heartbeatSeconds:
       input.heartbeat === undefined ? null : Math.max(Math.round(input.heartbeat / 1000), 0),
     stopTimeoutMs: input.stopTimeout ?? STOP_TIMEOUT_MS,

@@ -8,7 +8,14 @@ import { PORTS, type ListenerName } from './protocol-ports.ts'
 import type { RunningBroker } from './running-broker.ts'
 import { MEMORY, resolveConfig, type DefaultUser } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
-import type { KafkaInput, LimitsInput, LogLevel, MqttInput, TlsInput } from './config-schema.ts'
+import type {
+  KafkaInput,
+  LimitsInput,
+  LogLevel,
+  MqttInput,
+  OAuth2Input,
+  TlsInput,
+} from './config-schema.ts'
 
 /** What an embedded broker can be told. Everything has a default. */
 export interface StartOptions {
@@ -27,6 +34,8 @@ export interface StartOptions {
   /** What MQTT clients are told and held to; times are in milliseconds, sizes in bytes. */
   readonly mqtt?: MqttInput
   readonly kafka?: KafkaInput
+  /** Takes tokens of an identity provider for logins. */
+  readonly oauth2?: OAuth2Input
   /** Seconds; 0: none. Default: what the protocol suggests. */
   readonly heartbeatSeconds?: number
   /** How long `close` lets clients say goodbye, in milliseconds. Default 1000. */
@@ -56,6 +65,7 @@ export async function startBroker(options: StartOptions = {}): Promise<RunningBr
       ...(limits === undefined ? {} : { limits }),
       ...(mqtt === undefined ? {} : { mqtt }),
       ...(kafka === undefined ? {} : { kafka }),
+      ...(options.oauth2 === undefined ? {} : { oauth2: options.oauth2 }),
       ...(heartbeatSeconds === undefined ? {} : { heartbeat: heartbeatSeconds * 1000 }),
       stopTimeout: options.stopTimeoutMs ?? STOP_TIMEOUT_MS,
     },

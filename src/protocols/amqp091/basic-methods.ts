@@ -6,7 +6,7 @@ import {
   MessageFilter,
   type StoredMessage,
 } from '../../broker/index.ts'
-import { requirePermission } from '../../auth/index.ts'
+import { principalOf, requirePermission } from '../../auth/index.ts'
 import { HOLD } from '../../net/index.ts'
 import {
   fieldInteger,
@@ -189,7 +189,7 @@ export function recover(channel: Channel, requeue: boolean): void {
 export function readableDestination(channel: Channel, name: string): Destination {
   const { vhost, connection } = channel
   requirePermission(connection.users, {
-    user: connection.user.name,
+    user: principalOf(connection.user),
     vhost: vhost.name,
     resource: 'queue',
     name,

@@ -1,4 +1,4 @@
-import type { Authenticator, User, UserStore } from '../../auth/index.ts'
+import { type Authenticator, LoginExpiry, type User, type UserStore } from '../../auth/index.ts'
 import type {
   Broker,
   BrokerLog,
@@ -20,6 +20,7 @@ import {
   METHOD,
   methodFrameBytes,
   type MethodInput,
+  type MethodOf,
   PROTOCOL_HEADER_BYTES,
   type PublishView,
   recogniseProtocolHeader,
@@ -50,6 +51,8 @@ import { Heartbeat, type HeartbeatTarget } from './heartbeat.ts'
 import type { Amqp091Limits } from './limits.ts'
 import type { PublishPath } from './publish-path.ts'
 import { RouteCache } from './route-cache.ts'
+import { updateSecret } from './secret-update.ts'
+import { shortened } from './short-text.ts'
 
 /** What all connections of one protocol share. */
 export interface ConnectionShared {
@@ -125,6 +128,7 @@ export class Amqp091Connection
   #heartbeat: Heartbeat | null = null
   #timer: Timer | null
   #user: User | null = null
+  readonly #expiry: LoginExpiry
   #vhost: VirtualHost | null = null
   #actor: Actor | null = null
   #flow: Flow | null = null
@@ -163,6 +167,9 @@ export class Amqp091Connection
     this.#gate = new ReadGate(transport)
     this.connectedAtMs = shared.clock.now()
     const { channelMax, frameSizeMax } = shared.limits
+    this.#expiry = new LoginExpiry(shared.clock, () => {
+      this.close('CONNECTION_FORCED', `the token of user '${this.userName}' has expired`)
+    })
     this.tuning = { channelMax, frameSizeMax, heartbeatSeconds: 0 }
     this.#timer = shared.clock.setTimer(shared.limits.handshakeTimeoutMs, () => {
       this.log.warn(this.#fields(), 'the handshake took too long')
@@ -377,9 +384,9 @@ export class Amqp091Connection
       this.#closedByClient()
     } else if (this.#handshake !== null) this.#handshake.onMethod(methodId, bytes, start, end)
     else if (methodId === METHOD.CONNECTION_UPDATE_SECRET) {
-      // Passwords do not expire here: the new one is as good as the one that opened the door.
-      decodeMethod(methodId, bytes, start, end)
-      this.send(0, { name: 'connection.update-secret-ok' })
+      const method = decodeMethod(methodId, bytes, start, end)
+      // It has the id of that.
+      updateSecret(this, method as MethodOf<'connection.update-secret'>)
     } else {
       decodeMethod(methodId, bytes, start, end)
       const text = `unexpected method in connection state ${this.#state}`
@@ -414,6 +421,7 @@ export class Amqp091Connection
 
   loggedIn(user: User, mechanism: string): void {
     this.#user = user
+    this.#expiry.renew(user)
     this.client.mechanism = mechanism
   }
 
@@ -691,6 +699,7 @@ export class Amqp091Connection
   }
 
   #clearTimer(): void {
+    if (this.#state === 'closed') this.#expiry.stop()
     this.#timer?.cancel()
     this.#timer = null
   }
@@ -699,12 +708,3 @@ export class Amqp091Connection
     return { connection: this.name, id: this.id }
   }
 }
-
-/** As much of it as a short string takes; an octet that is half a character is left out. */
-function shortened(text: string): string {
-  const bytes = Buffer.from(text, 'utf8')
-  if (bytes.length <= REASON_BYTES_MAX) return text
-  return bytes.toString('utf8', 0, REASON_BYTES_MAX).replace(/\uFFFD+$/, '')
-}
-
-const REASON_BYTES_MAX = 255

@@ -1,6 +1,7 @@
 import {
   type Authenticator,
   createSaslMechanism,
+  principalOf,
   requireVhost,
   type SaslMechanism,
   saslMechanisms,
@@ -172,7 +173,7 @@ export class Handshake {
     const { broker, users } = this.#host
     const vhost = broker.vhost(name)
     if (vhost === undefined) throw new AmqpError('NOT_ALLOWED', `vhost ${name} not found`)
-    requireVhost(users, this.#user!.name, name)
+    requireVhost(users, principalOf(this.#user!), name)
     this.#host.opened(vhost)
     this.#host.send(0, { name: 'connection.open-ok', knownHosts: '' })
   }

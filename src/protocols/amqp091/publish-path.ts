@@ -20,7 +20,7 @@ import {
   SCHEDULE_HEADER,
   scheduleOrderOf,
 } from '../../model/schedule-order.ts'
-import { requirePermission, requireTopicPermission } from '../../auth/index.ts'
+import { principalOf, requirePermission, requireTopicPermission } from '../../auth/index.ts'
 import type { Channel } from './channel.ts'
 import { AmqpError, notFound, preconditionFailed } from './errors.ts'
 import { expirationMsOf } from './expiration.ts'
@@ -250,7 +250,7 @@ export class PublishPath {
     const { vhost, connection } = this.#channel
     const { exchangeName, routingKey } = slot
     const exchange = vhost.exchange(exchangeName)
-    const user = connection.user.name
+    const user = principalOf(connection.user)
     requirePermission(connection.users, {
       user,
       vhost: vhost.name,

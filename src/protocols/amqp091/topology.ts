@@ -1,4 +1,9 @@
-import { type PermissionKind, requirePermission, requireTopicPermission } from '../../auth/index.ts'
+import {
+  type PermissionKind,
+  principalOf,
+  requirePermission,
+  requireTopicPermission,
+} from '../../auth/index.ts'
 import { type BindingSpec, type Destination, Queue } from '../../broker/index.ts'
 import type { FieldTable, Method, MethodOf } from '../../codec/amqp091/index.ts'
 import type { HeaderValue } from '../../model/header-value.ts'
@@ -332,14 +337,14 @@ function requireFor(
   kind: PermissionKind,
 ): void {
   const { connection, vhost } = channel
-  const user = connection.user.name
+  const user = principalOf(connection.user)
   requirePermission(connection.users, { user, vhost: vhost.name, resource, name, kind })
 }
 
 function requireTopicRead(channel: Channel, exchange: string, routingKey: string): void {
   const { connection, vhost } = channel
   if (vhost.exchange(exchange)?.spec.type !== 'topic') return
-  const user = connection.user.name
+  const user = principalOf(connection.user)
   const topic = { user, vhost: vhost.name, exchange, routingKey }
   requireTopicPermission(connection.users, { ...topic, kind: 'read' })
 }

@@ -68,6 +68,6 @@ export function requireAdministrator(context: RequestContext): void {
   throw new Refused(ERROR.CLUSTER_AUTHORIZATION_FAILED, 'Cluster authorization failed.')
 }
 
-export function isAdministrator({ shared, user }: RequestContext): boolean {
-  return shared.users.get(user)?.tags.includes('administrator') === true
+export function isAdministrator({ shared, principal }: RequestContext): boolean {
+  return shared.users.get(principal)?.tags.includes('administrator') === true
 }

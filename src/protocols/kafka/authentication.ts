@@ -1,4 +1,11 @@
-import { type Credentials, requireVhost, type SaslExchange, type User } from '../../auth/index.ts'
+import {
+  type Credentials,
+  LoginExpiry,
+  principalOf,
+  requireVhost,
+  type SaslExchange,
+  type User,
+} from '../../auth/index.ts'
 import type { Flow, VirtualHost } from '../../broker/index.ts'
 import { ERROR } from '../../codec/kafka/index.ts'
 import { BrokerError } from '../../model/errors.ts'
@@ -7,13 +14,20 @@ import type { KafkaConnection } from './connection.ts'
 import type { KafkaShared } from './request-context.ts'
 
 /** Kafka's names for what it supports, in the order in which it lists them. */
-export const SASL_MECHANISMS: readonly string[] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
+const SASL_MECHANISMS: readonly string[] = [
+  'PLAIN',
+  'SCRAM-SHA-256',
+  'SCRAM-SHA-512',
+  'OAUTHBEARER',
+]
 
 /** Who a client without a login is; from this machine only, and only with the built-in password. */
 const ANONYMOUS: Credentials = { mechanism: 'PLAIN', username: 'guest', password: 'guest' }
 
 export interface KafkaLogin {
   readonly user: string
+  /** Whom to ask permissions for. */
+  readonly principal: string
   readonly vhost: VirtualHost
 }
 
@@ -21,6 +35,8 @@ export interface AuthenticateAnswer {
   readonly errorCode: number
   readonly errorMessage: string | null
   readonly authBytes: Buffer
+  /** When the client has to log in again (KIP-368); 0: never. */
+  readonly sessionLifetimeMs: number
 }
 
 const NOTHING: Buffer = Buffer.alloc(0)
@@ -41,15 +57,24 @@ export class Authentication {
   readonly #connection: KafkaConnection
   readonly #shared: KafkaShared
   #exchange: SaslExchange | null = null
+  readonly #expiry: LoginExpiry
 
   constructor(connection: KafkaConnection, shared: KafkaShared) {
     this.#connection = connection
     this.#shared = shared
+    this.#expiry = new LoginExpiry(shared.clock, () => connection.fail('the token has expired'))
   }
 
   stop(): void {
     this.#exchange = null
     this.takesRawTokens = false
+    this.#expiry.stop()
+  }
+
+  /** Those that are open to this client. */
+  mechanisms(): string[] {
+    const open = this.#shared.authenticator.mechanisms(loginPeerOf(this.#connection.peer))
+    return SASL_MECHANISMS.filter((name) => open.includes(name))
   }
 
   /** Returns the error code; with NONE, tokens of that mechanism may come. */
@@ -70,12 +95,20 @@ export class Authentication {
         errorCode: ERROR.ILLEGAL_SASL_STATE,
         errorMessage: 'SaslAuthenticate without a SaslHandshake before it',
         authBytes: NOTHING,
+        sessionLifetimeMs: 0,
       })
       return
     }
     this.#run(this.#step(token), (challenge, refusal) => {
       if (refusal === null) {
-        answer({ errorCode: ERROR.NONE, errorMessage: null, authBytes: challenge })
+        const leftMs = this.#exchange === null ? this.#expiry.leftMs : null
+        const sessionLifetimeMs = Math.max(Math.floor(leftMs ?? 0), 0)
+        answer({
+          errorCode: ERROR.NONE,
+          errorMessage: null,
+          authBytes: challenge,
+          sessionLifetimeMs,
+        })
         return
       }
       const { failedLoginDelayMs } = this.#shared.limits
@@ -84,6 +117,7 @@ export class Authentication {
           errorCode: ERROR.SASL_AUTHENTICATION_FAILED,
           errorMessage: refusal,
           authBytes: NOTHING,
+          sessionLifetimeMs: 0,
         })
         this.#connection.fail(refusal)
       })
@@ -108,6 +142,11 @@ export class Authentication {
 
   /** Lets a client in that sent a request without a login: by its certificate, or as a guest. */
   anonymous(then: () => void): void {
+    if (this.#exchange !== null) {
+      // Such as of a client that did not understand that its token was refused.
+      this.#connection.fail('a request in the middle of a login')
+      return
+    }
     const { certificateName } = loginPeerOf(this.#connection.peer)
     const credentials: Credentials =
       certificateName === null
@@ -136,9 +175,14 @@ export class Authentication {
     return NOTHING
   }
 
-  #enter({ name }: User): void {
+  #enter(user: User): void {
     const { users, broker, vhostName } = this.#shared
-    requireVhost(users, name, vhostName)
+    const { name } = user
+    if (this.login !== null && this.login.user !== name) {
+      const text = `Cannot change principals during re-authentication from ${this.login.user}: ${name}`
+      throw new BrokerError('NOT_ALLOWED', text)
+    }
+    requireVhost(users, principalOf(user), vhostName)
     const vhost = broker.vhost(vhostName)
     if (vhost === undefined) throw new BrokerError('NOT_ALLOWED', `no vhost '${vhostName}'`)
     const connection = this.#connection
@@ -146,7 +190,8 @@ export class Authentication {
     const flow = broker.flows.open(names, connection)
     this.flow?.close()
     this.flow = flow
-    this.login = { user: name, vhost }
+    this.login = { user: name, principal: principalOf(user), vhost }
+    this.#expiry.renew(user)
     this.#shared.log.info(
       { connection: this.#connection.name, user: name, vhost: vhostName },
       'client logged in',

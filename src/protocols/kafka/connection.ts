@@ -304,6 +304,7 @@ export class KafkaConnection
       clientId: this.clientId,
       clientHost: this.peer.remoteAddress,
       user: login?.user ?? '',
+      principal: login?.principal ?? '',
       // Only APIs that need no virtual host are open before the login.
       vhost: login?.vhost as VirtualHost,
     }

@@ -69,6 +69,8 @@ export interface RequestContext {
   readonly clientId: string
   readonly clientHost: string
   readonly user: string
+  /** Whom to ask permissions for. */
+  readonly principal: string
   readonly vhost: VirtualHost
 }
 

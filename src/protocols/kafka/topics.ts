@@ -40,8 +40,8 @@ export function* topicsOf(vhost: VirtualHost): Generator<Topic> {
 
 /** Whether the user of the request may do that with a topic. */
 export function mayUse(context: RequestContext, name: string, kind: PermissionKind): boolean {
-  const { shared, user, vhost } = context
-  return shared.users.allowed(user, vhost.name, name, kind)
+  const { shared, principal, vhost } = context
+  return shared.users.allowed(principal, vhost.name, name, kind)
 }
 
 /** Kafka's DESCRIBE follows from any other permission. */

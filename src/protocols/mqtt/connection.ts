@@ -1,4 +1,4 @@
-import type { SaslOutcome } from '../../auth/index.ts'
+import { LoginExpiry, principalOf, type SaslOutcome, type User } from '../../auth/index.ts'
 import type {
   Broker,
   BrokerLog,
@@ -31,11 +31,9 @@ import {
   type Version,
   type Will,
 } from '../../codec/mqtt/index.ts'
-import type { Clock, Timer } from '../../lib/clock.ts'
-import type { RandomSource } from '../../lib/random.ts'
-import type { Turn, TurnTask } from '../../lib/turn.ts'
+import type { Timer } from '../../lib/clock.ts'
+import type { TurnTask } from '../../lib/turn.ts'
 import type { Actor } from '../../model/actor.ts'
-import { BrokerError } from '../../model/errors.ts'
 import type { NativeForm } from '../../model/native-form.ts'
 import {
   type ConnectionHandler,
@@ -45,17 +43,17 @@ import {
   PAUSE,
   type PeerInfo,
   ReadGate,
-  type SlabPool,
   type Transport,
 } from '../../net/index.ts'
 import { Acks, type AckSender } from './acks.ts'
 import { Answers } from './answers.ts'
 import { Authentication } from './authentication.ts'
 import { claimOf, connackProperties, expiryMsOf } from './connect.ts'
-import { ConnectRefusal, ProtocolFault } from './faults.ts'
+import type { ConnectionShared } from './connection-shared.ts'
+import { ConnectRefusal, isLimit, isUnsupportedVersion, ProtocolFault } from './faults.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
-import { enter, login, type Login, type LoginParts } from './login.ts'
+import { enter, login, type Login } from './login.ts'
 import { Outbox, type OutboxPeer } from './outbox.ts'
 import { PacketIds, WAY } from './packet-ids.ts'
 import { PublishPath } from './publish-path.ts'
@@ -63,21 +61,6 @@ import { Publisher } from './publisher.ts'
 import { StoredFirst, type StoredFirstPeer } from './stored-first.ts'
 import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
 import { Subscriptions } from './subscriptions.ts'
-import type { SysTopics } from './sys-topics.ts'
-import type { Wills } from './wills.ts'
-
-/** What all connections share. */
-export interface ConnectionShared extends LoginParts {
-  readonly turn: Turn
-  readonly clock: Clock
-  readonly random: RandomSource
-  readonly log: BrokerLog
-  limitsOf(listener: string): MqttLimits
-  readonly slabs: SlabPool
-  readonly wills: Wills
-  readonly sysTopics: SysTopics
-  closed(connection: MqttConnection): void
-}
 
 type State = 'connecting' | 'opening' | 'running' | 'closed'
 
@@ -125,7 +108,7 @@ export class MqttConnection
   isPublishing = false
   /** Named in its messages while it does not want them back; else null. */
   publisherName: Buffer | null = null
-  userName: string | null = null
+  user: User | null = null
   /** Its limits, once it is known who it is. */
   flow: Flow | null = null
   receivedBytes = 0
@@ -143,6 +126,7 @@ export class MqttConnection
   #isPeerDone = false
   #timer: Timer | null
   #keepAlive: KeepAlive | null = null
+  readonly #expiry: LoginExpiry
   #opened: Opened | null = null
   #will: Will | null = null
   /** Of a client that named a method in CONNECT. */
@@ -165,6 +149,9 @@ export class MqttConnection
     this.#parser = new PacketParser(this, CONNECT_BYTES_MAX)
     this.#gate = new ReadGate(transport)
     this.connectedAtMs = shared.clock.now()
+    this.#expiry = new LoginExpiry(shared.clock, () => {
+      this.#end(REASON.MAXIMUM_CONNECT_TIME, 'the token has expired', false)
+    })
     this.#timer = shared.clock.setTimer(this.limits.connectTimeoutMs, () => {
       this.log.warn(this.#fields(), 'no CONNECT, or no login, came in time')
       this.#transport.destroy()
@@ -188,6 +175,10 @@ export class MqttConnection
       user: this.userName,
       clientId: this.clientName,
     }
+  }
+
+  get userName(): string | null {
+    return this.user?.name ?? null
   }
 
   get vhostName(): string | null {
@@ -452,7 +443,13 @@ export class MqttConnection
     } else if (outcome.user.name !== this.userName) {
       const text = `a re-authentication of user '${this.userName}' as another one`
       this.#end(REASON.NOT_AUTHORIZED, text, false)
-    } else this.#sendAuth(REASON.SUCCESS, outcome.data)
+    } else {
+      this.#expiry.renew(outcome.user)
+      this.user = outcome.user
+      this.#opened?.publishPath.become(principalOf(outcome.user))
+      this.#opened?.subscriber.become(principalOf(outcome.user))
+      this.#sendAuth(REASON.SUCCESS, outcome.data)
+    }
   }
 
   #sendAuth(reasonCode: number, data: Buffer): void {
@@ -476,7 +473,8 @@ export class MqttConnection
       return
     }
     if (isResumed) this.#shared.wills.cancel(session)
-    this.userName = user.name
+    this.user = user
+    this.#expiry.renew(user)
     this.clientId = Buffer.from(clientId)
     this.#will = packet.will
     const subscriptions = new Subscriptions(this.limits.topicsCachedMax, (id) => vhost.form(id))
@@ -484,13 +482,13 @@ export class MqttConnection
     const inbox = vhost.openInbox(`mqtt.${clientId}.${random.id()}`, outbox)
     const { limits } = this
     const subscriber = new Subscriber({
-      ...{ vhost, users, user: user.name, session },
+      ...{ vhost, users, user: principalOf(user), session },
       ...{ subscriptions, outbox, inbox, limits },
       sysTopics: this.#shared.sysTopics,
     })
     const publishPath = new PublishPath(
       this,
-      new Publisher(vhost, users, { user: user.name, clientId }),
+      new Publisher(vhost, users, { user: principalOf(user), clientId }),
     )
     this.#opened = { vhost, session, subscriptions, outbox, inbox, subscriber, publishPath }
     if (session.spec.durable) {
@@ -716,7 +714,7 @@ export class MqttConnection
     this.#will = null
     if (will !== null && !isClean && session.owner === this) {
       this.#shared.wills.add(session, {
-        ...{ will, vhost, user: this.userName! },
+        ...{ will, vhost, principal: principalOf(this.user!) },
         clientId: session.name,
       })
     }
@@ -737,6 +735,7 @@ export class MqttConnection
     this.#timer?.cancel()
     this.#timer = null
     this.#keepAlive?.stop()
+    this.#expiry.stop()
   }
 
   /** The client sends nothing more: neither do we, once what it sent is answered. */
@@ -753,12 +752,4 @@ export class MqttConnection
   #fields(): { readonly connection: string; readonly id: number; readonly client: string } {
     return { connection: this.name, id: this.id, client: this.#clientName }
   }
-}
-
-function isLimit(error: unknown): error is BrokerError {
-  return error instanceof BrokerError && error.code === 'LIMIT_EXCEEDED'
-}
-
-function isUnsupportedVersion(reasonCode: number): boolean {
-  return reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION
 }

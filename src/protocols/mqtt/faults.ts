@@ -1,3 +1,4 @@
+import { BrokerError } from '../../model/errors.ts'
 import { REASON } from '../../codec/mqtt/index.ts'
 
 /** What ends a connection: the client did what the standard does not allow. */
@@ -20,4 +21,12 @@ export class ConnectRefusal extends Error {
     super(message, options)
     this.reasonCode = reasonCode
   }
+}
+
+export function isLimit(error: unknown): error is BrokerError {
+  return error instanceof BrokerError && error.code === 'LIMIT_EXCEEDED'
+}
+
+export function isUnsupportedVersion(reasonCode: number): boolean {
+  return reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION
 }

@@ -1,6 +1,8 @@
 import {
   type Authenticator,
   type Credentials,
+  isTokenForm,
+  principalOf,
   requireVhost,
   type User,
   type UserStore,
@@ -79,7 +81,7 @@ export function enter(parts: LoginParts, packet: ConnectPacket, user: User): Log
 function entered({ users, broker }: LoginParts, user: User, vhostName: string): Login {
   const vhost = broker.vhost(vhostName)
   try {
-    requireVhost(users, user.name, vhostName)
+    requireVhost(users, principalOf(user), vhostName)
   } catch (error) {
     throw new ConnectRefusal(REASON.NOT_AUTHORIZED, (error as Error).message)
   }
@@ -106,6 +108,9 @@ function credentialsOf(
   if (packet.username !== null && packet.username !== '') {
     return { mechanism: 'PLAIN', username, password: packet.password?.toString('utf8') ?? '' }
   }
+  // MQTT 5 lets a password go without a name, and a token needs none.
+  const password = packet.password?.toString('utf8') ?? ''
+  if (isTokenForm(password)) return { mechanism: 'PLAIN', username, password }
   if (certificateName === null) return ANONYMOUS
   return { mechanism: 'EXTERNAL', username: certificateName, password: null }
 }

@@ -15,7 +15,8 @@ import {
   SlabPool,
   type Transport,
 } from '../../net/index.ts'
-import { type ConnectionShared, MqttConnection } from './connection.ts'
+import { MqttConnection } from './connection.ts'
+import type { ConnectionShared } from './connection-shared.ts'
 import { DEFAULT_LIMITS, type MqttLimits } from './limits.ts'
 import { MQTT_FORM } from './mapping.ts'
 import { leaveGroup, type SessionState } from './subscriber.ts'

@@ -37,6 +37,12 @@ export class PublishPath {
     this.#draft.actor = connection.actor
   }
 
+  /** The client has logged in again, and may do something else now. */
+  become(principal: string): void {
+    this.#publisher.become(principal)
+    this.forget()
+  }
+
   /** Permissions changed: everything is looked up again. */
   forget(): void {
     this.#slots.clear()

@@ -53,7 +53,7 @@ const OWN_TOPICS = /^\$(?:SYS|share)\//
 export class Publisher {
   readonly #vhost: VirtualHost
   readonly #users: UserStore
-  readonly #user: string
+  #user: string
   /** As a word of a routing key. */
   readonly #clientId: string
 
@@ -66,6 +66,11 @@ export class Publisher {
     this.#users = users
     this.#user = user
     this.#clientId = keyTextOfTopic(clientId)
+  }
+
+  /** From now on it is another principal's doing; what was found must be forgotten. */
+  become(user: string): void {
+    this.#user = user
   }
 
   /** Finds what the slot means now; the reason code of a refusal, or 0. */

@@ -1,4 +1,9 @@
-import { requirePermission, requireTopicPermission, type UserStore } from '../../auth/index.ts'
+import {
+  nameOfPrincipal,
+  requirePermission,
+  requireTopicPermission,
+  type UserStore,
+} from '../../auth/index.ts'
 import type { Destination, Inbox, KeySharing, Session, VirtualHost } from '../../broker/index.ts'
 import { REASON, type Subscription } from '../../codec/mqtt/index.ts'
 import { BrokerError } from '../../model/errors.ts'
@@ -86,6 +91,8 @@ export async function declareOwnQueue(
  */
 export class Subscriber {
   readonly #parts: SubscriberParts
+  /** Whom to ask permissions for. */
+  #user: string
   /** Of groups and named destinations, by filter. */
   readonly #outlets: Map<string, Outlet> = new Map()
   #queueOutlet: Outlet | null = null
@@ -96,6 +103,12 @@ export class Subscriber {
 
   constructor(parts: SubscriberParts) {
     this.#parts = parts
+    this.#user = parts.user
+  }
+
+  /** The client has logged in again; what it subscribed to stays. */
+  become(principal: string): void {
+    this.#user = principal
   }
 
   get #queueName(): string {
@@ -172,8 +185,8 @@ export class Subscriber {
       else await this.#openOutlet(held)
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error
-      const { vhost, user } = this.#parts
-      vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
+      const user = nameOfPrincipal(this.#user)
+      this.#parts.vhost.log.warn({ user, filter }, `a subscription was refused: ${error.message}`)
       if (SAID.has(error.code)) this.#refusal ??= error.message
       return REASONS[error.code] ?? REASON.UNSPECIFIED_ERROR
     }
@@ -321,8 +334,8 @@ export class Subscriber {
   }
 
   #requireRead({ parsed }: HeldSubscription): void {
-    const { users, user, vhost, session } = this.#parts
-    const who = { user, vhost: vhost.name, kind: 'read' } as const
+    const { users, vhost, session } = this.#parts
+    const who = { user: this.#user, vhost: vhost.name, kind: 'read' } as const
     if (parsed.kind === 'destination') {
       requirePermission(users, { ...who, resource: 'queue', name: parsed.name })
       return

@@ -1,4 +1,4 @@
-import type { UserStore } from '../../auth/index.ts'
+import { nameOfPrincipal, type UserStore } from '../../auth/index.ts'
 import type { BrokerLog, Session, VirtualHost } from '../../broker/index.ts'
 import { encodeProperties, PACKET, type Will } from '../../codec/mqtt/index.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
@@ -11,7 +11,7 @@ import { Publisher, TopicSlot } from './publisher.ts'
 export interface DueWill {
   readonly will: Will
   readonly vhost: VirtualHost
-  readonly user: string
+  readonly principal: string
   readonly clientId: string
 }
 
@@ -65,9 +65,10 @@ export class Wills {
     return this.#clock.setTimer(delayMs, () => this.sessionEnded(session))
   }
 
-  #publish({ will, vhost, user, clientId }: DueWill): void {
+  #publish({ will, vhost, principal, clientId }: DueWill): void {
     const slot = TopicSlot.of(will.topic)
-    const publisher = new Publisher(vhost, this.#users, { user, clientId })
+    const publisher = new Publisher(vhost, this.#users, { user: principal, clientId })
+    const user = nameOfPrincipal(principal)
     if (slot === null || publisher.ensure(slot) !== 0) {
       this.#log.warn({ user, topic: will.topic }, 'a will was not published: it may not')
       return

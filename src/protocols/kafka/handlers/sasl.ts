@@ -1,13 +1,12 @@
-import { SASL_MECHANISMS } from '../authentication.ts'
 import type { Handler } from '../request-context.ts'
 
 export const handleSaslHandshake: Handler<'SaslHandshake'> = (
-  { apiVersion, connection },
+  { apiVersion, connection: { authentication } },
   { mechanism },
   respond,
 ) => {
-  const errorCode = connection.authentication.handshake(mechanism, apiVersion)
-  respond({ errorCode, mechanisms: [...SASL_MECHANISMS] })
+  const errorCode = authentication.handshake(mechanism, apiVersion)
+  respond({ errorCode, mechanisms: authentication.mechanisms() })
 }
 
 export const handleSaslAuthenticate: Handler<'SaslAuthenticate'> = (
