@@ -45,6 +45,20 @@ export class AdminClient {
     return new AdminClient({ url: endpoint.url, authorization })
   }
 
+  /** The text of a response that goes on until one side ends it, as it comes. */
+  async *stream(path: string): AsyncGenerator<string> {
+    const { url, authorization } = this.#target
+    let response: Response
+    try {
+      response = await fetch(new URL(path, url), { headers: { authorization } })
+    } catch (cause) {
+      throw unreachable(url, cause)
+    }
+    if (!response.ok || response.body === null) throw refusal(url, response, await response.text())
+    const decoder = new TextDecoder()
+    for await (const chunk of response.body) yield decoder.decode(chunk, { stream: true })
+  }
+
   /** The response's JSON, or null where it has none. `path` begins with `/v1`. */
   async request(method: string, path: string, body?: unknown): Promise<unknown> {
     const { url, authorization } = this.#target
@@ -67,9 +81,13 @@ export class AdminClient {
       timer.cancel()
     }
     if (response.ok) return text === '' ? null : parseJson(text, url)
-    const code = response.status === 401 || response.status === 403 ? EXIT.REFUSED : EXIT.FAILED
-    throw new CommandError(code, messageOf(text) ?? `${url} answered ${response.status}`)
+    throw refusal(url, response, text)
   }
+}
+
+function refusal(url: string, { status }: Response, text: string): CommandError {
+  const code = status === 401 || status === 403 ? EXIT.REFUSED : EXIT.FAILED
+  return new CommandError(code, messageOf(text) ?? `${url} answered ${status}`)
 }
 
 /** Makes a path of the API from names that may hold anything. */

@@ -11,6 +11,7 @@ import type { RedriveFlags, ResumeFlags } from './redrive.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
 import type { StartFlags } from './config-flags.ts'
 import type { StatusFlags } from './status.ts'
+import type { TopFlags } from './top.ts'
 import { addTraceCommands } from './trace-commands.ts'
 
 /**
@@ -27,6 +28,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
     .addHelpText('after', () => PROGRAM_EXAMPLES)
   addStart(program, exitWith)
   addStatus(program)
+  addTop(program)
   addListings(program)
   addUserCommands(program)
   addPolicyCommands(program)
@@ -116,6 +118,26 @@ function addStatus(program: Command): void {
     .action(async (flags: StatusFlags) => {
       const { status } = await import('./status.ts')
       await status(flags)
+    })
+}
+
+function addTop(program: Command): void {
+  administrative(program.command('top'))
+    .summary('show what the broker does, once a second')
+    .description('Shows rates, and the destinations with most in them, once a second until Ctrl+C.')
+    .option(
+      '--sort <column>',
+      'name, ready, unsettled, held, lag, consumers or readyBytes',
+      'ready',
+    )
+    .option('--count <number>', 'end after so many seconds')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  waystation top --sort lag\n  waystation top --json --count 60',
+    )
+    .action(async (flags: TopFlags) => {
+      const { top } = await import('./top.ts')
+      await top(flags)
     })
 }
 
