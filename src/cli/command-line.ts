@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { StartupError } from '../server/startup-error.ts'
 import { CommandError, EXIT, STARTUP_EXIT } from './exit-code.ts'
 import { createProgram } from './program.ts'
@@ -16,6 +16,7 @@ export async function runCommandLine(): Promise<void> {
     const program = createProgram((code) => {
       exitCode = code
     })
+    await addCompletion(program, process.argv[2])
     for (const command of [program, ...program.commands]) {
       command.exitOverride()
       for (const inner of command.commands) inner.exitOverride()
@@ -27,6 +28,13 @@ export async function runCommandLine(): Promise<void> {
   }
   // Whatever is still open, such as a connection of fetch, must not keep a finished command alive.
   process.stdout.write('', () => process.exit())
+}
+
+/** Loaded only for the shell that asks: every other command would wait for it. */
+async function addCompletion(program: Command, name: string | undefined): Promise<void> {
+  if (name !== 'complete') return
+  const { default: complete } = await import('@bomb.sh/tab/commander')
+  complete(program)
 }
 
 /** Says on standard error why the command ended; returns the exit code. */

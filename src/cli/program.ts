@@ -49,7 +49,10 @@ Examples:
   waystation start --data memory --listen amqp=0
   waystation status
   waystation queues list --json
-  waystation add-user alice --tag administrator`
+  waystation add-user alice --tag administrator
+
+Completion in your shell (bash, zsh, fish, powershell):
+  source <(waystation complete bash)`
 
 function addStart(program: Command, exitWith: (code: number) => void): void {
   configured(program.command('start'))

@@ -175,3 +175,11 @@ test('the default port of the HTTP API gives way, one that was asked for does no
   assert.match(listeners['http'] ?? '', /^127\.0\.0\.1:\d+$/)
   assert.notEqual(listeners['http'], '127.0.0.1:15672')
 })
+
+test('a shell is given the script that completes commands, and then the commands', async () => {
+  const script = await folder.run(['complete', 'bash'])
+  assert.equal(script.code, 0, script.stderr)
+  assert.match(script.stdout, /bash completion for waystation/)
+  const answer = await folder.run(['complete', '--', 'back'])
+  assert.match(answer.stdout, /^backup\tCopies messages/m)
+})
