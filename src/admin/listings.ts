@@ -50,7 +50,12 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
     return host.policies.list().map((policy) => policyView(host.name, policy))
   })
   app.get('/v1/users', (context) => {
-    return context.json(users.list())
+    const stored = (name: string): object => {
+      const owner = broker.flows.owners.find(name)
+      if (owner === null) return {}
+      return { stored: { messages: owner.messages, bytes: owner.bytes } }
+    }
+    return context.json(users.list().map((user) => ({ ...user, ...stored(user.name) })))
   })
   app.get('/v1/permissions', (context) => {
     const { vhost } = query(context, vhostQuery)

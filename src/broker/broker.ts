@@ -102,7 +102,7 @@ export class Broker {
       now: () => options.clock.now(),
       cycle: shards.cycle,
     })
-    this.flows = new Flows(options.clock, options.log)
+    this.flows = new Flows(options.clock, options.log, shards.owners)
     this.#metadata = new Metadata(options.engine.kv, options.engine.capabilities.kvOpsMax)
   }
 

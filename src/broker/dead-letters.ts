@@ -50,6 +50,7 @@ export class DeadLetters {
     draft.setAddress(message.data, message.addressStart, message.addressEnd)
     draft.setHeader(message.data, message.headerStart, message.headerEnd)
     draft.setBody(message.data, message.bodyStart, message.bodyEnd)
+    draft.owner = this.#vhost.flows.ownerOf(message)
     draft.trace = death.trace
     return this.#publish(queue, draft, message.annotations, death)
   }
@@ -64,6 +65,7 @@ export class DeadLetters {
     draft.setAddress(refused.address, refused.addressStart, refused.addressEnd)
     draft.setHeader(refused.header, refused.headerStart, refused.headerEnd)
     draft.setBody(refused.body, refused.bodyStart, refused.bodyEnd)
+    draft.owner = refused.owner
     // It may have died before: without that story it could go round for ever.
     const before = refused.annotations === null ? null : decodeAnnotations(refused.annotations)
     const { trace } = refused

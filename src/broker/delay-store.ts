@@ -346,6 +346,7 @@ export class DelayStore implements ShardMember, TurnTask, TimerTarget {
       draft.setAddress(address, 0, address.length)
       draft.setHeader(view.data, view.headerStart, view.headerEnd)
       draft.setBody(view.data, view.bodyStart, view.bodyEnd)
+      draft.owner = this.#vhost.flows.ownerOf(view)
       draft.trace = trace
       draft.annotations = encodeAnnotations({
         ...NO_ANNOTATIONS,

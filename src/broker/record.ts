@@ -10,8 +10,8 @@ import type { MessageDraft } from '../model/message-draft.ts'
  *     4  u8  kind                           10 u16 address bytes
  *     5  u8  flags                          12 u32 header bytes
  *     6  u8  priority                       16 u32 destination id, for each target
- *     7  u8  native form                    .. by flags: f64 expires at, f64 due at, f64 stored
- *                                              at, u32 + annotations
+ *     7  u8  native form                    .. by flags: f64 expires at, f64 due at, u16 + name
+ *                                              of the owner, f64 stored at, u32 + annotations
  *                                           .. MOVED only: f64 offset it was first stored at
  *                                           .. address, header, body to the end
  *
@@ -57,9 +57,10 @@ export const FLAG: {
   readonly DUE: 4
   readonly TIMESTAMP: 8
   readonly ANNOTATIONS: 16
+  readonly OWNER: 32
   /** Any flag that adds a field. */
-  readonly EXTRAS: 30
-} = { PERSISTENT: 1, EXPIRES: 2, DUE: 4, TIMESTAMP: 8, ANNOTATIONS: 16, EXTRAS: 30 }
+  readonly EXTRAS: 62
+} = { PERSISTENT: 1, EXPIRES: 2, DUE: 4, TIMESTAMP: 8, ANNOTATIONS: 16, OWNER: 32, EXTRAS: 62 }
 
 export const RECORD_HEAD_BYTES = 16
 
@@ -90,6 +91,7 @@ export function messageRecordBytes(
     (draft.bodyEnd - draft.bodyStart)
   if (times.expiresAtMs !== 0) size += 8
   if (times.dueAtMs !== 0) size += 8
+  if (draft.owner !== null) size += 2 + draft.owner.nameBytes.length
   if (draft.annotations !== null) size += 4 + draft.annotations.length
   return size
 }
@@ -110,6 +112,7 @@ export function writeMessageRecord(
     (draft.persistent ? FLAG.PERSISTENT : 0) |
     (times.expiresAtMs === 0 ? 0 : FLAG.EXPIRES) |
     (times.dueAtMs === 0 ? 0 : FLAG.DUE) |
+    (draft.owner === null ? 0 : FLAG.OWNER) |
     (draft.annotations === null ? 0 : FLAG.ANNOTATIONS)
   putU32(out, start, size)
   out[start + 4] = KIND.MESSAGE
@@ -136,6 +139,11 @@ function writeExtras(out: Buffer, start: number, draft: MessageDraft, times: Mes
   let at = start
   if (times.expiresAtMs !== 0) at = out.writeDoubleBE(times.expiresAtMs, at)
   if (times.dueAtMs !== 0) at = out.writeDoubleBE(times.dueAtMs, at)
+  if (draft.owner !== null) {
+    const { nameBytes } = draft.owner
+    at = out.writeUInt16BE(nameBytes.length, at)
+    at += nameBytes.copy(out, at)
+  }
   if (draft.annotations !== null) {
     at = out.writeUInt32BE(draft.annotations.length, at)
     at += draft.annotations.copy(out, at)

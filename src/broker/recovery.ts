@@ -1,8 +1,9 @@
 import type { Log, LogEntry } from '../engine/contract.ts'
 import { readLog } from './log-reader.ts'
-import { KIND, RECORD_HEAD_BYTES } from './record.ts'
+import { FLAG, KIND, RECORD_HEAD_BYTES } from './record.ts'
 import { firstOffsetOf, type Shard, type ShardMember } from './shard.ts'
 import { decodeSnapshot, readSnapshot } from './snapshot.ts'
+import { StoredMessage } from './stored-message.ts'
 
 export interface Recovery {
   /** The offset that the snapshot replays from. */
@@ -58,6 +59,11 @@ function replayMessage(
   start: number,
   timestampMs: number,
 ): void {
+  if ((data[start + 5]! & FLAG.OWNER) !== 0) {
+    const message = new StoredMessage()
+    message.set(data, start, timestampMs)
+    shard.owned.recover(offset, message.ownerName!, message.bodyEnd - message.bodyStart)
+  }
   let at = start + RECORD_HEAD_BYTES
   for (let left = data.readUInt16BE(start + 8); left > 0; left--) {
     // A member that is not there was deleted later.
@@ -107,6 +113,7 @@ function countHolders(shard: Shard): void {
   for (const [offset] of shard.relocations.entries()) refs.set(offset, 0)
   shard.extents.clearRefs()
   for (const member of shard.members.values()) countMember(shard, member, refs)
+  shard.owned.recovered()
   for (const [offset, count] of refs) {
     const place = shard.relocations.locate(offset)
     if (count === 0) shard.relocations.remove(offset)
@@ -117,6 +124,7 @@ function countHolders(shard: Shard): void {
 function countMember(shard: Shard, member: ShardMember, moved: Map<number, number>): void {
   member.visitLive(0, Number.MAX_SAFE_INTEGER, (start, count) => {
     shard.extents.hold(start, count)
+    if (!shard.owned.isEmpty) shard.owned.change(start, count, 1)
     shard.relocations.visitWithin(start, count, (offset) => {
       // It does not stand there any more.
       shard.extents.releaseRun(offset, 1)

@@ -328,6 +328,7 @@ export class Redrive implements TurnTask, TimerTarget {
     draft.persistent = message.persistent
     draft.priority = message.priority
     draft.ofBroker = true
+    draft.owner = this.queue.vhost.flows.ownerOf(message)
     // To its origin it goes as it was published; elsewhere under the address it is sent to.
     const address =
       this.#options.to === null

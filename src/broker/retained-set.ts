@@ -80,6 +80,7 @@ export class RetainedSet implements ShardMember, TimerTarget {
         `vhost '${this.#vhost.name}' retains ${this.#countMax} messages, which is its limit`,
       )
     }
+    draft.owner = this.#vhost.flows.metered?.owner ?? null
     const expiresAtMs = draft.ttlMs < 0 ? 0 : this.#vhost.now() + draft.ttlMs
     this.#shard.beginHold()
     const offset = this.#shard.append(draft, this.#self, { expiresAtMs, dueAtMs: 0 })

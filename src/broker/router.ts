@@ -62,9 +62,10 @@ export class Router {
   #publish(route: Route, draft: MessageDraft): PublishResult {
     const { exchange } = route
     const { metered, current } = this.#flows
-    if (metered !== null && !metered.admits(draft.bodyEnd - draft.bodyStart)) {
-      return PUBLISH.REJECTED
-    }
+    if (metered !== null && !draft.ofBroker) {
+      if (!metered.admits(draft.bodyEnd - draft.bodyStart)) return PUBLISH.REJECTED
+      draft.owner = metered.owner
+    } else if (draft.owner !== null && !draft.ofBroker) draft.owner = null
     if (draft.delayMs > 0 || draft.schedule !== null) {
       const taken = this.#vhost.schedules.take(draft)
       if (taken !== null) return taken

@@ -6,6 +6,8 @@ import { Extents } from './extents.ts'
 import type { FailureText } from './failure-texts.ts'
 import type { BrokerLimits } from './limits.ts'
 import type { OffsetMap } from './offset-map.ts'
+import { OwnedOffsets } from './owned-offsets.ts'
+import type { Owners } from './owners.ts'
 import type { RangeVisitor } from './queue-index.ts'
 import { RecordBatch } from './record-batch.ts'
 import type { RecordCursor } from './record-cursor.ts'
@@ -62,6 +64,8 @@ export class Shard implements Stager {
   readonly extents: Extents
   readonly relocations: Relocations = new Relocations()
   readonly members: Map<number, ShardMember> = new Map()
+  /** Whose messages count for a limit of their user. */
+  readonly owned: OwnedOffsets
   /** Bytes appended since the shard was opened. */
   appendedBytes = 0
   /** Where the message appended last stands in `batch.buffer`. */
@@ -77,13 +81,14 @@ export class Shard implements Stager {
   constructor(
     log: Log,
     cycle: CommitCycle,
-    options: { readonly durable: boolean; readonly limits: BrokerLimits },
+    options: { readonly durable: boolean; readonly limits: BrokerLimits; readonly owners: Owners },
   ) {
     const { durable, limits } = options
     this.log = log
     this.#cycle = cycle
     this.durable = durable
     this.limits = limits
+    this.owned = new OwnedOffsets(options.owners)
     this.extents = new Extents(durable ? limits.extentBytes : limits.transientExtentBytes)
     this.#batch = new RecordBatch(log, limits.entryBytes)
   }
@@ -117,6 +122,9 @@ export class Shard implements Stager {
     this.lastStart = start
     const offset = this.#batch.countMessage()
     this.extents.add(offset, size, targets.length)
+    if (draft.owner !== null) {
+      this.owned.add(offset, draft.owner, draft.bodyEnd - draft.bodyStart, targets.length)
+    }
     this.appendedBytes += size
     if (this.durable && draft.persistent) this.#cycle.requireSync()
     if (!this.staged) this.#cycle.touch(this)
@@ -127,6 +135,7 @@ export class Shard implements Stager {
   settle(member: ShardMember, offset: number): void {
     this.#settling(member)
     member.settleRuns.add(offset, 1)
+    if (!this.owned.isEmpty) this.owned.change(offset, 1, -1)
     if (this.relocations.isEmpty) this.extents.release(offset)
     else this.extents.release(this.relocations.release(offset))
   }
@@ -141,6 +150,7 @@ export class Shard implements Stager {
   releaseRun(start: number, count: number): void {
     const { extents, relocations } = this
     extents.releaseRun(start, count)
+    if (!this.owned.isEmpty) this.owned.change(start, count, -1)
     if (relocations.isEmpty) return
     relocations.visitWithin(start, count, (offset) => {
       // It was released where it stood first when it was moved.
@@ -315,8 +325,7 @@ export function movedRecord(
 ): Buffer {
   const flags = record[5]!
   const targetsEnd = RECORD_HEAD_BYTES + 4 * record.readUInt16BE(8)
-  const timesEnd =
-    targetsEnd + ((flags & FLAG.EXPIRES) === 0 ? 0 : 8) + ((flags & FLAG.DUE) === 0 ? 0 : 8)
+  const timesEnd = ownerEndOf(record, targetsEnd)
   const oldTimeEnd = timesEnd + ((flags & FLAG.TIMESTAMP) === 0 ? 0 : 8)
   const annotationsEnd =
     oldTimeEnd + ((flags & FLAG.ANNOTATIONS) === 0 ? 0 : 4 + record.readUInt32BE(oldTimeEnd))
@@ -345,12 +354,19 @@ export function movedRecord(
   return moved
 }
 
+/** Where the owner of a message ends, or would, in a record whose targets end at `targetsEnd`. */
+function ownerEndOf(data: Buffer, targetsEnd: number, flags: number = data[5]!): number {
+  let at = targetsEnd
+  if ((flags & FLAG.EXPIRES) !== 0) at += 8
+  if ((flags & FLAG.DUE) !== 0) at += 8
+  if ((flags & FLAG.OWNER) !== 0) at += 2 + data.readUInt16BE(at)
+  return at
+}
+
 /** The offset that a MOVED record was first stored at. */
 export function firstOffsetOf(data: Buffer, start: number): number {
   const flags = data[start + 5]!
-  let at = start + RECORD_HEAD_BYTES + 4 * data.readUInt16BE(start + 8)
-  if ((flags & FLAG.EXPIRES) !== 0) at += 8
-  if ((flags & FLAG.DUE) !== 0) at += 8
+  let at = ownerEndOf(data, start + RECORD_HEAD_BYTES + 4 * data.readUInt16BE(start + 8), flags)
   if ((flags & FLAG.TIMESTAMP) !== 0) at += 8
   if ((flags & FLAG.ANNOTATIONS) !== 0) at += 4 + data.readUInt32BE(at)
   return data.readDoubleBE(at)

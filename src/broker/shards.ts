@@ -2,6 +2,7 @@ import type { Engine, Log } from '../engine/contract.ts'
 import type { Turn } from '../lib/turn.ts'
 import { CommitCycle } from './commit-cycle.ts'
 import type { BrokerLimits } from './limits.ts'
+import { Owners } from './owners.ts'
 import { Shard } from './shard.ts'
 import { StateTable } from './state-table.ts'
 import type { Partition } from './topics/partition.ts'
@@ -25,6 +26,8 @@ export class Shards {
   readonly snapshotLog: Log
   readonly state: StateTable
   readonly limits: BrokerLimits
+  /** Whose stored messages are counted. */
+  readonly owners: Owners = new Owners()
   /** For all partitions. */
   readonly writer: RunWriter
   readonly #engine: Engine
@@ -50,8 +53,9 @@ export class Shards {
     this.#epoch = epoch
     this.cycle = cycle
     this.state = state
-    this.durable = new Shard(durable, this.cycle, { durable: true, limits })
-    this.transient = new Shard(transient, this.cycle, { durable: false, limits })
+    const { owners } = this
+    this.durable = new Shard(durable, this.cycle, { durable: true, limits, owners })
+    this.transient = new Shard(transient, this.cycle, { durable: false, limits, owners })
     this.snapshotLog = snapshots
   }
 

@@ -4,12 +4,12 @@ import { readLog } from './log-reader.ts'
 import type { Shard } from './shard.ts'
 
 const PIECE_HEAD_BYTES = 8
-const FORMAT_VERSION = 1
+const FORMAT_VERSION = 2
 
 /**
  * A snapshot of a shard: u8 format version, f64 offset to replay from, u32 count of extents and
  * each as f64 start, f64 end, f64 bytes, f64 total; u32 count of relocations and each as f64
- * offset, f64 place; then for each member u32 id, u32 size and its own state, to the end.
+ * offset, f64 place; u32 bytes and what `OwnedOffsets.encode` writes; then for each member u32 id, u32 size and its own state, to the end.
  */
 export function encodeSnapshot(shard: Shard, replayFrom: number): Buffer {
   const extents = shard.extents.list()
@@ -28,7 +28,10 @@ export function encodeSnapshot(shard: Shard, replayFrom: number): Buffer {
     at = head.writeDoubleBE(offset, at)
     at = head.writeDoubleBE(place, at)
   }
-  const parts: Buffer[] = [head]
+  const owned = shard.owned.encode()
+  const ownedHead = Buffer.allocUnsafe(4)
+  ownedHead.writeUInt32BE(owned.length, 0)
+  const parts: Buffer[] = [head, ownedHead, owned]
   for (const member of shard.members.values()) {
     const state = member.encodeState()
     const memberHead = Buffer.allocUnsafe(8)
@@ -66,6 +69,9 @@ export function decodeSnapshot(shard: Shard, bytes: Buffer): number {
     shard.relocations.add(bytes.readDoubleBE(at), bytes.readDoubleBE(at + 8), 1)
     at += 16
   }
+  const ownedEnd = at + 4 + bytes.readUInt32BE(at)
+  shard.owned.decode(bytes.subarray(at + 4, ownedEnd))
+  at = ownedEnd
   while (at < bytes.length) {
     const size = bytes.readUInt32BE(at + 4)
     // A member that is not there was deleted after the snapshot was taken.

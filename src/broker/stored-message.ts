@@ -24,6 +24,8 @@ export class StoredMessage {
   expiresAtMs = 0
   /** When a delayed exchange shall route it; 0: it is not held back. */
   dueAtMs = 0
+  #ownerStart = 0
+  #ownerEnd = 0
   #annotationsStart = 0
   #annotationsEnd = 0
 
@@ -31,6 +33,12 @@ export class StoredMessage {
   get annotations(): Annotations | null {
     if (this.#annotationsStart === this.#annotationsEnd) return null
     return decodeAnnotations(this.data.subarray(this.#annotationsStart, this.#annotationsEnd))
+  }
+
+  /** The user for whom it counts; null: nobody. */
+  get ownerName(): string | null {
+    if (this.#ownerStart === this.#ownerEnd) return null
+    return this.data.toString('utf8', this.#ownerStart, this.#ownerEnd)
   }
 
   /** Lets go of the bytes, so that an idle owner pins no memory. */
@@ -50,6 +58,8 @@ export class StoredMessage {
     this.timestampMs = timestampMs
     this.expiresAtMs = 0
     this.dueAtMs = 0
+    this.#ownerStart = 0
+    this.#ownerEnd = 0
     this.#annotationsStart = 0
     this.#annotationsEnd = 0
     if ((flags & FLAG.EXTRAS) !== 0) at = this.#setExtras(data, at, flags)
@@ -73,6 +83,11 @@ export class StoredMessage {
     if ((flags & FLAG.DUE) !== 0) {
       this.dueAtMs = data.readDoubleBE(at)
       at += 8
+    }
+    if ((flags & FLAG.OWNER) !== 0) {
+      this.#ownerStart = at + 2
+      at += 2 + data.readUInt16BE(at)
+      this.#ownerEnd = at
     }
     if ((flags & FLAG.TIMESTAMP) !== 0) {
       this.timestampMs = data.readDoubleBE(at)

@@ -309,7 +309,7 @@ function addLimitCommands(program: Command): void {
 
 const LIMITS_HELP = `
 Limits of both: max-connections, publish-rate, publish-rate-bytes, consume-rate, consume-rate-bytes
-(per second), rate-burst (milliseconds); of a virtual host: max-queues, max-length, max-length-bytes;
+(per second), rate-burst (milliseconds), max-length, max-length-bytes; of a virtual host: max-queues;
 of a user: max-channels. Numbers below 0 mean none.
 
 Examples:

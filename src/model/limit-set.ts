@@ -22,7 +22,13 @@ export const VHOST_LIMITS: readonly string[] = [
 ]
 
 /** The first two are RabbitMQ's. */
-export const USER_LIMITS: readonly string[] = ['max-connections', 'max-channels', ...RATE_LIMITS]
+export const USER_LIMITS: readonly string[] = [
+  'max-connections',
+  'max-channels',
+  'max-length',
+  'max-length-bytes',
+  ...RATE_LIMITS,
+]
 
 /** Negative numbers mean unlimited, as in RabbitMQ, and are left out. */
 export function parseLimits(

@@ -1,5 +1,6 @@
 import type { ScheduleOrder } from './schedule-order.ts'
 import type { Actor } from './actor.ts'
+import type { MessageOwner } from './message-owner.ts'
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
@@ -37,6 +38,8 @@ export class MessageDraft {
   annotations: Buffer | null = null
   /** Who hands it in; null: the broker itself. */
   actor: Actor | null = null
+  /** For whom it counts while it is stored; null: for nobody. Given by the broker. */
+  owner: MessageOwner | null = null
   /** The number of its trace; 0: it is not traced. Given by the broker. */
   trace = 0
 

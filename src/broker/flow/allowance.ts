@@ -1,5 +1,6 @@
 import type { LimitSet } from '../../model/limit-set.ts'
 import { Meter } from './meter.ts'
+import type { UserRoom } from './user-room.ts'
 import type { VhostRoom } from './vhost-room.ts'
 
 /** What a user or a virtual host may use, shared by all connections it has. */
@@ -12,6 +13,8 @@ export class Allowance {
   consume: Meter | null = null
   /** Of a virtual host; null: of a user, or it is not there. */
   room: VhostRoom | null = null
+  /** Of a user; null: of a virtual host, or it may have as much stored as comes. */
+  ownRoom: UserRoom | null = null
   /** Whether what is published is counted. */
   countsPublishes = false
   connectionCount = 0
@@ -31,9 +34,13 @@ export class Allowance {
     })
     const about = (of: string): string => `${of} rate of ${this.title}`
     this.publish = Meter.for(this.publish, about('publish'), rates('publish'), nowMs)
-    const isLimited = limits['max-length'] !== undefined || limits['max-length-bytes'] !== undefined
-    this.countsPublishes = this.publish !== null || isLimited
+    this.countsPublishes = this.publish !== null || this.limitsStored
     this.consume = Meter.for(this.consume, about('consume'), rates('consume'), nowMs)
+  }
+
+  get limitsStored(): boolean {
+    const { limits } = this
+    return limits['max-length'] !== undefined || limits['max-length-bytes'] !== undefined
   }
 
   /** Infinity: none is set. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  bindingSpec,
   type BrokerRig,
   consume,
   openBroker,
@@ -11,6 +12,7 @@ import {
   Taker,
   turns,
 } from '../../../test/support/broker-rig.ts'
+import type { Queue } from '../queue.ts'
 import { PUBLISH } from '../route.ts'
 import type { Flow, HeldBack } from './flow.ts'
 
@@ -297,6 +299,107 @@ test('a full virtual host holds publishers, and refuses those that consume', asy
   clock.advance(40)
   assert.equal(ann.held, null)
   assert.deepEqual(both.send('a', 1), [PUBLISH.ROUTED])
+})
+
+test('what a user has stored is counted wherever it is, and outlives a restart', async () => {
+  let rig = await openBroker()
+  const limits = { 'max-length': 12, 'max-length-bytes': 1000 }
+  const prepare = (): Publisher => {
+    rig.broker.flows.setUserLimits('ann', limits)
+    return publisher(rig)
+  }
+  const stored = (): number => rig.broker.flows.owners.of('ann').messages
+  const queue = (name: string) => rig.vhost.destination(name) as Queue
+  await rig.vhost.declareQueue(queueSpec('dead'))
+  const settings = { deadLetterExchange: '', deadLetterRoutingKey: 'dead' }
+  await rig.vhost.declareQueue(queueSpec('a', settings))
+  await rig.vhost.declareQueue(queueSpec('b', {}, { durable: false }))
+  for (const name of ['a', 'b']) await rig.vhost.bind(bindingSpec('amq.fanout', name))
+  // Of nobody, and so of no limit.
+  for (let n = 0; n < 20; n++) publish(rig.vhost, '', 'a', 'x')
+  let ann = prepare()
+  ann.send('a', 4)
+  ann.send('b', 2)
+  assert.equal(stored(), 6)
+  rig.clock.advance(1000)
+  rig = await reopenBroker(rig)
+  ann = prepare()
+  await turns()
+  assert.equal(stored(), 4, 'what is transient is gone')
+  assert.equal(rig.broker.flows.owners.of('ann').bytes, 40)
+  // Dead letters are still hers.
+  const taker = new Taker()
+  const consumer = consume(rig.vhost, 'a', taker)
+  await turns()
+  for (const { offset } of taker.got.slice(20, 22)) queue('a').reject(offset)
+  await turns()
+  assert.deepEqual([queue('dead').readyCount, stored()], [2, 4])
+  for (const { offset } of taker.got.slice(22)) queue('a').accept(offset)
+  for (const { offset } of taker.got.slice(0, 20)) queue('a').accept(offset)
+  await turns()
+  assert.equal(stored(), 2)
+  consumer.cancel()
+  rig = await reopenBroker(rig)
+  ann = prepare()
+  await turns()
+  assert.equal(stored(), 2)
+  // In one read she may run over; then she waits until there is room.
+  assert.deepEqual(new Set(ann.send('a', 11)), new Set([PUBLISH.ROUTED]))
+  assert.match(
+    ann.held!.reason,
+    /^user 'ann' has as much stored as it may, 12 messages, again when there is room$/,
+  )
+  const both = publisher(rig, true)
+  assert.deepEqual(both.send('a', 1), [PUBLISH.REJECTED])
+  assert.equal(
+    rig.broker.flows.takeRefusal(),
+    "user 'ann' has as much stored as it may, 12 messages",
+  )
+  queue('dead').purge()
+  rig.clock.advance(40)
+  assert.equal(ann.held, null)
+  await rig.vhost.deleteDestination('a', { ifUnused: false, ifEmpty: false })
+  assert.equal(stored(), 0)
+  await rig.broker.close()
+})
+
+test('bytes that a user has stored are limited, and held messages and moves change nothing', async () => {
+  let rig = await openBroker({ limits: { extentBytes: 4096, deadBytesMax: 4096 } })
+  rig.broker.flows.setUserLimits('ann', { 'max-length-bytes': 2000 })
+  await rig.vhost.declareQueue(queueSpec('q', { retryDelayMs: 5000 }))
+  const ann = publisher(rig)
+  ann.send('q', 150)
+  for (let n = 0; n < 400; n++) publish(rig.vhost, '', 'q', 'x'.repeat(100))
+  const taker = new Taker()
+  const consumer = consume(rig.vhost, 'q', taker)
+  await turns()
+  const queue = rig.vhost.destination('q') as Queue
+  for (const { offset } of taker.got.slice(0, 3)) queue.fail(offset)
+  for (const { offset } of taker.got.slice(3, 149)) queue.accept(offset)
+  for (const { offset } of taker.got.slice(150)) queue.accept(offset)
+  consumer.cancel()
+  const owner = rig.broker.flows.owners.of('ann')
+  // Their stretch is nearly dead, and what lives is moved.
+  for (let round = 0; round < 20; round++) {
+    rig.clock.advance(1000)
+    await turns(4)
+  }
+  assert.deepEqual([owner.messages, owner.bytes], [4, 40])
+  rig = await reopenBroker(rig)
+  const after = rig.broker.flows.owners.of('ann')
+  assert.deepEqual([after.messages, after.bytes], [4, 40])
+  const reader = new Taker()
+  consume(rig.vhost, 'q', reader)
+  await turns()
+  assert.deepEqual(
+    reader.bodies.map((body) => body.trim()),
+    ['0', '1', '2', '149'],
+    'what was moved is what it was',
+  )
+  for (const { offset } of reader.got) (rig.vhost.destination('q') as Queue).accept(offset)
+  assert.equal(after.messages, 0)
+  assert.deepEqual(rig.broker.checkSpace(), [])
+  await rig.broker.close()
 })
 
 test('connections and queues are counted, and the limits outlive a restart', async () => {

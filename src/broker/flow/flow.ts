@@ -1,4 +1,5 @@
 import type { Timer } from '../../lib/clock.ts'
+import type { MessageOwner } from '../../model/message-owner.ts'
 import type { Allowance } from './allowance.ts'
 import type { Flows } from './flows.ts'
 import type { Meter } from './meter.ts'
@@ -114,17 +115,18 @@ export class Flow {
     return cause.waitMs
   }
 
-  /** Counts what is published at once; false: it is refused, because its virtual host is full. */
+  /** For whom what it publishes counts while it is stored; null: for nobody. */
+  get owner(): MessageOwner | null {
+    return this.user.ownRoom?.owner ?? null
+  }
+
+  /** Counts what is published at once; false: refused, because its user or virtual host is full. */
   admits(bodyBytes: number, count = 1): boolean {
+    const { ownRoom } = this.user
+    if (ownRoom !== null && !this.#hasRoom(ownRoom)) return false
     const { room } = this.vhost
     if (room?.isLimited === true) {
-      if (room.fullBecause !== null) {
-        if (this.#peer.hasConsumers()) {
-          this.#flows.refusedBy = { heldBackBy: room.fullBecause }
-          return false
-        }
-        this.#rooms.add(room)
-      }
+      if (!this.#hasRoom(room)) return false
       room.published(bodyBytes, count)
     }
     this.#count += count
@@ -160,6 +162,18 @@ export class Flow {
     this.#held = null
     this.user.connectionCount--
     this.vhost.connectionCount--
+  }
+
+  /** False: it is full. Who publishes waits then, or is refused where it must be read. */
+  #hasRoom(room: Room): boolean {
+    const { fullBecause } = room
+    if (fullBecause === null) return true
+    if (this.#peer.hasConsumers()) {
+      this.#flows.refusedBy = { heldBackBy: fullBecause }
+      return false
+    }
+    this.#rooms.add(room)
+    return true
   }
 
   #hold(cause: Cause, nowMs: number): void {

@@ -1,8 +1,11 @@
 import type { Clock } from '../../lib/clock.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { LimitSet } from '../../model/limit-set.ts'
+import type { MessageOwner } from '../../model/message-owner.ts'
 import type { BrokerLog } from '../broker-log.ts'
+import type { Owners } from '../owners.ts'
 import { Allowance } from './allowance.ts'
+import { UserRoom } from './user-room.ts'
 import { Flow, type FlowNames, type FlowPeer } from './flow.ts'
 
 /** What has a limit, and says which one is reached now. */
@@ -14,6 +17,8 @@ export interface Refusing {
 export class Flows {
   readonly clock: Clock
   readonly log: BrokerLog
+  /** Whose stored messages are counted. */
+  readonly owners: Owners
   /** Whose bytes are being read; null: nobody waits for what is published now. */
   current: Flow | null = null
   /** The same, while its user or its virtual host has limits. */
@@ -23,9 +28,10 @@ export class Flows {
   readonly #users: Map<string, Allowance> = new Map()
   readonly #vhosts: Map<string, Allowance> = new Map()
 
-  constructor(clock: Clock, log: BrokerLog) {
+  constructor(clock: Clock, log: BrokerLog, owners: Owners) {
     this.clock = clock
     this.log = log
+    this.owners = owners
   }
 
   user(name: string): Allowance {
@@ -36,6 +42,11 @@ export class Flows {
     return allowance(this.#vhosts, name, `vhost '${name}'`)
   }
 
+  /** For whom a message that was stored counts; null: for nobody. */
+  ownerOf({ ownerName }: { readonly ownerName: string | null }): MessageOwner | null {
+    return ownerName === null ? null : this.owners.of(ownerName)
+  }
+
   /** Why the last publish was refused, said once; null: no limit refused it. */
   takeRefusal(): string | null {
     const reason = this.refusedBy?.heldBackBy ?? null
@@ -44,7 +55,11 @@ export class Flows {
   }
 
   setUserLimits(name: string, limits: LimitSet): void {
-    this.user(name).set(limits, this.clock.monotonicMs())
+    const allowance = this.user(name)
+    allowance.set(limits, this.clock.monotonicMs())
+    allowance.ownRoom = allowance.limitsStored
+      ? new UserRoom(allowance, this.owners.of(name))
+      : null
   }
 
   setVhostLimits(name: string, limits: LimitSet): void {
@@ -54,6 +69,7 @@ export class Flows {
   /** The user is gone, and its connections are being closed. */
   forgetUser(name: string): void {
     this.#users.delete(name)
+    this.owners.forget(name)
   }
 
   forgetVhost(name: string): void {

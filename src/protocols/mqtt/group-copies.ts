@@ -30,6 +30,8 @@ export class GroupCopies {
     const header = withGroup(data.subarray(headerStart, headerEnd), this.#filterBytes)
     copyInto(this.#draft, message, { header, nowMs: vhost.now() })
     const route = vhost.route(vhost.exchange('')!, this.#queueName)
+    this.#draft.ofBroker = true
+    this.#draft.owner = vhost.flows.ownerOf(message)
     this.#draft.trace = trace
     return vhost.publish(route, this.#draft) === PUBLISH.ROUTED
   }
