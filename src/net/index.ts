@@ -1,3 +1,4 @@
+export { connect, type ConnectTls } from './connector.ts'
 export { ListenError, type ListenErrorCode } from './listen-error.ts'
 export { type ListenOptions, type Listener, listen } from './listener.ts'
 export { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'

@@ -21,3 +21,9 @@ export const SERVICES_MAX = 16_384
 
 /** Paths whose service is remembered; the memory begins anew when it is full. */
 export const PATHS_CACHED_MAX = 4096
+
+/** Names and values of one call's metadata, or of its trailers. */
+export const METADATA_BYTES_MAX = 65_536
+
+/** Details of a status; with a longer one it is sent without any. */
+export const DETAILS_BYTES_MAX = 131_072

@@ -26,6 +26,28 @@ export class Metadata implements Iterable<readonly [string, MetadataValue]> {
     return flat.length === 0 ? Metadata.EMPTY : new Metadata(flat)
   }
 
+  /** What a codec read: name, value, name, value. Throws as `from` does. */
+  static fromFlat(flat: readonly MetadataValue[]): Metadata {
+    if (flat.length === 0) return Metadata.EMPTY
+    for (let index = 0; index < flat.length; index += 2) {
+      const fault = faultOf(flat[index] as string, flat[index + 1]!)
+      if (fault !== null) throw new RangeError(fault)
+    }
+    return new Metadata(flat)
+  }
+
+  /** As a codec writes it. */
+  get flat(): readonly MetadataValue[] {
+    return this.#flat
+  }
+
+  /** Of all names and values. */
+  get byteLength(): number {
+    let sum = 0
+    for (const part of this.#flat) sum += part.length
+    return sum
+  }
+
   /** How many entries there are. */
   get size(): number {
     return this.#flat.length / 2

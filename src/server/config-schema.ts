@@ -239,6 +239,18 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       verifyAudience: flag().optional(),
     })
     .optional(),
+  rpc: z
+    .strictObject({
+      messageSize: sizeBytes(
+        1024,
+        128 * MIB,
+        "a size from 1KiB to 128MiB such as '4MiB'",
+      ).optional(),
+      callsPerConnection: integer(1, 1_000_000).optional(),
+      deadlineMax: durationMs(1000, 86_400_000, "a duration from 1s to 1d such as '1h'").optional(),
+      waitingCalls: integer(0, 1_000_000).optional(),
+    })
+    .optional(),
   tracing: z
     .strictObject({
       otlp: z
@@ -288,6 +300,7 @@ export interface ConfigInput {
   readonly webSocket?: { readonly origins?: readonly string[] | undefined } | undefined
   readonly kafka?: KafkaInput | undefined
   readonly oauth2?: OAuth2Input | undefined
+  readonly rpc?: RpcInput | undefined
   readonly tracing?: TracingInput | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
@@ -296,6 +309,18 @@ export interface ConfigInput {
   readonly log?:
     | { readonly level?: LogLevel | undefined; readonly format?: LogFormat | undefined }
     | undefined
+}
+
+/** What calls are held to. */
+export interface RpcInput {
+  /** Largest message of a call, in bytes. */
+  readonly messageSize?: number | undefined
+  /** Calls open at once on a connection, in each direction. */
+  readonly callsPerConnection?: number | undefined
+  /** Milliseconds; a longer deadline is cut to it. */
+  readonly deadlineMax?: number | undefined
+  /** Calls of one service that wait because every provider is busy. */
+  readonly waitingCalls?: number | undefined
 }
 
 export interface TlsInput {

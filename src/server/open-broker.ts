@@ -5,6 +5,7 @@ import { openEmbeddedEngine, type EmbeddedEngine } from '../engine/embedded/inde
 import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { Turn } from '../lib/turn.ts'
+import { RpcCore } from '../rpc/core.ts'
 import type { Disk } from '../storage/disk.ts'
 import { listen, ListenError, type ProtocolHandler } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
@@ -66,7 +67,15 @@ export async function openBroker(
   await openTracing(config.tracing, broker.tracer, { opened, log })
   for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 
-  const parts = { config, broker, users, authenticator, turn, clock: connectionClock, random, log }
+  const { waitingCalls } = config.rpc
+  const rpcCore = new RpcCore({
+    clock: connectionClock,
+    random,
+    limits: waitingCalls === undefined ? {} : { waitingCallsMax: waitingCalls },
+  })
+  opened.defer(() => rpcCore.close())
+  const around = { turn, clock: connectionClock, random, log }
+  const parts = { config, broker, rpcCore, users, authenticator, ...around }
   const listeners: OpenListener[] = []
   // Not waited for long: nobody has connected when a later step fails.
   opened.defer(async () => closeAll(listeners, 0))

@@ -39,9 +39,14 @@ export type ListenerName =
   | 'redis'
   | 'zeromq'
   | 'rpc'
+  | 'rpcs'
+  | 'rpc-ws'
+  | 'rpc-wss'
 
 /** Section 6 of MQTT 5, and the name that clients of MQTT 3.1 had; mosquitto takes both. */
 const MQTT_WEB_SOCKET: WebSocketSpec = { path: '/mqtt', subprotocols: ['mqtt', 'mqttv3.1'] }
+
+const RPC_WEB_SOCKET: WebSocketSpec = { path: '/rpc', subprotocols: ['waystation-rpc'] }
 
 /** Every listener there is, in the order they are shown. A new protocol is a line here. */
 export const PORTS: readonly PortSpec[] = [
@@ -60,12 +65,20 @@ export const PORTS: readonly PortSpec[] = [
   },
   { ...served('kafka', 9092, 'Kafka'), givesWay: true },
   { ...served('kafkas', 9093, 'Kafka over TLS'), onByDefault: false, tls: true },
+  { ...served('rpc', 7700, 'RPC'), givesWay: true },
+  { ...served('rpcs', 7701, 'RPC over TLS'), onByDefault: false, tls: true },
+  { ...served('rpc-ws', 7702, 'RPC over WebSocket'), givesWay: true, webSocket: RPC_WEB_SOCKET },
+  {
+    ...served('rpc-wss', 7703, 'RPC over WebSocket and TLS'),
+    onByDefault: false,
+    tls: true,
+    webSocket: RPC_WEB_SOCKET,
+  },
   planned('stomp', 61_613, 'STOMP'),
   planned('openwire', 61_616, 'OpenWire'),
   planned('rocketmq', 8081, 'RocketMQ'),
   planned('redis', 6379, 'Redis'),
   planned('zeromq', 5555, 'ZeroMQ'),
-  planned('rpc', 7700, 'RPC'),
 ]
 
 function served(name: ListenerName, standardPort: number, title: string): PortSpec {

@@ -8,6 +8,8 @@ import type { ProtocolHandler } from '../net/index.ts'
 import { createAmqp091 } from '../protocols/amqp091/index.ts'
 import { createKafka } from '../protocols/kafka/index.ts'
 import { createMqtt } from '../protocols/mqtt/index.ts'
+import { createRpc } from '../protocols/rpc/index.ts'
+import type { RpcCore } from '../rpc/core.ts'
 import type { Log } from './log.ts'
 import { mqttSettingsOf } from './mqtt-settings.ts'
 import type { ListenerName } from './protocol-ports.ts'
@@ -18,6 +20,7 @@ import { packageVersion } from './version.ts'
 export interface ProtocolParts {
   readonly config: ServerConfig
   readonly broker: Broker
+  readonly rpcCore: RpcCore
   readonly users: UserStore
   readonly authenticator: Authenticator
   readonly turn: Turn
@@ -39,6 +42,7 @@ export const PROTOCOLS: readonly ProtocolWiring[] = [
   { listeners: ['amqp', 'amqps'], create: amqp091 },
   { listeners: ['mqtt', 'mqtts', 'mqtt-ws', 'mqtt-wss'], create: mqtt },
   { listeners: ['kafka', 'kafkas'], create: kafka },
+  { listeners: ['rpc', 'rpcs', 'rpc-ws', 'rpc-wss'], create: rpc },
 ]
 
 function amqp091(parts: ProtocolParts): ServedProtocol {
@@ -74,6 +78,19 @@ function kafka(parts: ProtocolParts): ServedProtocol {
       ...(messageSize === undefined ? {} : { messageBytesMax: messageSize }),
       ...(autoCreateTopics === undefined ? {} : { autoCreateTopics }),
       ...(partitions === undefined ? {} : { partitionsDefault: partitions }),
+    },
+  })
+}
+
+function rpc(parts: ProtocolParts): ServedProtocol {
+  const { messageSize, callsPerConnection, deadlineMax } = parts.config.rpc
+  return createRpc({
+    ...parts,
+    core: parts.rpcCore,
+    limits: {
+      ...(messageSize === undefined ? {} : { messageBytesMax: messageSize }),
+      ...(callsPerConnection === undefined ? {} : { callsMax: callsPerConnection }),
+      ...(deadlineMax === undefined ? {} : { deadlineMsMax: deadlineMax }),
     },
   })
 }

@@ -10,6 +10,7 @@ import type {
   LimitsInput,
   MqttInput,
   OAuth2Input,
+  RpcInput,
   TlsInput,
   TracingInput,
 } from './config-schema.ts'
@@ -48,6 +49,7 @@ export interface ServerConfig {
   /** Origins of web pages that may connect besides those of this host; `*`: all. */
   readonly webSocketOrigins: readonly string[]
   readonly kafka: KafkaInput
+  readonly rpc: RpcInput
   readonly tracing: TracingInput
   /** null: no token opens the door. */
   readonly oauth2: OAuth2Input | null
@@ -82,6 +84,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     mqtt: input.mqtt ?? {},
     webSocketOrigins: input.webSocket?.origins ?? [],
     kafka: input.kafka ?? {},
+    rpc: input.rpc ?? {},
     tracing: input.tracing ?? {},
     oauth2: input.oauth2 ?? null,
     heartbeatSeconds:

@@ -14,6 +14,7 @@ import type {
   LogLevel,
   MqttInput,
   OAuth2Input,
+  RpcInput,
   TlsInput,
 } from './config-schema.ts'
 
@@ -36,6 +37,8 @@ export interface StartOptions {
   readonly kafka?: KafkaInput
   /** Takes tokens of an identity provider for logins. */
   readonly oauth2?: OAuth2Input
+  /** What calls are held to; times are in milliseconds, sizes in bytes. */
+  readonly rpc?: RpcInput
   /** Seconds; 0: none. Default: what the protocol suggests. */
   readonly heartbeatSeconds?: number
   /** How long `close` lets clients say goodbye, in milliseconds. Default 1000. */
@@ -55,7 +58,7 @@ const STOP_TIMEOUT_MS = 1000
  * directory and its ports. Throws `StartupError`.
  */
 export async function startBroker(options: StartOptions = {}): Promise<RunningBroker> {
-  const { data = MEMORY, tls, defaultUser, limits, mqtt, kafka, heartbeatSeconds } = options
+  const { data = MEMORY, tls, defaultUser, limits, mqtt, kafka, rpc, heartbeatSeconds } = options
   const config = resolveConfig(
     {
       data: data === MEMORY ? MEMORY : path.resolve(data),
@@ -66,6 +69,7 @@ export async function startBroker(options: StartOptions = {}): Promise<RunningBr
       ...(mqtt === undefined ? {} : { mqtt }),
       ...(kafka === undefined ? {} : { kafka }),
       ...(options.oauth2 === undefined ? {} : { oauth2: options.oauth2 }),
+      ...(rpc === undefined ? {} : { rpc }),
       ...(heartbeatSeconds === undefined ? {} : { heartbeat: heartbeatSeconds * 1000 }),
       stopTimeout: options.stopTimeoutMs ?? STOP_TIMEOUT_MS,
     },

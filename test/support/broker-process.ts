@@ -61,6 +61,10 @@ export class BrokerProcess implements AsyncDisposable {
     return portOf('kafka', this.#output) ?? 0
   }
 
+  get rpcPort(): number {
+    return portOf('rpc', this.#output) ?? 0
+  }
+
   /** The port of Kafka over TLS, where `args` ask for it. */
   get kafkaTlsPort(): number {
     return portOf('kafkas', this.#output) ?? 0
@@ -77,7 +81,7 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** Resolves when AMQP accepts connections; rejects with the output when the process ends first. */
   async start(): Promise<void> {
-    const listen = ['amqp', 'http', 'kafka', 'mqtt', 'mqtt-ws'].flatMap((name) => [
+    const listen = ['amqp', 'http', 'kafka', 'mqtt', 'mqtt-ws', 'rpc', 'rpc-ws'].flatMap((name) => [
       '--listen',
       `${name}=127.0.0.1:0`,
     ])

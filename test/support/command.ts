@@ -12,7 +12,7 @@ const ROOT = path.join(import.meta.dirname, '../..')
 const MAIN = path.join(ROOT, 'src/cli/main.ts')
 
 /** Without TLS, all there are: two brokers at a time would fight for the standard ports. */
-const LISTENERS = ['amqp', 'http', 'mqtt', 'mqtt-ws', 'kafka']
+const LISTENERS = ['amqp', 'http', 'mqtt', 'mqtt-ws', 'kafka', 'rpc', 'rpc-ws']
 
 /** What a command left behind. */
 export interface Outcome {

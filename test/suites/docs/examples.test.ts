@@ -15,8 +15,11 @@ const PAGES = [
   'tracing',
   'peak-shaving',
   'filters',
+  'rpc',
 ].map((page) => `docs/${page}.md`)
 const ROOT = new URL('../../../', import.meta.url)
+/** The package is not built where tests run. */
+const CLIENT = "'./src/client/index.ts'"
 const ENDS_WITHIN_MS = 20_000
 
 interface Example {
@@ -42,12 +45,21 @@ function examplesOf(page: string): Example[] {
 
 /** Runs a module of its own in the root of the repository; its error output is the message. */
 async function run(code: string, { url, process: broker }: Target): Promise<void> {
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
-    cwd: ROOT,
-    env: { ...process.env, AMQP_URL: url, HTTP_URL: `http://127.0.0.1:${broker?.httpPort}` },
-    stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: ENDS_WITHIN_MS,
-  })
+  const child = spawn(
+    process.execPath,
+    ['--input-type=module', '--eval', code.replace("'waystation/rpc'", CLIENT)],
+    {
+      cwd: ROOT,
+      env: {
+        ...process.env,
+        AMQP_URL: url,
+        HTTP_URL: `http://127.0.0.1:${broker?.httpPort}`,
+        RPC_URL: `rpc://127.0.0.1:${broker?.rpcPort}`,
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: ENDS_WITHIN_MS,
+    },
+  )
   const errors: Buffer[] = []
   child.stderr.on('data', (bytes: Buffer) => errors.push(bytes))
   const code_ = await new Promise((resolve) => child.once('close', resolve))

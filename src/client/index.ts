@@ -1,0 +1,47 @@
+/** Remote procedure calls: contracts, clients and providers. See docs/rpc.md. */
+export { rpc, service } from '../rpc/contracts/contract.ts'
+export type {
+  AnyMethod,
+  Contract,
+  DeclaredErrors,
+  Idempotency,
+  Method,
+  MethodKind,
+  MethodOptions,
+  Methods,
+} from '../rpc/contracts/contract.ts'
+export { errorOf } from '../rpc/contracts/declared-errors.ts'
+export type { DeclaredErrorOf } from '../rpc/contracts/declared-errors.ts'
+export type { MessageType, ReceivedOf, SentOf, StandardSchema } from '../rpc/contracts/schema.ts'
+export type { BalancePolicy } from '../rpc/balancer.ts'
+export { hopOf } from '../rpc/hop.ts'
+export type { Hop, HopStage } from '../rpc/hop.ts'
+export { Metadata } from '../rpc/metadata.ts'
+export type { MetadataValue } from '../rpc/metadata.ts'
+export { RpcError } from '../rpc/status.ts'
+export type { StatusDetail, StatusName } from '../rpc/status.ts'
+export type { CallOptions } from './call-options.ts'
+export type { Attached, Channel, ProviderSpec } from './channel.ts'
+export type {
+  BreakerOptions,
+  FailedCall,
+  HedgeOptions,
+  PolicyOptions,
+  RetryOptions,
+} from './client-policy.ts'
+export { createClient } from './create-client.ts'
+export type {
+  CallHandle,
+  Client,
+  ClientCall,
+  ClientInterceptor,
+  ClientOptions,
+  UnaryMethod,
+} from './create-client.ts'
+export type { HandlerContext } from './handler-call.ts'
+export { localChannel } from './local-channel.ts'
+export type { LocalChannelOptions } from './local-channel.ts'
+export { connectChannel } from './remote-channel.ts'
+export type { ConnectOptions } from './remote-channel.ts'
+export { serve } from './serve.ts'
+export type { ContextOf, Handlers, Provider, ServeOptions, ServerInterceptor } from './serve.ts'

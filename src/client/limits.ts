@@ -1,0 +1,22 @@
+/** Calls that wait while the connection is being made; one more is refused. */
+export const PENDING_CALLS_MAX = 10_000
+
+/** Messages that wait in one such call: it has no credit beyond the window. */
+export const CONNECT_TIMEOUT_MS = 10_000
+
+/** The first wait before connecting again; each is longer than the one before. */
+export const RECONNECT_FIRST_MS = 100
+export const RECONNECT_MAX_MS = 10_000
+export const RECONNECT_FACTOR = 1.6
+
+/** Nothing came for so long: the server is asked whether it is there. */
+export const IDLE_MS = 30_000
+
+/** Calls that a server may have open with a provider; the capacity it granted is below it. */
+export const INCOMING_CALLS_MAX = 65_536
+
+/** Calls that a provider takes at once when nothing else is said. */
+export const CONCURRENCY_DEFAULT = 128
+
+/** How long a provider that closes waits for the calls it has. */
+export const CLOSE_GRACE_MS = 10_000

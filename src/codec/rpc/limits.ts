@@ -1,0 +1,17 @@
+/** A message of a call; as much as gRPC takes when nothing else is said. */
+export const MESSAGE_BYTES_MAX_DEFAULT: number = 4 * 1024 * 1024
+
+/** Any other frame: metadata, details and descriptions of services. */
+export const CONTROL_BYTES_MAX = 262_144
+
+/** Before somebody has logged in: enough for any mechanism of SASL. */
+export const LOGIN_BYTES_MAX = 8192
+
+/** Entries of one frame: each costs an object or two. */
+export const METADATA_ENTRIES_MAX = 1024
+
+/** Details of one status. */
+export const DETAILS_MAX = 64
+
+/** First room for a frame that a read has cut; it grows with what comes. */
+export const KEPT_BYTES_FIRST = 4096

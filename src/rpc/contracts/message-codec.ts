@@ -1,0 +1,93 @@
+import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf'
+import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf'
+import { isDescriptor, type MessageType, type SchemaIssue, type SchemaResult } from './schema.ts'
+
+/** A message that does not fit the contract; the text names what is wrong. */
+export class MessageFault extends Error {
+  override readonly name = 'MessageFault'
+}
+
+/** How one kind of message becomes bytes and comes back. */
+export interface MessageCodec {
+  /** What calls say of it: `json` or `proto`. */
+  readonly contentType: string
+  encode(value: unknown, contentType: string): Uint8Array
+  /** Throws `MessageFault`; a promise only where a schema checks asynchronously. */
+  decode(bytes: Uint8Array, contentType: string): unknown
+}
+
+export function codecOf(type: MessageType): MessageCodec {
+  return isDescriptor(type) ? new ProtobufCodec(type) : new SchemaCodec(type['~standard'].validate)
+}
+
+type Validate = (value: unknown) => SchemaResult<unknown> | Promise<SchemaResult<unknown>>
+
+class SchemaCodec implements MessageCodec {
+  readonly contentType = 'json'
+  readonly #validate: Validate
+
+  constructor(validate: Validate) {
+    this.#validate = validate
+  }
+
+  encode(value: unknown): Uint8Array {
+    // What JSON cannot say, such as undefined, is nothing.
+    return Buffer.from(JSON.stringify(value) ?? 'null')
+  }
+
+  decode(bytes: Uint8Array, contentType: string): unknown {
+    if (contentType !== 'json') {
+      throw new MessageFault(`a message in '${contentType}', where the contract has only JSON`)
+    }
+    let value: unknown
+    try {
+      value = JSON.parse(textOf(bytes))
+    } catch (cause) {
+      throw new MessageFault('the message is not JSON', { cause })
+    }
+    const result = this.#validate(value)
+    return result instanceof Promise ? result.then(checked) : checked(result)
+  }
+}
+
+class ProtobufCodec implements MessageCodec {
+  readonly contentType = 'proto'
+  readonly #type: DescMessage
+
+  constructor(type: DescMessage) {
+    this.#type = type
+  }
+
+  encode(value: unknown, contentType: string): Uint8Array {
+    const message = create(this.#type, value as MessageInitShape<DescMessage>)
+    if (contentType === 'json') return Buffer.from(toJsonString(this.#type, message))
+    return toBinary(this.#type, message)
+  }
+
+  decode(bytes: Uint8Array, contentType: string): unknown {
+    try {
+      if (contentType === 'json') return fromJsonString(this.#type, textOf(bytes))
+      return fromBinary(this.#type, bytes)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new MessageFault(`the message is no ${this.#type.typeName}: ${reason}`, { cause })
+    }
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+}
+
+function checked(result: SchemaResult<unknown>): unknown {
+  if (result.issues === undefined) return result.value
+  throw new MessageFault(result.issues.slice(0, ISSUES_MAX).map(issueText).join('; '))
+}
+
+/** So many are told of one message. */
+const ISSUES_MAX = 8
+
+function issueText({ message, path = [] }: SchemaIssue): string {
+  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
+  return keys.length === 0 ? message : `${keys.join('.')}: ${message}`
+}
