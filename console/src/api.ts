@@ -44,12 +44,25 @@ export async function get<T>(path: string, query: Query = {}): Promise<T> {
   return ask<T>('GET', path + queryText(query))
 }
 
+export async function change<T>(
+  method: 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<T> {
+  return ask<T>(method, path, body)
+}
+
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
 export function queryText(query: Query): string {
   const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== '')
   if (pairs.length === 0) return ''
   return `?${new URLSearchParams(pairs.map(([key, value]) => [key, String(value)])).toString()}`
+}
+
+/** Puts names into a path; `/` in a name is percent-encoded. */
+export function pathOf(...parts: readonly (string | number)[]): string {
+  return parts.map((part) => encodeURIComponent(part)).join('/')
 }
 
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -53,7 +53,7 @@ const POINTS_MAX = 300
 const RETRY_MS = 3000
 
 export const samples = new Cell<readonly Sample[]>([])
-const points = new Cell<readonly DestinationPoint[]>([])
+export const points = new Cell<readonly DestinationPoint[]>([])
 /** Whether the broker can be heard. */
 export const isLive = new Cell(false)
 

@@ -33,3 +33,10 @@ export function spanText(ms: number): string {
   if (hours < 48) return `${hours} h ${minutes % 60} min`
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
+
+export function timeText(ms: number): string {
+  return new Date(ms).toLocaleString(language.value, {
+    dateStyle: 'short',
+    timeStyle: 'medium',
+  })
+}

@@ -1,5 +1,9 @@
 import type { ComponentType } from 'preact'
+import { ConnectionPage } from './pages/connection.tsx'
+import { Connections } from './pages/connections.tsx'
+import { Destination } from './pages/destination.tsx'
 import { Destinations } from './pages/destinations.tsx'
+import { Exchanges } from './pages/exchanges.tsx'
 import { Overview } from './pages/overview.tsx'
 import type { Word } from './words.ts'
 
@@ -17,4 +21,20 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   { name: 'overview', title: 'nav.overview', isListed: true, View: Overview },
   { name: 'destinations', title: 'nav.destinations', isListed: true, View: Destinations },
+  {
+    name: 'destination',
+    title: 'nav.destinations',
+    isListed: false,
+    under: 'destinations',
+    View: Destination,
+  },
+  { name: 'exchanges', title: 'nav.exchanges', isListed: true, View: Exchanges },
+  { name: 'connections', title: 'nav.connections', isListed: true, View: Connections },
+  {
+    name: 'connection',
+    title: 'nav.connections',
+    isListed: false,
+    under: 'connections',
+    View: ConnectionPage,
+  },
 ]

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import amqp from 'amqplib'
 import { Kafka, logLevel } from 'kafkajs'
 import mqtt from 'mqtt'
@@ -66,6 +67,7 @@ async function openTraffic(
   await channel.assertExchange('shop', 'topic', { durable: true })
   await channel.assertQueue('orders', { deadLetterExchange: '', deadLetterRoutingKey: 'graveyard' })
   await channel.assertQueue('graveyard')
+  await channel.assertQueue('pile')
   await channel.assertQueue('invoices')
   await channel.bindQueue('orders', 'shop', 'order.#')
   await channel.bindQueue('invoices', 'shop', 'order.paid')
@@ -125,6 +127,15 @@ async function openTraffic(
   }, BEAT_MS)
   opened.defer(() => clearInterval(timer))
   return connection
+}
+
+/** Waits for `check` to say yes; the machine may be slow. */
+export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + WITHIN_MS
+  while (!(await check())) {
+    if (performance.now() > deadlineMs) throw new Error(`${what}: not within ${WITHIN_MS} ms`)
+    await sleep(50)
+  }
 }
 
 export interface Faults {

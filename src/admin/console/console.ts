@@ -1,10 +1,14 @@
 import type { Hono } from 'hono'
 import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
+import { addConnectionPages } from './connection-pages.ts'
+import { addDestinationDetails } from './destination-details.ts'
 import { addDestinationPages } from './destination-pages.ts'
 import { addEvents } from './events.ts'
 import { addLogins } from './logins.ts'
 import { addPageFiles } from './page-files.ts'
+import { addPictures } from './pictures.ts'
+import { addPublishing } from './publishing.ts'
 import { Sampler } from './sampler.ts'
 import { ConsoleSessions } from './sessions.ts'
 
@@ -31,6 +35,10 @@ export function openConsole(parts: AdminParts): Console {
     addPrivate: (app) => {
       addEvents(app, parts, { sampler, sessions })
       addDestinationPages(app, parts)
+      addDestinationDetails(app, parts)
+      addConnectionPages(app, parts)
+      addPictures(app, parts)
+      addPublishing(app, parts)
     },
     close: () => sampler.close(),
   }

@@ -23,3 +23,15 @@ export const PAGE_ROWS_MAX = 200
 
 /** Longest text that a list is searched for. */
 export const SEARCH_LENGTH_MAX = 255
+
+/** Messages on one page of those that wait: each is read from disk. */
+export const BROWSE_COUNT_MAX = 50
+
+/** Of a longer body the beginning is shown. */
+export const BROWSE_BODY_BYTES_MAX: number = 16 * 1024
+
+/** Bodies of messages that are published by hand, below what a request may carry in base64. */
+export const PUBLISH_BODY_BYTES_MAX: number = 512 * 1024
+
+/** Nodes of the picture of one virtual host: more cannot be told apart on a screen. */
+export const PICTURE_NODES_MAX = 200

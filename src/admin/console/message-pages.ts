@@ -23,7 +23,7 @@ export interface PageOptions {
 }
 
 /** Shows messages of a queue in the order they were stored; changes nothing. */
-async function visitQueue(
+export async function visitQueue(
   queue: Queue,
   { from, count }: PageOptions,
   visit: MessageVisitor,
@@ -51,7 +51,7 @@ async function visitQueue(
 }
 
 /** Shows messages of a partition as a reader gets them; returns where the next page begins. */
-async function visitPartition(
+export async function visitPartition(
   topic: Topic,
   partition: Partition,
   { from, count, visit }: PageOptions & { readonly visit: MessageVisitor },

@@ -1,5 +1,6 @@
 import type { Timer } from '../../lib/clock.ts'
 import type { AdminParts } from '../admin-parts.ts'
+import { enqueuedCount } from './destination-beats.ts'
 import { SAMPLE_MS, SAMPLES_KEPT_MAX } from './limits.ts'
 
 /** What the broker did in one beat, and holds at its end. Rates are per second. */
@@ -110,7 +111,10 @@ export class Sampler {
     for (const vhost of broker.vhosts()) {
       for (const destination of vhost.destinations()) {
         const { totals, profile, readyCount } = destination
-        counters.enqueued += totals.enqueued
+        const enqueued = enqueuedCount(destination)
+        counters.enqueued += enqueued
+        // What came in batches came through no exchange.
+        if (profile === 'topic') counters.published += enqueued - totals.enqueued
         counters.delivered += totals.delivered
         counters.settled += totals.settled
         counters.redelivered += totals.redelivered

@@ -1,0 +1,133 @@
+import type { Hono } from 'hono'
+import type { VirtualHost } from '../../broker/virtual-host.ts'
+import type { AdminParts } from '../admin-parts.ts'
+import type { AdminContext } from '../authentication.ts'
+import { requireVhost } from '../listings.ts'
+import { subscriptionViews } from '../topic-views.ts'
+import { vhostParams } from '../schemas.ts'
+import { params, query } from '../validation.ts'
+import { enqueuedCount } from './destination-beats.ts'
+import { PICTURE_NODES_MAX } from './limits.ts'
+import { pictureQuery } from './schemas.ts'
+
+interface PictureExchange {
+  readonly name: string
+  readonly type: string
+  /** Since the broker started. */
+  readonly published: number
+  readonly unrouted: number
+}
+
+interface PictureBinding {
+  readonly source: string
+  readonly target: string
+  readonly targetKind: 'destination' | 'exchange'
+  /** The first of them; `count` says how many there are. */
+  readonly keys: readonly string[]
+  readonly count: number
+}
+
+interface PictureDestination {
+  readonly name: string
+  readonly profile: 'queue' | 'topic'
+  readonly ready: number
+  /** Only differences mean something. */
+  readonly enqueued: number
+}
+
+interface PictureConsumer {
+  readonly destination: string
+  /** A client or a group of them. */
+  readonly name: string
+  readonly protocol: string | null
+  readonly count: number
+}
+
+const KEYS_SHOWN_MAX = 3
+
+/** How messages flow in one virtual host: what is drawn, so bounded; `isCut` says that there is more. */
+export function addPictures(app: Hono<AdminContext>, parts: AdminParts): void {
+  app.get('/v1/picture/:vhost', (context) => {
+    const host = requireVhost(parts, params(context, vhostParams).vhost)
+    const { search = '' } = query(context, pictureQuery)
+    return context.json(pictureOf(host, search.toLowerCase()))
+  })
+}
+
+function pictureOf(host: VirtualHost, search: string): object {
+  const arrows = arrowsOf(host, search)
+  const names = (kind: 'destination' | 'exchange'): Set<string> => {
+    const named = arrows.filter(({ targetKind }) => targetKind === kind).map(({ target }) => target)
+    return new Set(named)
+  }
+  const sources = new Set([...arrows.map(({ source }) => source), ...names('exchange')])
+  const exchanges: PictureExchange[] = []
+  for (const { name, spec, totals } of host.exchanges()) {
+    const isBusy = totals.published > 0 && name.toLowerCase().includes(search)
+    if (sources.has(name) || isBusy) exchanges.push({ name, type: spec.type, ...totals })
+  }
+  const bound = names('destination')
+  const destinations: PictureDestination[] = []
+  for (const destination of host.destinations()) {
+    const { name, profile, readyCount } = destination
+    if (!bound.has(name) && !name.toLowerCase().includes(search)) continue
+    destinations.push({ name, profile, ready: readyCount, enqueued: enqueuedCount(destination) })
+  }
+  // Those that something leads to come first, since they are what the picture is for.
+  destinations.sort((a, b) => Number(bound.has(b.name)) - Number(bound.has(a.name)))
+  const shown = destinations.slice(0, PICTURE_NODES_MAX)
+  const isShown = new Set(shown.map(({ name }) => name))
+  return {
+    exchanges: exchanges.slice(0, PICTURE_NODES_MAX),
+    bindings: arrows.filter(({ target, targetKind }) => {
+      return targetKind === 'exchange' || isShown.has(target)
+    }),
+    destinations: shown,
+    consumers: consumersOf(host, isShown).slice(0, PICTURE_NODES_MAX),
+    isCut: exchanges.length > PICTURE_NODES_MAX || destinations.length > PICTURE_NODES_MAX,
+  }
+}
+
+/** Bindings of the same two ends are one arrow. */
+function arrowsOf(host: VirtualHost, search: string): PictureBinding[] {
+  const arrows = new Map<string, { binding: PictureBinding; keys: string[]; count: number }>()
+  for (const { source, target, targetKind, key } of host.bindings()) {
+    const isWanted = source.toLowerCase().includes(search) || target.toLowerCase().includes(search)
+    if (!isWanted) continue
+    const id = JSON.stringify([source, target, targetKind])
+    const arrow = arrows.get(id)
+    if (arrow === undefined) {
+      if (arrows.size >= 2 * PICTURE_NODES_MAX) continue
+      const keys = [key]
+      arrows.set(id, { binding: { source, target, targetKind, keys, count: 1 }, keys, count: 1 })
+      continue
+    }
+    arrow.count++
+    if (arrow.keys.length < KEYS_SHOWN_MAX) arrow.keys.push(key)
+  }
+  return Array.from(arrows.values(), ({ binding, count }) => ({ ...binding, count }))
+}
+
+/** Those of one client at one destination count as one. */
+function consumersOf(host: VirtualHost, isShown: ReadonlySet<string>): PictureConsumer[] {
+  const consumers: PictureConsumer[] = []
+  for (const destination of host.destinations()) {
+    if (!isShown.has(destination.name)) continue
+    const byName = new Map<string, { protocol: string | null; count: number }>()
+    for (const { actor, tag } of destination.consumers()) {
+      const name = actor?.clientId ?? actor?.connection ?? tag
+      const known = byName.get(name)
+      if (known === undefined) byName.set(name, { protocol: actor?.protocol ?? null, count: 1 })
+      else known.count++
+      if (byName.size >= PICTURE_NODES_MAX) break
+    }
+    for (const [name, each] of byName) {
+      consumers.push({ destination: destination.name, name, ...each })
+    }
+  }
+  for (const { topic, name, members } of subscriptionViews(host)) {
+    if (topic === null || !isShown.has(topic) || members === 0) continue
+    consumers.push({ destination: topic, name, protocol: null, count: members })
+  }
+  return consumers
+}
