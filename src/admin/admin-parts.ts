@@ -2,7 +2,9 @@ import type { Authenticator, Peer, UserStore } from '../auth/index.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { BrokerLog } from '../broker/broker-log.ts'
 import type { RandomSource } from '../lib/random.ts'
+import type { TrafficLedger } from '../model/traffic-ledger.ts'
 import type { PageFiles } from './console/page-files.ts'
+import type { ProcessFigures } from './metrics/process-figures.ts'
 import type { AmqpTerms } from './rabbitmq/amqp-terms.ts'
 
 /** One connection, whatever protocol it speaks. */
@@ -51,6 +53,8 @@ export interface ChannelView {
 /** What the API needs of a protocol: its connections. */
 export interface ConnectionSource {
   connections(): readonly ConnectionView[]
+  /** Of connections that are gone; absent: they are not counted. */
+  readonly past?: TrafficLedger
   /** Absent where connections have none. */
   channels?(): readonly ChannelView[]
   /** False when there is no such connection. */
@@ -113,6 +117,10 @@ export interface AdminParts {
   readonly random: RandomSource
   /** The console's page; null: it is not there. */
   readonly pageFiles: PageFiles | null
+  /** Absent: metrics have nothing of the process and the device. */
+  readonly figures?: ProcessFigures
+  /** Metrics are told to whoever asks. Default false. */
+  readonly areMetricsPublic?: boolean
   /** Absent: RabbitMQ's management API is not served. */
   readonly terms?: AmqpTerms
 }

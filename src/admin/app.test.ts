@@ -354,3 +354,19 @@ test('what is not asked properly is refused with the field that is wrong', async
   assert.equal((await ask('GET', '/v2/users')).status, 404)
   assert.equal((await ask('GET', '/')).status, 404)
 })
+
+test('health is told without a login, and not ready while publishers are held back', async () => {
+  await using fixture = await open()
+  const { ask, broker } = fixture
+  const headers = { authorization: '' }
+  assert.equal((await ask('GET', '/health/live', { headers })).status, 200)
+  assert.equal((await ask('GET', '/health/ready', { headers })).status, 200)
+  broker.pressure.setAlarm('low on disk')
+  const answer = await ask('GET', '/health/ready', { headers })
+  assert.equal(answer.status, 503)
+  assert.deepEqual(answer.json, { status: 'failed', reason: 'low on disk' })
+  assert.equal((await ask('GET', '/health/live', { headers })).status, 200)
+  broker.pressure.setAlarm(null)
+  assert.equal((await ask('GET', '/health/ready', { headers })).status, 200)
+  assert.equal((await ask('GET', '/metrics', { headers })).status, 401)
+})

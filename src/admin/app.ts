@@ -8,13 +8,18 @@ import { addChanges } from './changes.ts'
 import { errorBody, STATUSES } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
 import { openConsole } from './console/index.ts'
+import { addHealth } from './health.ts'
 import { addListings } from './listings.ts'
+import { addMetrics } from './metrics/metrics.ts'
 import { rabbitApi } from './rabbitmq/api.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
 import { addTraces } from './traces.ts'
 import { InvalidRequest } from './validation.ts'
 import { addWhereabouts } from './whereabouts.ts'
+
+/** Who may see what is counted. */
+const MONITORS: readonly string[] = ['administrator', 'monitoring']
 
 /** The HTTP API without a socket: a request in, a response out. */
 export interface AdminApp {
@@ -31,6 +36,8 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   const app = new Hono<AdminContext>()
   if (parts.terms !== undefined) app.mount('/api', rabbitApi(parts, parts.terms).fetch)
   const console = openConsole(parts)
+  addHealth(app, parts)
+  addMetrics(app, parts, authentication(parts, console.sessions, MONITORS))
   app.use(
     bodyLimit({
       maxSize: BODY_BYTES_MAX,

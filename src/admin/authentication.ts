@@ -17,12 +17,13 @@ const CHALLENGE = 'Basic realm="waystation", charset="UTF-8"'
 const READING: readonly string[] = ['GET', 'HEAD']
 
 /**
- * Lets in who shows the token of the data directory, a user tagged `administrator` by HTTP Basic,
- * or one who logged in on the console; nobody else gets further, whatever they ask for.
+ * Lets in who shows the token of the data directory, a user with one of `tags` by HTTP Basic (by
+ * default `administrator`), or one who logged in on the console; nobody else gets further, whatever they ask for.
  */
 export function authentication(
   parts: AdminParts,
   sessions: ConsoleSessions,
+  tags: readonly string[] = [ADMINISTRATOR],
 ): MiddlewareHandler<AdminContext> {
   return async (context, next) => {
     const request = context.req.raw
@@ -56,8 +57,9 @@ export function authentication(
     if (login === null) return refuse('UNAUTHENTICATED', 'log in with a user name and a password')
     try {
       const user = await parts.authenticator.login(login, peer)
-      if (!user.tags.includes(ADMINISTRATOR)) {
-        return refuse('ACCESS_REFUSED', `user '${user.name}' is not tagged ${ADMINISTRATOR}`)
+      if (!user.tags.some((tag) => tags.includes(tag))) {
+        const text = `user '${user.name}' is not tagged ${tags.join(' or ')}`
+        return refuse('ACCESS_REFUSED', text)
       }
       context.set('user', user.name)
     } catch (error) {
@@ -79,13 +81,13 @@ export function isForeignOrigin(request: Request): boolean {
 }
 
 /** By HTTP Basic, or with a token of an identity provider. */
-function loginOf(scheme: string, value: string): Credentials | null {
+export function loginOf(scheme: string, value: string): Credentials | null {
   if (scheme === 'bearer') return { mechanism: 'Bearer', username: '', token: value }
   const login = scheme === 'basic' ? decodeBasic(value) : null
   return login === null ? null : { mechanism: 'PLAIN', ...login }
 }
 
-export function decodeBasic(value: string): { username: string; password: string } | null {
+function decodeBasic(value: string): { username: string; password: string } | null {
   const text = Buffer.from(value, 'base64').toString('utf8')
   const colon = text.indexOf(':')
   if (colon < 1) return null

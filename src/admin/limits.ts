@@ -36,3 +36,7 @@ export const MESSAGES_GOT_BYTES_MAX: number = 64 * 1024 * 1024
 
 /** Connections whose rates are remembered for RabbitMQ's tools: some 3 MB. */
 export const RATES_NAMED_MAX = 10_000
+
+/** Queues and topics on a page of metrics: a dozen series each. */
+export const METRICS_PAGE_SIZE = 1000
+export const METRICS_PAGE_MAX = 10_000

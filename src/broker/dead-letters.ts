@@ -113,6 +113,7 @@ export class DeadLetters {
     if (isKept) isDone = this.#vhost.moveExcept(exchange, keys, draft, excepts)
     else this.#vhost.publishExcept(exchange, keys, draft, excepts)
     draft.setBody(NOTHING, 0, 0)
+    if (isDone) this.#vhost.totals.deaths[reason]++
     return isDone
   }
 }

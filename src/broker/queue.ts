@@ -423,6 +423,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
   /** The virtual host took it from the list: consumers are told, space is given back. */
   dispose(): void {
     this.#deleted = true
+    this.vhost.totals.destinationGone(this.totals, this.intake.totals.refused)
     if (this.shard.traced !== null) this.trace.emptied('dropped')
     this.#expiry.stop()
     this.#pace?.stop()

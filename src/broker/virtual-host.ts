@@ -2,7 +2,6 @@ import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import type { Turn } from '../lib/turn.ts'
 import { BrokerError } from '../model/errors.ts'
-import type { HeaderMap } from '../model/header-value.ts'
 import type { LimitSet } from '../model/limit-set.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { NativeForm } from '../model/native-form.ts'
@@ -19,7 +18,7 @@ import type { BrokerLog } from './broker-log.ts'
 import type { Calendar } from './calendar.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
-import type { MatcherKind } from './routing/index.ts'
+import { PREDECLARED_EXCHANGES } from './predeclared-exchanges.ts'
 import { changeProfile } from './profile-change.ts'
 import { Queue } from './queue.ts'
 import { RecurringSchedules } from './recurring-schedules.ts'
@@ -37,18 +36,7 @@ import { TopicStates } from './topics/topic-states.ts'
 import { Topic } from './topics/topic.ts'
 import type { Transactions } from './topics/transactions.ts'
 import type { Tracer } from './tracing/tracer.ts'
-
-const NO_ARGUMENTS: HeaderMap = new Map()
-
-/** The exchanges that every virtual host has; their names are the ones clients expect. */
-const PREDECLARED: readonly (readonly [name: string, type: MatcherKind])[] = [
-  ['', 'direct'],
-  ['amq.direct', 'direct'],
-  ['amq.fanout', 'fanout'],
-  ['amq.topic', 'topic'],
-  ['amq.headers', 'headers'],
-  ['amq.match', 'headers'],
-]
+import { VhostTotals } from './vhost-totals.ts'
 
 /** What a virtual host is built from; all of it belongs to the broker. */
 export interface VhostOptions {
@@ -84,6 +72,7 @@ export class VirtualHost {
   readonly subscriptions: Subscriptions
   readonly shared: SharedSubscriptions
   readonly transactions: Transactions
+  readonly totals: VhostTotals = new VhostTotals()
   declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
@@ -139,9 +128,7 @@ export class VirtualHost {
     this.shared = this.#topicStates.shared
     this.transactions = this.#topicStates.transactions
     this.#router = new Router(this, durable, options.shards.transient)
-    for (const [exchangeName, type] of PREDECLARED)
-      this.#addExchange(predeclared(exchangeName, type))
-    this.#addExchange({ ...predeclared('amq.rabbitmq.trace', 'topic'), internal: true })
+    for (const spec of PREDECLARED_EXCHANGES) this.#addExchange(spec)
   }
 
   /** Builds what was stored; messages follow when the shards are read. */
@@ -301,6 +288,7 @@ export class VirtualHost {
       )
     }
     this.#exchanges.delete(name)
+    this.totals.exchangeGone(exchange.totals)
     const { stored, sources } = this.#dropBindingsOf(exchange)
     const kind = exchange.spec.durable ? 'exchange' : null
     await this.#options.metadata.delete(this.name, kind, name, stored)
@@ -696,18 +684,5 @@ export class VirtualHost {
         : { name, kind: 'queue', queueType: spec.countsAttempts ? 'quorum' : 'classic' },
     )
     destination.applySettings(effectiveSettings(spec.settings, settings))
-  }
-}
-
-function predeclared(name: string, type: MatcherKind): ExchangeSpec {
-  return {
-    name,
-    type,
-    delayed: false,
-    durable: true,
-    autoDelete: false,
-    internal: false,
-    arguments: NO_ARGUMENTS,
-    alternateExchange: null,
   }
 }

@@ -10,6 +10,7 @@ import { listenHttp, type HttpListener } from './http-listener.ts'
 import { connectAddress, formatListenAddress } from './listen-address.ts'
 import type { Log } from './log.ts'
 import { openPageFiles } from './page-files.ts'
+import { ProcessMeter } from './process-meter.ts'
 import type { OpenListener } from './running-broker.ts'
 import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
@@ -46,6 +47,8 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
   // Loaded when wanted: an embedded broker without it starts faster.
   const { createAdminApp } = await import('../admin/index.ts')
   const backups = storeBackups(options.engine)
+  await using opened = new AsyncDisposableStack()
+  const figures = opened.use(new ProcessMeter(options.engine.syncTimes))
   const app = createAdminApp({
     ...options,
     token,
@@ -53,8 +56,9 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
     status: () => statusView(options),
     pageFiles: openPageFiles(),
     terms: AMQP091_TERMS,
+    figures,
+    areMetricsPublic: config.areMetricsPublic,
   })
-  await using opened = new AsyncDisposableStack()
   const listeners: OpenListener[] = []
   for (const listener of wanted) {
     const http = await open(listener, options, app)

@@ -265,6 +265,7 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       serviceName: text('the name under which spans appear').optional(),
     })
     .optional(),
+  metrics: z.strictObject({ public: flag().optional() }).optional(),
   heartbeat: durationMs(
     0,
     65_535_000,
@@ -302,6 +303,7 @@ export interface ConfigInput {
   readonly oauth2?: OAuth2Input | undefined
   readonly rpc?: RpcInput | undefined
   readonly tracing?: TracingInput | undefined
+  readonly metrics?: { readonly public?: boolean | undefined } | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
   /** Milliseconds. */

@@ -53,6 +53,8 @@ export interface ServerConfig {
   readonly tracing: TracingInput
   /** null: no token opens the door. */
   readonly oauth2: OAuth2Input | null
+  /** Metrics are told without a login. */
+  readonly areMetricsPublic: boolean
   /** Seconds; null: the protocol's default. */
   readonly heartbeatSeconds: number | null
   /** How long clients have to say goodbye when the broker stops. */
@@ -87,6 +89,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     rpc: input.rpc ?? {},
     tracing: input.tracing ?? {},
     oauth2: input.oauth2 ?? null,
+    areMetricsPublic: input.metrics?.public ?? false,
     heartbeatSeconds:
       input.heartbeat === undefined ? null : Math.max(Math.round(input.heartbeat / 1000), 0),
     stopTimeoutMs: input.stopTimeout ?? STOP_TIMEOUT_MS,

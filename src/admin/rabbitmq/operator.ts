@@ -1,11 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
-import type { PermissionKind } from '../../auth/index.ts'
+import type { Credentials, PermissionKind } from '../../auth/index.ts'
 import { requirePermission } from '../../auth/index.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from '../admin-parts.ts'
-import { decodeBasic, isForeignOrigin } from '../authentication.ts'
+import { isForeignOrigin, loginOf } from '../authentication.ts'
 import { notAuthorised, notFound, Refusal } from './refusal.ts'
 
 /** Who asks. */
@@ -45,7 +45,7 @@ export function rabbitLogin(parts: AdminParts): MiddlewareHandler<RabbitContext>
       await next()
       return undefined
     }
-    const login = scheme.toLowerCase() === 'basic' ? decodeBasic(value) : null
+    const login = loginOf(scheme.toLowerCase(), value)
     if (login === null) {
       context.header('www-authenticate', CHALLENGE)
       return context.body(null, 401)
@@ -58,12 +58,12 @@ export function rabbitLogin(parts: AdminParts): MiddlewareHandler<RabbitContext>
 
 async function operatorOf(
   parts: AdminParts,
-  login: { readonly username: string; readonly password: string },
+  login: Credentials,
   peer: AdminEnvironment['peer'],
 ): Promise<Operator> {
   let user
   try {
-    user = await parts.authenticator.login({ mechanism: 'PLAIN', ...login }, peer)
+    user = await parts.authenticator.login(login, peer)
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'ACCESS_REFUSED') throw error
     const reason = error.cause instanceof Error ? error.cause.message : error.message

@@ -276,6 +276,7 @@ export class Topic implements Destination, TurnTask, PartitionWatcher, TimerTarg
 
   dispose(): void {
     this.#deleted = true
+    this.vhost.totals.destinationGone(this.totals, this.intake.totals.refused)
     this.vhost.timers.cancel(this.#timer)
     for (const partition of this.#partitions) partition.dispose()
     this.#orphanReaders()

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { DiskError } from '../../storage/disk.ts'
+import type { Histogram } from '../../lib/histogram.ts'
 import type { Disk, DiskLock } from '../../storage/disk.ts'
 import { JournalWriter } from '../../storage/journal-writer.ts'
 import type { RangeSet } from '../../storage/range-set.ts'
@@ -158,6 +159,11 @@ export class EmbeddedEngine implements Engine, DurableHost, VolatileHost {
   }
 
   /** What recovery cut off since the store was opened: never anything that was acknowledged. */
+  /** How long the device took to make commits durable, in seconds. */
+  get syncTimes(): Histogram {
+    return this.#groups.syncTimes
+  }
+
   get cuts(): readonly Cut[] {
     return this.#cuts
   }

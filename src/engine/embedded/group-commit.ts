@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
+import { Histogram, LATENCY_BOUNDS } from '../../lib/histogram.ts'
 import { DiskError } from '../../storage/disk.ts'
 import { encodeGroup, groupBytes } from '../../storage/entry-format.ts'
 import type { EntryPlace } from '../../storage/entry-format.ts'
@@ -56,6 +57,8 @@ export interface GroupHost {
  */
 export class GroupCommit {
   readonly #host: GroupHost
+  /** How long the device took for what somebody waited for, in seconds. */
+  readonly syncTimes: Histogram = new Histogram(LATENCY_BOUNDS)
   #gathering: Group | null = null
   #flight: Group | null = null
   #isBusy = false
@@ -245,7 +248,9 @@ export class GroupCommit {
       }
       const { files } = part.log
       const { bytes } = files.active
+      const startedMs = this.#host.clock.monotonicMs()
       files.activeFile.sync((error) => {
+        this.#timed(startedMs)
         if (error !== null) {
           this.fail(error)
           return
@@ -300,7 +305,9 @@ export class GroupCommit {
   #syncJournal(group: Group, parts: readonly Part[]): void {
     // Whoever needs no sync is answered now; the segments must wait for it all the same.
     if (!group.isSynced) this.#answer(group)
+    const startedMs = this.#host.clock.monotonicMs()
     this.#host.journal.sync((error) => {
+      this.#timed(startedMs)
       if (error !== null) {
         this.fail(error)
         return
@@ -315,6 +322,10 @@ export class GroupCommit {
         })
       }
     })
+  }
+
+  #timed(startedMs: number): void {
+    this.syncTimes.record((this.#host.clock.monotonicMs() - startedMs) / 1000)
   }
 
   /** Tells whoever waits. The entries stay in memory until `#landed`. */

@@ -11,6 +11,7 @@ import {
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn } from '../../lib/turn.ts'
+import { TrafficLedger } from '../../model/traffic-ledger.ts'
 import {
   type ConnectionHandler,
   type ProtocolHandler,
@@ -85,6 +86,8 @@ export interface Amqp091ChannelInfo {
 
 /** AMQP 0-9-1 as RabbitMQ's clients know it, for all listeners that speak it. */
 export interface Amqp091 extends ProtocolHandler {
+  /** Of connections that are gone. */
+  readonly past: TrafficLedger
   connections(): Amqp091ConnectionInfo[]
   channels(): Amqp091ChannelInfo[]
   /** Closes it with 320 CONNECTION_FORCED; false when there is no such connection. */
@@ -100,6 +103,7 @@ export function createAmqp091(options: Amqp091Options): Amqp091 {
 
 class Protocol implements Amqp091, ConnectionShared {
   readonly name = 'amqp-0-9-1'
+  readonly past: TrafficLedger = new TrafficLedger()
   readonly broker: Broker
   readonly users: UserStore
   readonly authenticator: Authenticator
@@ -136,7 +140,7 @@ class Protocol implements Amqp091, ConnectionShared {
   }
 
   closed(connection: Amqp091Connection): void {
-    this.#connections.delete(connection.id)
+    if (this.#connections.delete(connection.id)) this.past.add(infoOf(connection))
   }
 
   connections(): Amqp091ConnectionInfo[] {

@@ -4,6 +4,7 @@ import { KafkaWriter } from '../../codec/kafka/index.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn } from '../../lib/turn.ts'
+import { TrafficLedger } from '../../model/traffic-ledger.ts'
 import {
   type ConnectionHandler,
   type ProtocolHandler,
@@ -64,10 +65,14 @@ export interface KafkaConnectionInfo {
   readonly connectedAtMs: number
   readonly receivedBytes: number
   readonly sentBytes: number
+  /** Records that were stored. */
+  readonly publishedCount: number
 }
 
 /** Kafka's protocol, for all listeners that speak it. */
 export interface Kafka extends ProtocolHandler {
+  /** Of connections that are gone. */
+  readonly past: TrafficLedger
   connections(): KafkaConnectionInfo[]
   /** False when there is no such connection. */
   closeConnection(id: number, reason: string): boolean
@@ -82,6 +87,7 @@ export function createKafka(options: KafkaOptions): Kafka {
 
 class Protocol implements Kafka {
   readonly name = 'kafka'
+  readonly past: TrafficLedger = new TrafficLedger()
   readonly #shared: KafkaShared
   readonly #connections: Map<number, KafkaConnection> = new Map()
 
@@ -110,7 +116,9 @@ class Protocol implements Kafka {
   accept(transport: Transport): ConnectionHandler {
     const connection = new KafkaConnection(transport, this.#shared)
     this.#connections.set(connection.id, connection)
-    connection.onClosed = () => this.#connections.delete(connection.id)
+    connection.onClosed = () => {
+      if (this.#connections.delete(connection.id)) this.past.add(infoOf(connection))
+    }
     return connection
   }
 
@@ -151,5 +159,6 @@ function infoOf(connection: KafkaConnection): KafkaConnectionInfo {
     connectedAtMs: connection.connectedAtMs,
     receivedBytes: connection.receivedBytes,
     sentBytes: connection.output.writtenBytes,
+    publishedCount: connection.publishedCount,
   }
 }

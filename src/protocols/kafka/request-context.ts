@@ -52,6 +52,8 @@ export interface RequestConnection {
   readonly actor: Actor
   /** Name and version of the client's library, as ApiVersions told. */
   clientSoftware: string | null
+  /** Records it had stored. */
+  publishedCount: number
   /** How fast it is given what topics hold that have a consume rate. */
   readonly readerMeters: WeakMap<Topic, Meter>
   /** Reads nothing of it for so many milliseconds; it was told so by `throttle_time_ms`. */

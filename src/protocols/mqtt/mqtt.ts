@@ -9,6 +9,7 @@ import type {
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import type { Turn } from '../../lib/turn.ts'
+import { TrafficLedger } from '../../model/traffic-ledger.ts'
 import {
   type ConnectionHandler,
   type ProtocolHandler,
@@ -66,10 +67,14 @@ export interface MqttConnectionInfo {
   readonly sentBytes: number
   /** Properties of other protocols' messages that deliveries marked or left out. */
   readonly lostCount: number
+  readonly publishedCount: number
+  readonly deliveredCount: number
 }
 
 /** MQTT 3.1, 3.1.1 and 5, for all listeners that speak it. */
 export interface Mqtt extends ProtocolHandler {
+  /** Of connections that are gone. */
+  readonly past: TrafficLedger
   connections(): MqttConnectionInfo[]
   /** False when there is no such connection. */
   closeConnection(id: number, reason: string): boolean
@@ -83,6 +88,7 @@ export function createMqtt(options: MqttOptions): Mqtt {
 
 class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   readonly name = 'mqtt'
+  readonly past: TrafficLedger = new TrafficLedger()
   readonly broker: Broker
   readonly users: UserStore
   readonly authenticator: Authenticator
@@ -139,7 +145,7 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   }
 
   closed(connection: MqttConnection): void {
-    this.#connections.delete(connection.id)
+    if (this.#connections.delete(connection.id)) this.past.add(infoOf(connection))
     addTo(this.#past, connection)
   }
 
@@ -228,6 +234,8 @@ function infoOf(connection: MqttConnection): MqttConnectionInfo {
     receivedBytes: connection.receivedBytes,
     sentBytes: connection.output.writtenBytes,
     lostCount: connection.lostCount,
+    publishedCount: connection.publishedCount,
+    deliveredCount: connection.sentCount,
   }
 }
 

@@ -199,6 +199,7 @@ function produceBatch(
     return refusal(index, PRODUCE_ERRORS[outcome.kind])
   }
   produced.waits = true
+  context.connection.publishedCount += facts.count
   if (context.vhost.tracer.isOn && outcome.kind === 'appended') {
     const { baseOffset } = outcome
     traceBatch(topic, partition, draft, { baseOffset, actor: context.connection.actor })
