@@ -3,6 +3,7 @@ import type { MiddlewareHandler } from 'hono'
 import type { Credentials } from '../auth/index.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
+import { recordRefusal } from './audit.ts'
 import { ADMINISTRATOR, type ConsoleSessions, isFromPage, isOfBrowser } from './console/sessions.ts'
 import { errorBody, STATUSES, type AdminErrorCode } from './errors.ts'
 
@@ -58,6 +59,8 @@ export function authentication(
     try {
       const user = await parts.authenticator.login(login, peer)
       if (!user.tags.some((tag) => tags.includes(tag))) {
+        const { method, path } = context.req
+        recordRefusal(parts, user.name, { method, path, peer: peer.address })
         const text = `user '${user.name}' is not tagged ${tags.join(' or ')}`
         return refuse('ACCESS_REFUSED', text)
       }

@@ -4,6 +4,7 @@ import { appliesToFromRabbit, parsePolicyDefinition } from '../broker/policy.ts'
 import { BrokerError } from '../model/errors.ts'
 import { parseLimits, USER_LIMITS, VHOST_LIMITS } from '../model/limit-set.ts'
 import type { AdminParts } from './admin-parts.ts'
+import { recordChange } from './audit.ts'
 import type { AdminContext } from './authentication.ts'
 import { requireVhost } from './listings.ts'
 import {
@@ -32,7 +33,7 @@ export function addChanges(app: Hono<AdminContext>, parts: AdminParts): void {
     await next()
     const { method, path } = context.req
     if (method === 'GET' || !context.res.ok) return
-    parts.log.info({ user: context.get('user'), method, path }, 'changed over HTTP')
+    recordChange(parts, context.get('user'), { method, path, peer: context.env.peer.address })
   })
   addVhostChanges(app, parts)
   addUserChanges(app, parts)

@@ -22,29 +22,37 @@ export function requirePermission(users: UserStore, question: AccessQuestion): v
   const name =
     resource === 'exchange' && question.name === '' ? DEFAULT_EXCHANGE_NAME : question.name
   if (users.allowed(user, vhost, name, kind)) return
-  throw new BrokerError(
-    'ACCESS_REFUSED',
-    `${kind} access to ${resource} '${name}' in vhost '${vhost}' refused ` +
-      `for user '${nameOfPrincipal(user)}'`,
-  )
+  const what = `${resource} '${name}'`
+  throw refused(users, { user, vhost, action: kind, object: what }, `${kind} access to ${what} in`)
 }
 
 /** Throws `ACCESS_REFUSED`. Asked beside `requirePermission` when topic exchanges are used. */
 export function requireTopicPermission(users: UserStore, question: TopicQuestion): void {
   if (users.topicAllowed(question)) return
   const { user, vhost, exchange, routingKey, kind } = question
-  throw new BrokerError(
-    'ACCESS_REFUSED',
-    `${kind} access to topic '${routingKey}' in exchange '${exchange}' in vhost '${vhost}' ` +
-      `refused for user '${nameOfPrincipal(user)}'`,
-  )
+  const what = `topic '${routingKey}' in exchange '${exchange}'`
+  throw refused(users, { user, vhost, action: kind, object: what }, `${kind} access to ${what} in`)
 }
 
 /** Throws `NOT_ALLOWED`. */
 export function requireVhost(users: UserStore, user: string, vhost: string): void {
   if (users.mayEnter(user, vhost)) return
-  throw new BrokerError(
-    'NOT_ALLOWED',
-    `access to vhost '${vhost}' refused for user '${nameOfPrincipal(user)}'`,
-  )
+  const { message } = refused(users, { user, vhost, action: 'enter' }, 'access to')
+  throw new BrokerError('NOT_ALLOWED', message)
+}
+
+function refused(
+  users: UserStore,
+  about: {
+    readonly user: string
+    readonly vhost: string
+    readonly action: string
+    readonly object?: string
+  },
+  beginning: string,
+): BrokerError {
+  const user = nameOfPrincipal(about.user)
+  users.audit.record({ event: 'refused', ...about, user })
+  const text = `${beginning} vhost '${about.vhost}' refused for user '${user}'`
+  return new BrokerError('ACCESS_REFUSED', text)
 }

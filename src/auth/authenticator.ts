@@ -67,6 +67,22 @@ export class Authenticator {
    * `cause`, for the log. Takes its time after failures. `UNAVAILABLE` when overrun.
    */
   async login(credentials: Credentials, peer: Peer): Promise<User> {
+    try {
+      return await this.#login(credentials, peer)
+    } catch (error) {
+      const { mechanism, username: user } = credentials
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+      const reason = cause instanceof Error ? cause.message : 'unknown'
+      const { address } = peer
+      this.#users.audit.record({
+        ...{ event: 'login refused', user, peer: address },
+        ...{ action: `login by ${mechanism}`, reason },
+      })
+      throw error
+    }
+  }
+
+  async #login(credentials: Credentials, peer: Peer): Promise<User> {
     const { mechanism, username } = credentials
     // What is too long to be a name is not worth remembering.
     if (username.length > USER_NAME_LENGTH_MAX) {

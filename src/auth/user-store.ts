@@ -1,4 +1,5 @@
 import type { RandomSource } from '../lib/random.ts'
+import { type AuditSink, SILENT_AUDIT } from '../model/audit.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { LimitSet } from '../model/limit-set.ts'
 import {
@@ -69,6 +70,8 @@ export interface UserStoreOptions {
   readonly scrypt?: ScryptCost
   /** How often SCRAM hashes a password; tests take less. */
   readonly scramIterations?: number
+  /** Where refusals and changes are told. Default: nowhere. */
+  readonly audit?: AuditSink
 }
 
 /** The user that RabbitMQ's clients try when told nothing; only good for loopback. */
@@ -85,6 +88,8 @@ const EVERYTHING: Permissions = { configure: '.*', write: '.*', read: '.*' }
  * worker threads.
  */
 export class UserStore implements ScramSecrets {
+  /** For whoever refuses or changes something. */
+  readonly audit: AuditSink
   readonly #kv: AuthKv
   readonly #verifier: PasswordVerifier
   readonly #scramIterations: number
@@ -97,6 +102,7 @@ export class UserStore implements ScramSecrets {
   #lastChange: Promise<unknown> = Promise.resolve()
 
   private constructor(kv: AuthKv, options: UserStoreOptions) {
+    this.audit = options.audit ?? SILENT_AUDIT
     this.#kv = kv
     this.#verifier = new PasswordVerifier(options.random, options.scrypt)
     this.#scramIterations = options.scramIterations ?? SCRAM_ITERATIONS

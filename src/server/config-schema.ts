@@ -266,6 +266,13 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
     })
     .optional(),
   metrics: z.strictObject({ public: flag().optional() }).optional(),
+  audit: z
+    .strictObject({
+      file: text('the path of a file for the audit log').optional(),
+      fileSize: sizeBytes(4096, 2 ** 40, "a size from 4KiB such as '10MiB'").optional(),
+      fileCount: integer(1, 1000).optional(),
+    })
+    .optional(),
   heartbeat: durationMs(
     0,
     65_535_000,
@@ -304,6 +311,7 @@ export interface ConfigInput {
   readonly rpc?: RpcInput | undefined
   readonly tracing?: TracingInput | undefined
   readonly metrics?: { readonly public?: boolean | undefined } | undefined
+  readonly audit?: AuditInput | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
   /** Milliseconds. */
@@ -352,6 +360,14 @@ export interface LimitsInput {
   readonly frameSize?: number | undefined
   /** Bytes. */
   readonly freeDiskSpace?: number | undefined
+}
+
+/** Where refusals and changes are written; without a file: into the log. */
+export interface AuditInput {
+  readonly file?: string | undefined
+  /** Bytes. */
+  readonly fileSize?: number | undefined
+  readonly fileCount?: number | undefined
 }
 
 /** How tokens of an identity provider are checked; absent: none is taken. */

@@ -42,6 +42,7 @@ const PATH_SETTINGS: readonly string[] = [
   'tls.passphraseFile',
   'tls.certificates',
   'oauth2.keysFile',
+  'audit.file',
   'defaultUser.passwordFile',
 ]
 /** Of these, several with commas between them. */

@@ -11,7 +11,9 @@ import { listen, ListenError, type ProtocolHandler } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
-import type { LimitsInput, OAuth2Input, TracingInput } from './config-schema.ts'
+import type { AuditInput, LimitsInput, OAuth2Input, TracingInput } from './config-schema.ts'
+import { AuditFile } from './audit-file.ts'
+import { AuditLog } from './audit-log.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
 import type { Log } from './log.ts'
@@ -43,6 +45,10 @@ export interface OpenParts {
   readonly listeners: readonly OpenListener[]
 }
 
+/** All files of the audit log together, unless the configuration says otherwise. */
+const AUDIT_FILE_BYTES = 100 * 1024 * 1024
+const AUDIT_FILES = 10
+
 /**
  * Puts the broker together: engine, users, core, protocols, listeners, in this order; whatever
  * was opened is closed again when a later step fails. Throws `StartupError`.
@@ -56,7 +62,8 @@ export async function openBroker(
   const startedAtMs = clock.now()
   const turn = new Turn()
   const engine = opened.use(await openEngine(config, clock, world.disk))
-  const users = await UserStore.open(engine.kv, { random })
+  const audit = openAudit(config.audit, { clock, log, opened })
+  const users = await UserStore.open(engine.kv, { random, audit })
   if (config.defaultUser !== null) await applyDefaultUser(users, config.defaultUser)
   await refuseKnownPassword(users, config.listeners)
   const tokens = await openTokens(config.oauth2, connectionClock)
@@ -125,6 +132,29 @@ async function openTracing(
   }
   if (sample === undefined) return
   tracer.start({ vhost: null, sample, forMs: Infinity, countMax: Infinity })
+}
+
+/** Refusals and changes go into a file of their own, or into the log under the name `audit`. */
+function openAudit(
+  { file, fileSize = AUDIT_FILE_BYTES, fileCount = AUDIT_FILES }: AuditInput,
+  world: {
+    readonly clock: Clock
+    readonly log: Log
+    readonly opened: AsyncDisposableStack
+  },
+): AuditLog {
+  const { clock, log, opened } = world
+  if (file === undefined) {
+    return closing(new AuditLog(clock, (audit) => log.info({ audit }, 'audit')), opened)
+  }
+  const options = { file, sizeMax: Math.ceil(fileSize / fileCount), countMax: fileCount, log }
+  const audit = opened.use(new AuditFile(options))
+  return closing(new AuditLog(clock, (line) => audit.write(line)), opened)
+}
+
+function closing(audit: AuditLog, opened: AsyncDisposableStack): AuditLog {
+  opened.defer(() => audit.flush())
+  return audit
 }
 
 async function openTokens(oauth2: OAuth2Input | null, clock: Clock): Promise<TokenSource | null> {

@@ -5,6 +5,7 @@ import {
   type TlsOptions,
 } from '../net/index.ts'
 import type {
+  AuditInput,
   ConfigInput,
   KafkaInput,
   LimitsInput,
@@ -51,6 +52,7 @@ export interface ServerConfig {
   readonly kafka: KafkaInput
   readonly rpc: RpcInput
   readonly tracing: TracingInput
+  readonly audit: AuditInput
   /** null: no token opens the door. */
   readonly oauth2: OAuth2Input | null
   /** Metrics are told without a login. */
@@ -88,6 +90,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     kafka: input.kafka ?? {},
     rpc: input.rpc ?? {},
     tracing: input.tracing ?? {},
+    audit: input.audit ?? {},
     oauth2: input.oauth2 ?? null,
     areMetricsPublic: input.metrics?.public ?? false,
     heartbeatSeconds:

@@ -9,6 +9,7 @@ import type { RunningBroker } from './running-broker.ts'
 import { MEMORY, resolveConfig, type DefaultUser } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
 import type {
+  AuditInput,
   KafkaInput,
   LimitsInput,
   LogLevel,
@@ -35,6 +36,8 @@ export interface StartOptions {
   /** What MQTT clients are told and held to; times are in milliseconds, sizes in bytes. */
   readonly mqtt?: MqttInput
   readonly kafka?: KafkaInput
+  /** Default: refusals and changes are told in `log`. */
+  readonly audit?: AuditInput
   /** Takes tokens of an identity provider for logins. */
   readonly oauth2?: OAuth2Input
   /** What calls are held to; times are in milliseconds, sizes in bytes. */
@@ -68,6 +71,7 @@ export async function startBroker(options: StartOptions = {}): Promise<RunningBr
       ...(limits === undefined ? {} : { limits }),
       ...(mqtt === undefined ? {} : { mqtt }),
       ...(kafka === undefined ? {} : { kafka }),
+      ...(options.audit === undefined ? {} : { audit: options.audit }),
       ...(options.oauth2 === undefined ? {} : { oauth2: options.oauth2 }),
       ...(rpc === undefined ? {} : { rpc }),
       ...(heartbeatSeconds === undefined ? {} : { heartbeat: heartbeatSeconds * 1000 }),

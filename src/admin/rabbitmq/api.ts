@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { DEFINITIONS_BYTES_MAX } from '../limits.ts'
+import { recordChange } from '../audit.ts'
 import type { AdminParts } from '../admin-parts.ts'
 import type { AmqpTerms } from './amqp-terms.ts'
 import { addBindings } from './bindings.ts'
@@ -47,7 +48,7 @@ export function rabbitApi(admin: AdminParts, terms: AmqpTerms): Hono<RabbitConte
     const { method, path } = context.req
     if (!CHANGING.includes(method) || !context.res.ok) return
     const user = context.get('operator').name
-    admin.log.info({ user, method, path: `/api${path}` }, 'changed over HTTP')
+    recordChange(admin, user, { method, path: `/api${path}`, peer: context.env.peer.address })
   })
   addOverview(routes, parts)
   addConnections(routes, parts)

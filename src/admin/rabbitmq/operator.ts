@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Credentials, PermissionKind } from '../../auth/index.ts'
-import { requirePermission } from '../../auth/index.ts'
+import { principalOf, requirePermission } from '../../auth/index.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from '../admin-parts.ts'
@@ -11,6 +11,8 @@ import { notAuthorised, notFound, Refusal } from './refusal.ts'
 /** Who asks. */
 export interface Operator {
   readonly name: string
+  /** Whom to ask permissions for. */
+  readonly principal: string
   readonly tags: readonly string[]
   /** By the token of the data directory: may do everything, and is no user. */
   readonly isLocal: boolean
@@ -40,7 +42,10 @@ export function rabbitLogin(parts: AdminParts): MiddlewareHandler<RabbitContext>
     }
     const [scheme = '', value = ''] = (context.req.header('authorization') ?? '').split(' ', 2)
     if (scheme.toLowerCase() === 'bearer' && isToken(value, parts.token)) {
-      const operator = { name: 'local administrator', tags: ['administrator'], isLocal: true }
+      const operator = {
+        ...{ name: 'local administrator', principal: '' },
+        ...{ tags: ['administrator'], isLocal: true },
+      }
       context.set('operator', operator)
       await next()
       return undefined
@@ -72,7 +77,7 @@ async function operatorOf(
   }
   const { name, tags } = user
   if (!tags.some((tag) => MANAGERS.includes(tag))) throw notAuthorised('Not management user')
-  return { name, tags, isLocal: false }
+  return { name, principal: principalOf(user), tags, isLocal: false }
 }
 
 export function hasTag(
@@ -97,7 +102,7 @@ export function requireTag(asked: Asked, tag: keyof typeof TAG_REFUSALS): void {
 export function visibleVhosts({ broker, users }: AdminParts, operator: Operator): VirtualHost[] {
   const all = [...broker.vhosts()]
   if (operator.isLocal || hasTag(operator, 'monitoring')) return all
-  return all.filter(({ name }) => users.mayEnter(operator.name, name))
+  return all.filter(({ name }) => users.mayEnter(operator.principal, name))
 }
 
 /** The virtual host of the path, to look into (`isChange` false) or to change something in it. */
@@ -106,7 +111,7 @@ export function vhostOf(parts: AdminParts, asked: Asked, isChange: boolean): Vir
   const vhost = parts.broker.vhost(asked.req.param('vhost') ?? '')
   if (vhost === undefined) throw notFound()
   const isFree = operator.isLocal || (!isChange && hasTag(operator, 'monitoring'))
-  if (!isFree && !parts.users.mayEnter(operator.name, vhost.name)) {
+  if (!isFree && !parts.users.mayEnter(operator.principal, vhost.name)) {
     throw notAuthorised('User not authorised to access virtual host')
   }
   return vhost
@@ -126,7 +131,7 @@ export function requireFor(
   const operator = asked.get('operator')
   if (operator.isLocal) return
   const { vhost, ...rest } = question
-  requirePermission(parts.users, { user: operator.name, vhost: vhost.name, ...rest })
+  requirePermission(parts.users, { user: operator.principal, vhost: vhost.name, ...rest })
 }
 
 function isToken(given: string, token: string | null): boolean {

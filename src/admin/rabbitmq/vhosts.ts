@@ -30,7 +30,8 @@ export function addVhosts(routes: Routes, parts: RabbitParts): void {
     const isNew = await putVhost(parts, name, await fieldsOf(asked))
     const operator = asked.get('operator')
     // As in RabbitMQ: whoever makes one may work in it.
-    if (isNew && !operator.isLocal && !users.mayEnter(operator.name, name)) {
+    const isStored = operator.principal === operator.name
+    if (isNew && isStored && !users.mayEnter(operator.name, name)) {
       const all = { configure: '.*', write: '.*', read: '.*' }
       await users.setPermissions(operator.name, name, all)
     }

@@ -7,6 +7,7 @@ import {
 import { type BindingSpec, type Destination, Queue } from '../../broker/index.ts'
 import type { FieldTable, Method, MethodOf } from '../../codec/amqp091/index.ts'
 import type { HeaderValue } from '../../model/header-value.ts'
+import { auditChange } from './audit.ts'
 import { AMQP091_ARGUMENTS } from './argument-dialect.ts'
 import { readableDestination } from './basic-methods.ts'
 import type { Channel } from './channel.ts'
@@ -86,7 +87,10 @@ function declareExchange(channel: Channel, method: MethodOf<'exchange.declare'>)
     requireFor(channel, 'exchange', spec.alternateExchange, 'write')
   }
   warn(channel, `exchange '${name}'`, unknownExchangeArguments(method.arguments))
-  channel.await(vhost.declareExchange(spec), reply)
+  channel.await(vhost.declareExchange(spec), () => {
+    auditChange(channel, method.name, `exchange '${name}'`)
+    reply()
+  })
 }
 
 function deleteExchange(channel: Channel, method: MethodOf<'exchange.delete'>): void {
@@ -99,6 +103,7 @@ function deleteExchange(channel: Channel, method: MethodOf<'exchange.delete'>): 
   }
   requireFor(channel, 'exchange', name, 'configure')
   channel.await(vhost.deleteExchange(name, { ifUnused: method.ifUnused }), () => {
+    auditChange(channel, method.name, `exchange '${name}'`)
     if (!method.nowait) channel.send({ name: 'exchange.delete-ok' })
   })
 }
@@ -123,6 +128,7 @@ function bindExchange(
   }
   const isBind = method.name === 'exchange.bind'
   channel.await(isBind ? vhost.bind(binding) : vhost.unbind(binding), () => {
+    auditChange(channel, method.name, `exchange '${source}' to exchange '${destination}'`)
     if (method.nowait) return
     channel.send({ name: isBind ? 'exchange.bind-ok' : 'exchange.unbind-ok' })
   })
@@ -166,7 +172,11 @@ function declareQueue(channel: Channel, method: MethodOf<'queue.declare'>): void
   requireDeadLetterPermissions(channel, name, method.arguments)
   const spec = destinationSpecOf(request)
   warn(channel, `queue '${name}'`, unknownArguments(method.arguments))
-  channel.await(vhost.declareQueue(spec), (queue) => declared(channel, queue, method.nowait))
+  channel.await(vhost.declareQueue(spec), (queue) => {
+    // An exclusive one is the connection's own affair, and goes with it.
+    if (!method.exclusive) auditChange(channel, method.name, `queue '${name}'`)
+    declared(channel, queue, method.nowait)
+  })
 }
 
 /** The queue stands: its settings must agree, or the virtual host says what happens. */
@@ -185,7 +195,10 @@ function redeclareQueue(
     connection.log.warn({ vhost: vhost.name, mode }, error.message)
     if (mode === 'adopt') {
       requireDeadLetterPermissions(channel, request.name, request.arguments)
-      channel.await(adopt(channel, existing, request), () => declared(channel, existing, nowait))
+      channel.await(adopt(channel, existing, request), () => {
+        auditChange(channel, 'queue.declare', `queue '${request.name}'`)
+        declared(channel, existing, nowait)
+      })
       return
     }
   }
@@ -256,12 +269,20 @@ function bindQueue(
     key,
     arguments: headerMapOf(method.arguments),
   }
+  const tell = (): void => {
+    if (destination?.exclusiveOwner === channel.connection) return
+    auditChange(channel, method.name, `exchange '${method.exchange}' to queue '${name}'`)
+  }
   if (method.name === 'queue.unbind') {
-    channel.await(vhost.unbind(binding), () => channel.send({ name: 'queue.unbind-ok' }))
+    channel.await(vhost.unbind(binding), () => {
+      tell()
+      channel.send({ name: 'queue.unbind-ok' })
+    })
     return
   }
   if (destination === undefined) throw notFound('queue', name, vhost.name)
   channel.await(vhost.bind(binding), () => {
+    tell()
     if (!nowait) channel.send({ name: 'queue.bind-ok' })
   })
 }
@@ -269,6 +290,7 @@ function bindQueue(
 function purgeQueue(channel: Channel, method: MethodOf<'queue.purge'>): void {
   const destination = readableDestination(channel, channel.queueName(method.queue))
   const messageCount = destination.purge()
+  auditChange(channel, method.name, `queue '${destination.name}'`)
   if (!method.nowait) channel.send({ name: 'queue.purge-ok', messageCount })
 }
 
@@ -283,6 +305,9 @@ function deleteQueue(channel: Channel, method: MethodOf<'queue.delete'>): void {
   }
   const options = { ifUnused: method.ifUnused, ifEmpty: false }
   channel.await(vhost.deleteDestination(name, options), (count) => {
+    if (destination !== undefined && destination.exclusiveOwner === null) {
+      auditChange(channel, method.name, `queue '${name}'`)
+    }
     if (method.nowait) return
     const messageCount = destination?.profile === 'topic' ? 0 : count
     channel.send({ name: 'queue.delete-ok', messageCount })

@@ -1,7 +1,7 @@
 import { ERROR } from '../../codec/kafka/index.ts'
 import { Refused } from './errors.ts'
 import type { RequestContext } from './request-context.ts'
-import { mayUse } from './topics.ts'
+import { couldUse } from './topics.ts'
 
 /** Numbers of `AclOperation`; bit N of a set of authorized operations stands for number N. */
 export const OPERATION: {
@@ -37,9 +37,9 @@ function bits(operations: readonly number[]): number {
 /** What the user may do with a topic, in Kafka's terms. */
 export function topicOperations(context: RequestContext, name: string): number {
   const may: number[] = []
-  if (mayUse(context, name, 'read')) may.push(OPERATION.READ, OPERATION.DESCRIBE)
-  if (mayUse(context, name, 'write')) may.push(OPERATION.WRITE, OPERATION.DESCRIBE)
-  if (mayUse(context, name, 'configure')) {
+  if (couldUse(context, name, 'read')) may.push(OPERATION.READ, OPERATION.DESCRIBE)
+  if (couldUse(context, name, 'write')) may.push(OPERATION.WRITE, OPERATION.DESCRIBE)
+  if (couldUse(context, name, 'configure')) {
     const { CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS } = OPERATION
     may.push(CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
   }
@@ -48,7 +48,7 @@ export function topicOperations(context: RequestContext, name: string): number {
 
 export function groupOperations(context: RequestContext, name: string): number {
   const { READ, DELETE, DESCRIBE } = OPERATION
-  return mayUse(context, name, 'read') ? bits([READ, DELETE, DESCRIBE]) : 0
+  return couldUse(context, name, 'read') ? bits([READ, DELETE, DESCRIBE]) : 0
 }
 
 /** Whoever is let in may look and create; what exactly, the permissions on names say. */

@@ -1,3 +1,4 @@
+import { auditRefusal } from './audit.ts'
 import type { PermissionKind } from '../../auth/index.ts'
 import { Topic, type VirtualHost } from '../../broker/index.ts'
 import { ZERO_UUID } from '../../codec/kafka/index.ts'
@@ -40,6 +41,13 @@ export function* topicsOf(vhost: VirtualHost): Generator<Topic> {
 
 /** Whether the user of the request may do that with a topic. */
 export function mayUse(context: RequestContext, name: string, kind: PermissionKind): boolean {
+  if (couldUse(context, name, kind)) return true
+  auditRefusal(context, kind, `'${name}'`)
+  return false
+}
+
+/** The same where nobody asks for it yet. */
+export function couldUse(context: RequestContext, name: string, kind: PermissionKind): boolean {
   const { shared, principal, vhost } = context
   return shared.users.allowed(principal, vhost.name, name, kind)
 }
@@ -47,9 +55,9 @@ export function mayUse(context: RequestContext, name: string, kind: PermissionKi
 /** Kafka's DESCRIBE follows from any other permission. */
 export function mayDescribe(context: RequestContext, name: string): boolean {
   return (
-    mayUse(context, name, 'read') ||
-    mayUse(context, name, 'write') ||
-    mayUse(context, name, 'configure')
+    couldUse(context, name, 'read') ||
+    couldUse(context, name, 'write') ||
+    couldUse(context, name, 'configure')
   )
 }
 

@@ -1,4 +1,5 @@
 import type { PermissionKind, Permissions } from '../../../auth/index.ts'
+import { auditChange } from '../audit.ts'
 import { ERROR } from '../../../codec/kafka/index.ts'
 import { OPERATION, requireAdministrator } from '../acl-operations.ts'
 import {
@@ -147,7 +148,7 @@ function invalid(text: string): Refused {
 }
 
 async function change(
-  { shared, vhost }: RequestContext,
+  context: RequestContext,
   user: string,
   edit: {
     readonly kinds: readonly PermissionKind[]
@@ -155,6 +156,7 @@ async function change(
     readonly adds: boolean
   },
 ): Promise<void> {
+  const { shared, vhost } = context
   const [held] = shared.users.listPermissions({ user, vhost: vhost.name })
   const before: Permissions = held ?? { configure: '', write: '', read: '' }
   const after = { configure: before.configure, write: before.write, read: before.read }
@@ -165,6 +167,7 @@ async function change(
     after[kind] = renderPermission({ ...parts, patterns })
   }
   await shared.users.setPermissions(user, vhost.name, after)
+  auditChange(context, edit.adds ? 'CreateAcls' : 'DeleteAcls', `permissions of user '${user}'`)
 }
 
 function* aclsOf({ shared, vhost }: RequestContext): Generator<Acl> {

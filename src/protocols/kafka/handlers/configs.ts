@@ -8,7 +8,8 @@ import { NODE_ID } from '../limits.ts'
 import type { Handler, Request, RequestContext, Response } from '../request-context.ts'
 import { stored } from '../stored.ts'
 import { TOPIC_CONFIG, topicSettings } from '../topic-config.ts'
-import { findTopic, mayUse, topicsOf } from '../topics.ts'
+import { auditChange } from '../audit.ts'
+import { couldUse, findTopic, mayUse, topicsOf } from '../topics.ts'
 
 /** `ConfigResource.Type` */
 const RESOURCE: {
@@ -206,6 +207,7 @@ async function alterOne(
         arguments: config,
         settings: topicSettings(config),
       })
+      auditChange(context, 'AlterConfigs', `topic '${resourceName}'`)
     }
     return
   }
@@ -214,6 +216,7 @@ async function alterOne(
     const config = changed(GROUP_CONFIG, shared.groupConfigs.of(vhost, resourceName), change)
     if (validateOnly) return
     shared.groupConfigs.set(vhost, resourceName, config)
+    auditChange(context, 'AlterConfigs', `group '${resourceName}'`)
     await stored(shared.broker)
     return
   }
@@ -285,7 +288,7 @@ export const handleListConfigResources: Handler<'ListConfigResources'> = (
   if (context.apiVersion > 0) {
     if (wants(RESOURCE.TOPIC)) {
       for (const { name } of topicsOf(vhost)) {
-        if (mayUse(context, name, 'read')) add(RESOURCE.TOPIC, name)
+        if (couldUse(context, name, 'read')) add(RESOURCE.TOPIC, name)
       }
     }
     if (wants(RESOURCE.BROKER)) add(RESOURCE.BROKER, String(NODE_ID))

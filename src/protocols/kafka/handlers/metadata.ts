@@ -1,3 +1,4 @@
+import { auditRefusal } from '../audit.ts'
 import type { Topic } from '../../../broker/index.ts'
 import { ERROR, ZERO_UUID } from '../../../codec/kafka/index.ts'
 import { clusterOperations, topicOperations } from '../acl-operations.ts'
@@ -65,7 +66,10 @@ function answerOne(
     return known(context, request, topic)
   }
   const name = asked.name ?? ''
-  if (!mayDescribe(context, name)) return unknown(name, ERROR.TOPIC_AUTHORIZATION_FAILED)
+  if (!mayDescribe(context, name)) {
+    auditRefusal(context, 'describe', `'${name}'`)
+    return unknown(name, ERROR.TOPIC_AUTHORIZATION_FAILED)
+  }
   const topic = findTopic(vhost, name)
   if (topic !== null) return known(context, request, topic)
   if (topicNameFault(name) !== null) return unknown(name, ERROR.INVALID_TOPIC_EXCEPTION)

@@ -1,3 +1,4 @@
+import { auditChange } from '../audit.ts'
 import { ERROR } from '../../../codec/kafka/index.ts'
 import { requireAdministrator } from '../acl-operations.ts'
 import { refusalOf, Refused } from '../errors.ts'
@@ -96,7 +97,9 @@ function alterOne(
     }
     change.set(key, remove ? null : value)
   }
-  if (!validateOnly) context.shared.quotas.set(entity, change)
+  if (validateOnly) return
+  context.shared.quotas.set(entity, change)
+  auditChange(context, 'AlterClientQuotas', JSON.stringify(entity))
 }
 
 function checkType(entityType: string): void {

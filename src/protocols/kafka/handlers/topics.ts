@@ -4,6 +4,7 @@ import { type Refusal, refusalOf, Refused } from '../errors.ts'
 import type { Handler, Request, RequestContext, Response } from '../request-context.ts'
 import { stored } from '../stored.ts'
 import { TOPIC_CONFIG } from '../topic-config.ts'
+import { auditChange } from '../audit.ts'
 import { createTopic, deleteTopic, findTopic, mayUse, topicNameFault } from '../topics.ts'
 
 type TopicAsked = Request<'CreateTopics'>['topics'][number]
@@ -92,6 +93,7 @@ async function createOne(
   }
   if (options.validateOnly) return { ...described, topicId: ZERO_UUID }
   const topic = await createTopic(vhost, name, { partitionCount, config })
+  auditChange(context, 'CreateTopics', `topic '${name}'`)
   return { ...described, topicId: shared.ids.topicId(topic) }
 }
 
@@ -176,6 +178,7 @@ async function deleteOne(
   }
   const topicId = context.shared.ids.topicId(topic)
   await deleteTopic(context.vhost, topic)
+  auditChange(context, 'DeleteTopics', `topic '${topic.name}'`)
   return { name: topic.name, topicId, errorCode: ERROR.NONE, errorMessage: null }
 }
 
@@ -232,7 +235,9 @@ async function growOne(
     )
   }
   checkPartitionCount(count, context.shared.limits.partitionsMax)
-  if (!validateOnly) await context.vhost.growTopic(topic, count)
+  if (validateOnly) return
+  await context.vhost.growTopic(topic, count)
+  auditChange(context, 'CreatePartitions', `topic '${name}'`)
 }
 
 // --- DeleteRecords ---
@@ -278,6 +283,7 @@ async function deleteRecords(
     throw new Refused(ERROR.OFFSET_OUT_OF_RANGE, `offset ${offset} is out of range`)
   }
   partition.deleteBefore(offset)
+  auditChange(context, 'DeleteRecords', `topic '${name}' partition ${partitionIndex}`)
   await stored(context.shared.broker)
   return { partitionIndex, errorCode: ERROR.NONE, lowWatermark: partition.startOffset }
 }
