@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { packageVersion } from '../server/version.ts'
 import type { AlterFlags } from './alter.ts'
+import type { AttachFlags } from './attach.ts'
 import { addBackupCommands } from './backup-commands.ts'
 import type * as changes from './changes.ts'
 import type { DoctorFlags } from './doctor.ts'
@@ -39,6 +40,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addScheduleCommands(program, inVhost)
   addTraceCommands(program, administrative)
   addBackupCommands(program)
+  addAttach(program, exitWith)
   addFsck(program, exitWith)
   return program
 }
@@ -113,6 +115,34 @@ Examples:
 
 Exit codes: 0 stopped, 2 wrong arguments, 73 data directory unusable, 75 port or data directory
 taken, 77 refused for safety, 78 wrong configuration, 1 anything else.`
+
+function addAttach(program: Command, exitWith: (code: number) => void): void {
+  program
+    .command('attach')
+    .summary('let a gRPC server provide services through the broker')
+    .description(
+      'Stands in front of a gRPC server, which need not know of it: registers its services with ' +
+        'the broker while the server can be reached, and hands calls on.',
+    )
+    .requiredOption('--service <name>', 'full name of a service; may come more than once', collect)
+    .requiredOption('--to <host:port>', 'where the gRPC server listens')
+    .option('--broker <url>', 'rpc://HOST:PORT/VHOST, or rpcs: over TLS', 'rpc://127.0.0.1:7700')
+    .option('--user <name>', 'log in as; the password is asked for, or WAYSTATION_PASSWORD')
+    .option('--concurrency <number>', 'calls at once', '128')
+    .option('--instance <id>', 'names this instance to people; default: drawn by lot')
+    .option('--label <name=value>', 'labels of this instance', collect)
+    .option('--weight <number>', 'how much it gets beside others', '1')
+    .option('--tls', 'the server speaks TLS')
+    .option('--tls-ca <file>', 'PEM file with the authorities of its certificate')
+    .addHelpText(
+      'after',
+      '\nExample:\n  waystation attach --service shop.v1.Orders --to 127.0.0.1:50051',
+    )
+    .action(async (flags: AttachFlags) => {
+      const { attach } = await import('./attach.ts')
+      exitWith(await attach(flags))
+    })
+}
 
 function addStatus(program: Command): void {
   administrative(program.command('status'))

@@ -8,14 +8,12 @@ import type { RunningBroker } from '../server/running-broker.ts'
 import { configOf, type StartFlags } from './config-flags.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { readyLine, startScreen } from './start-screen.ts'
+import { stopSignal } from './stop-signal.ts'
 
 /** Beyond the time that clients have: storing what was begun takes a moment, not minutes. */
 const STORE_TIMEOUT_MS = 20_000
-/** A second signal is one that somebody sent because the first took too long. */
-const SECOND_SIGNAL_MS_MIN = 500
 /** A collection is due when the heap has grown by so much since the last one. */
 const HEAP_GROWING_PERCENT = 100
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /** Runs a broker until a signal stops it; returns the exit code. Throws `StartupError`. */
 export async function start(flags: StartFlags): Promise<number> {
@@ -44,25 +42,6 @@ export async function start(flags: StartFlags): Promise<number> {
   await closeInTime(broker, config.stopTimeoutMs + STORE_TIMEOUT_MS)
   log.info({}, 'stopped')
   return EXIT.DONE
-}
-
-/**
- * Resolves at the first signal; a second one ends the process there and then. Ctrl+C below npm
- * arrives twice, from the terminal and from npm, so what comes close behind the first is the first.
- */
-function stopSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let stoppingSinceMs: number | null = null
-    for (const signal of STOP_SIGNALS) {
-      process.on(signal, (_: NodeJS.Signals, number: number) => {
-        const nowMs = systemClock.monotonicMs()
-        if (stoppingSinceMs === null) {
-          stoppingSinceMs = nowMs
-          resolve(signal)
-        } else if (nowMs - stoppingSinceMs >= SECOND_SIGNAL_MS_MIN) process.exit(128 + number)
-      })
-    }
-  })
 }
 
 async function closeInTime(broker: RunningBroker, timeoutMs: number): Promise<void> {

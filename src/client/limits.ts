@@ -20,3 +20,9 @@ export const CONCURRENCY_DEFAULT = 128
 
 /** How long a provider that closes waits for the calls it has. */
 export const CLOSE_GRACE_MS = 10_000
+
+/** gRPC servers end connections that ask whether they are there more than once in five minutes. */
+export const GRPC_IDLE_MS = 330_000
+
+/** Methods whose request heads are kept; the memory begins anew when it is full. */
+export const PATHS_MAX = 1024

@@ -28,6 +28,8 @@ export interface ConnectTls {
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
+  /** What is spoken, the best first. Default: nothing is said. */
+  readonly alpn?: readonly string[]
   /** The name the certificate must have; default the host. */
   readonly serverName?: string
 }
@@ -86,11 +88,12 @@ async function openWebSocket(
 }
 
 function tlsOptions(host: string, tls: ConnectTls): ConnectionOptions {
-  const { ca, cert, key, serverName = host } = tls
+  const { ca, cert, key, alpn, serverName = host } = tls
   return {
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
+    ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
     // RFC 6066: an address is no server name.
     ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
   }

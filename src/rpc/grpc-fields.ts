@@ -1,5 +1,7 @@
 import {
   decodeBinary,
+  decodeDetails,
+  decodeMessage,
   encodeBinary,
   encodeMessage,
   encodeStatus,
@@ -7,7 +9,7 @@ import {
   STATUS_MESSAGE_BYTES_MAX,
 } from '../codec/grpc/index.ts'
 import { faultOf, Metadata, type MetadataValue } from './metadata.ts'
-import { type Status, STATUS_CODES } from './status.ts'
+import { type Status, STATUS_CODES, statusNameOf, statusOf } from './status.ts'
 
 /** Fields that are the wire's own; `grpc-` and pseudo fields are besides. */
 const WIRE_FIELDS: ReadonlySet<string> = new Set([
@@ -68,4 +70,19 @@ export function statusFields(status: Status, trailers: Metadata): string[] | nul
   }
   fields.push(...(fieldsOf(trailers) ?? []))
   return fields.length === 0 ? null : fields
+}
+
+/** The status among fields, or null when there is none. */
+export function statusAmong(fields: readonly string[]): Status | null {
+  let code: number | null = null
+  let message = ''
+  let details: Status['details'] = []
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index]!
+    const value = fields[index + 1]!
+    if (name === 'grpc-status') code = /^\d{1,3}$/.test(value) ? Number(value) : 2
+    else if (name === 'grpc-message') message = decodeMessage(value)
+    else if (name === 'grpc-status-details-bin') details = decodeDetails(decodeBinary(value)[0]!)
+  }
+  return code === null ? null : statusOf(statusNameOf(code), message, details)
 }

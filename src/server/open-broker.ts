@@ -212,6 +212,7 @@ async function openListener(
       protocol,
       log,
       ...(port.tls && tls !== null ? { tls } : {}),
+      ...(port.alpn === null ? {} : { alpn: port.alpn }),
       ...(limits.connections === undefined ? {} : { connectionsMax: limits.connections }),
       ...(port.webSocket === null
         ? {}

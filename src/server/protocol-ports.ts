@@ -12,6 +12,8 @@ export interface PortSpec {
   readonly available: boolean
   /** Null: the protocol speaks on the socket itself. */
   readonly webSocket: WebSocketSpec | null
+  /** What TLS clients are told that it speaks, the best first; null: nothing. */
+  readonly alpn: readonly string[] | null
   /** What the start screen calls it. */
   readonly title: string
 }
@@ -46,6 +48,8 @@ export type ListenerName =
 /** Section 6 of MQTT 5, and the name that clients of MQTT 3.1 had; mosquitto takes both. */
 const MQTT_WEB_SOCKET: WebSocketSpec = { path: '/mqtt', subprotocols: ['mqtt', 'mqttv3.1'] }
 
+/** Of gRPC; our own frames say nothing. */
+const RPC_ALPN: readonly string[] = ['h2']
 const RPC_WEB_SOCKET: WebSocketSpec = { path: '/rpc', subprotocols: ['waystation-rpc'] }
 
 /** Every listener there is, in the order they are shown. A new protocol is a line here. */
@@ -66,7 +70,7 @@ export const PORTS: readonly PortSpec[] = [
   { ...served('kafka', 9092, 'Kafka'), givesWay: true },
   { ...served('kafkas', 9093, 'Kafka over TLS'), onByDefault: false, tls: true },
   { ...served('rpc', 7700, 'RPC'), givesWay: true },
-  { ...served('rpcs', 7701, 'RPC over TLS'), onByDefault: false, tls: true },
+  { ...served('rpcs', 7701, 'RPC over TLS'), onByDefault: false, tls: true, alpn: RPC_ALPN },
   { ...served('rpc-ws', 7702, 'RPC over WebSocket'), givesWay: true, webSocket: RPC_WEB_SOCKET },
   {
     ...served('rpc-wss', 7703, 'RPC over WebSocket and TLS'),
@@ -91,6 +95,7 @@ function served(name: ListenerName, standardPort: number, title: string): PortSp
     givesWay: false,
     available: true,
     webSocket: null,
+    alpn: null,
   }
 }
 
@@ -104,5 +109,6 @@ function planned(name: ListenerName, standardPort: number, title: string): PortS
     givesWay: false,
     available: false,
     webSocket: null,
+    alpn: null,
   }
 }

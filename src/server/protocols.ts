@@ -8,11 +8,11 @@ import type { ProtocolHandler } from '../net/index.ts'
 import { createAmqp091 } from '../protocols/amqp091/index.ts'
 import { createKafka } from '../protocols/kafka/index.ts'
 import { createMqtt } from '../protocols/mqtt/index.ts'
-import { createRpc } from '../protocols/rpc/index.ts'
 import type { RpcCore } from '../rpc/core.ts'
 import type { Log } from './log.ts'
 import { mqttSettingsOf } from './mqtt-settings.ts'
 import type { ListenerName } from './protocol-ports.ts'
+import { rpcProtocol } from './rpc-protocol.ts'
 import type { ServerConfig } from './server-config.ts'
 import { packageVersion } from './version.ts'
 
@@ -42,7 +42,7 @@ export const PROTOCOLS: readonly ProtocolWiring[] = [
   { listeners: ['amqp', 'amqps'], create: amqp091 },
   { listeners: ['mqtt', 'mqtts', 'mqtt-ws', 'mqtt-wss'], create: mqtt },
   { listeners: ['kafka', 'kafkas'], create: kafka },
-  { listeners: ['rpc', 'rpcs', 'rpc-ws', 'rpc-wss'], create: rpc },
+  { listeners: ['rpc', 'rpcs', 'rpc-ws', 'rpc-wss'], create: rpcProtocol },
 ]
 
 function amqp091(parts: ProtocolParts): ServedProtocol {
@@ -78,19 +78,6 @@ function kafka(parts: ProtocolParts): ServedProtocol {
       ...(messageSize === undefined ? {} : { messageBytesMax: messageSize }),
       ...(autoCreateTopics === undefined ? {} : { autoCreateTopics }),
       ...(partitions === undefined ? {} : { partitionsDefault: partitions }),
-    },
-  })
-}
-
-function rpc(parts: ProtocolParts): ServedProtocol {
-  const { messageSize, callsPerConnection, deadlineMax } = parts.config.rpc
-  return createRpc({
-    ...parts,
-    core: parts.rpcCore,
-    limits: {
-      ...(messageSize === undefined ? {} : { messageBytesMax: messageSize }),
-      ...(callsPerConnection === undefined ? {} : { callsMax: callsPerConnection }),
-      ...(deadlineMax === undefined ? {} : { deadlineMsMax: deadlineMax }),
     },
   })
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fetches what npm does not bring for `npm run test:interop`: clients of AMQP, MQTT and Kafka, and
+# Fetches what npm does not bring for `npm run test:interop`: clients of AMQP, MQTT, Kafka and gRPC, and
 # the browser that looks at the console.
 #
 #   test/interop/setup.sh            everything below
@@ -92,6 +92,9 @@ setup_go() {
     go build -o "$cache/go/management-driver" ./management &&
     go build -o "$cache/go/mqtt-driver" ./mqtt && go build -o "$cache/go/kafka-driver" ./kafka) >&2 ||
     absent 'the Go clients' 'go build failed'
+  mkdir -p "$cache/go/tools"
+  (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool) >&2 ||
+    absent 'h2spec and grpcurl' 'go build failed'
 }
 
 (( $# > 0 )) || set -- tools browser rabbitmqadmin promtool python java kafka go

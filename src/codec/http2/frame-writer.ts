@@ -32,9 +32,10 @@ export class FrameWriter {
     copy(buffer, at, size === bytes.length ? bytes : bytes.subarray(start, end))
   }
 
-  /** One DATA frame of two pieces, which does not end the stream. */
-  dataPair(streamId: number, head: Uint8Array, body: Uint8Array): void {
-    const at = this.#head(FRAME.DATA, 0, streamId, head.length + body.length)
+  /** One DATA frame of two pieces. */
+  dataPair(streamId: number, head: Uint8Array, body: Uint8Array, endStream: boolean): void {
+    const flags = endStream ? FLAG.END_STREAM : 0
+    const at = this.#head(FRAME.DATA, flags, streamId, head.length + body.length)
     const { buffer } = this.#sink
     copy(buffer, at, head)
     copy(buffer, at + head.length, body)

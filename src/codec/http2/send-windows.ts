@@ -54,17 +54,21 @@ export class SendWindows {
   }
 
   /** As `send` for two pieces that belong together; small ones share a frame. */
-  sendPair(stream: Http2Stream, head: Uint8Array, body: Uint8Array): boolean {
+  sendPair(
+    stream: Http2Stream,
+    { head, body }: { readonly head: Uint8Array; readonly body: Uint8Array },
+    isLast: boolean,
+  ): boolean {
     const size = head.length + body.length
     const most = Math.min(this.#writer.frameBytesMax, stream.sendWindow, this.connection)
     if (stream.waiting !== null || size > most) {
-      this.send(stream, head, false)
-      return body.length === 0 ? stream.waiting === null : this.send(stream, body, false)
+      this.send(stream, head, isLast && body.length === 0)
+      return body.length === 0 ? stream.waiting === null : this.send(stream, body, isLast)
     }
     this.#events.onFrames()
     stream.sendWindow -= size
     this.connection -= size
-    this.#writer.dataPair(stream.id, head, body)
+    this.#writer.dataPair(stream.id, head, body, isLast)
     return true
   }
 

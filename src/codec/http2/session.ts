@@ -167,8 +167,12 @@ export class Http2Session {
   }
 
   /** As `sendData` for two pieces that belong together, such as a message behind its length. */
-  sendPair(stream: Http2Stream, head: Uint8Array, body: Uint8Array): void {
-    if (!stream.ended && !stream.isOver) this.#windows.sendPair(stream, head, body)
+  sendPair(stream: Http2Stream, head: Uint8Array, body: Uint8Array, isLast = false): void {
+    if (stream.ended || stream.isOver) return
+    stream.ended = isLast
+    if (this.#windows.sendPair(stream, { head, body }, isLast) && isLast) {
+      this.#finishIfBoth(stream)
+    }
   }
 
   /** Ends this side with fields after the content, when that is sent. */

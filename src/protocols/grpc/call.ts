@@ -7,7 +7,6 @@ import {
   PREFIX_BYTES,
   writePrefix,
 } from '../../codec/grpc/index.ts'
-import { ERROR, type Http2Session, type Http2Stream } from '../../codec/http2/index.ts'
 import {
   CALL_WINDOW,
   type CallHead,
@@ -16,47 +15,47 @@ import {
   type ReplySink,
   type RequestSink,
 } from '../../rpc/call.ts'
-import { fieldsOf, statusFields } from '../../rpc/grpc-fields.ts'
 import { Metadata } from '../../rpc/metadata.ts'
-import { type Status, STATUS_CODES, statusNameOf, statusOf } from '../../rpc/status.ts'
+import { type Status, statusNameOf, statusOf } from '../../rpc/status.ts'
 import { GZIP_BYTES_MIN } from './limits.ts'
 import type { Opening } from './opening.ts'
 
 /** What a call needs of its connection. */
 export interface CallOwner {
-  readonly session: Http2Session
   readonly messageBytesMax: number
   /** Something was written: it must leave at the end of the turn. */
   requestOutput(): void
   /** Replies were sent that the callee is to be told of once the output has room. */
-  owes(call: GrpcCall): void
+  owes(call: StreamCall): void
   callEnded(): void
 }
 
-const COMMON = ['grpc-accept-encoding', 'identity,gzip'] as const
-const HEAD: readonly string[] = [':status', '200', 'content-type', 'application/grpc', ...COMMON]
-const HEADS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['proto', HEAD],
-  ['json', [':status', '200', 'content-type', 'application/grpc+json', ...COMMON]],
-])
-/** By the number of the status. */
-const TRAILERS: readonly (readonly string[])[] = Object.values(STATUS_CODES).map((code) => [
-  'grpc-status',
-  String(code),
-])
-const GZIP_HEAD: readonly string[] = ['grpc-encoding', 'gzip']
+/** How a call is written: gRPC, gRPC-Web or Connect, on whichever HTTP. */
+export interface CallWire {
+  /** Something that was sent waits for the client. */
+  readonly isWaiting: boolean
+  /** Ahead of the first message. */
+  head(metadata: Metadata, isCompressed: boolean): void
+  message(prefix: Uint8Array, bytes: Uint8Array): void
+  end(status: Status, trailers: Metadata): void
+  /** Content was dealt with: the client may send as much again. */
+  taken(bytes: number): void
+  /** The answer is complete and sent: a client that still sends need not go on. */
+  stopClient(): void
+}
+
 const COMPRESSED = 1
 
 /** One for all calls: a prefix is copied into the output at once. */
 const prefix: Buffer = Buffer.alloc(PREFIX_BYTES)
 
 /**
- * A call that came over gRPC: messages of a stream to the callee, and back. It holds what the
+ * A call whose messages come and go each behind a prefix, to the callee and back. It holds what the
  * callee has no credit for, which is at most the stream's window, since it is not given back.
  */
-export class GrpcCall implements ReplySink, MessageTarget {
+export class StreamCall implements ReplySink, MessageTarget {
   readonly #owner: CallOwner
-  readonly #stream: Http2Stream
+  readonly #wire: CallWire
   readonly #opening: Opening
   readonly #reader: MessageReader
   #request: RequestSink | null = null
@@ -74,9 +73,9 @@ export class GrpcCall implements ReplySink, MessageTarget {
   #owed = 0
   isOwed = false
 
-  constructor(owner: CallOwner, stream: Http2Stream, opening: Opening) {
+  constructor(owner: CallOwner, wire: CallWire, opening: Opening) {
     this.#owner = owner
-    this.#stream = stream
+    this.#wire = wire
     this.#opening = opening
     this.#reader = new MessageReader(this, owner.messageBytesMax)
   }
@@ -95,7 +94,7 @@ export class GrpcCall implements ReplySink, MessageTarget {
 
   /** Returns how much was dealt with; the rest is kept. */
   content(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
-    if (this.#isOver) return this.#owner.session.taken(this.#stream, end - start)
+    if (this.#isOver) return this.#wire.taken(end - start)
     if (this.#held !== null) {
       this.#held.push(Buffer.from(bytes.subarray(start, end)))
       this.#heldEnd = isEnd
@@ -129,7 +128,7 @@ export class GrpcCall implements ReplySink, MessageTarget {
 
   /** Everything is in frames. */
   sent(): void {
-    if (this.#isOver) this.#stopClient()
+    if (this.#isOver) this.#wire.stopClient()
     else if (this.#owed > 0) this.#owner.owes(this)
   }
 
@@ -144,13 +143,13 @@ export class GrpcCall implements ReplySink, MessageTarget {
 
   head(metadata: Metadata): void {
     if (this.#isOver || this.#hasHead) return
-    this.#sendHead(fieldsOf(metadata))
+    this.#sendHead(metadata)
     this.#owner.requestOutput()
   }
 
   reply(bytes: Uint8Array): void {
     if (this.#isOver) return
-    if (!this.#hasHead) this.#sendHead(null)
+    if (!this.#hasHead) this.#sendHead(Metadata.EMPTY)
     let message = bytes
     let flags = 0
     if (this.#compresses && bytes.length >= GZIP_BYTES_MIN) {
@@ -158,24 +157,17 @@ export class GrpcCall implements ReplySink, MessageTarget {
       flags = COMPRESSED
     }
     writePrefix(prefix, flags, message.length)
-    this.#owner.session.sendPair(this.#stream, prefix, message)
+    this.#wire.message(prefix, message)
     this.#owed += messageCost(bytes.length)
-    if (this.#owed >= CALL_WINDOW / 2 && this.#stream.waiting === null) this.#owner.owes(this)
+    if (this.#owed >= CALL_WINDOW / 2 && !this.#wire.isWaiting) this.#owner.owes(this)
     this.#owner.requestOutput()
   }
 
   status(status: Status, trailers: Metadata): void {
     if (this.#isOver) return
     this.#finish()
-    const { session } = this.#owner
-    const code = STATUS_CODES[status.code]
-    const fields = statusFields(status, trailers)
-    if (this.#hasHead) session.sendTrailers(this.#stream, TRAILERS[code]!, fields)
-    else {
-      const extra = [...TRAILERS[code]!, ...(fields ?? [])]
-      session.sendHeaders(this.#stream, this.#fixedHead, { extra, isLast: true })
-    }
-    if (this.#stream.waiting === null) this.#stopClient()
+    this.#wire.end(status, trailers)
+    if (!this.#wire.isWaiting) this.#wire.stopClient()
     this.#owner.requestOutput()
   }
 
@@ -186,14 +178,9 @@ export class GrpcCall implements ReplySink, MessageTarget {
 
   // --- inside ---
 
-  get #fixedHead(): readonly string[] {
-    return HEADS.get(this.#opening.contentType) ?? HEAD
-  }
-
-  #sendHead(metadata: readonly string[] | null): void {
+  #sendHead(metadata: Metadata): void {
     this.#hasHead = true
-    const extra = this.#compresses ? [...GZIP_HEAD, ...(metadata ?? [])] : metadata
-    this.#owner.session.sendHeaders(this.#stream, this.#fixedHead, { extra })
+    this.#wire.head(metadata, this.#compresses)
   }
 
   #push(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -204,14 +191,14 @@ export class GrpcCall implements ReplySink, MessageTarget {
       while ((at < end || this.#reader.isBlocked) && this.isReady) {
         at = this.#reader.push(bytes, at, end, isEnd)
       }
-      this.#owner.session.taken(this.#stream, at - start)
-      if (this.#isOver) this.#owner.session.taken(this.#stream, end - at)
+      this.#wire.taken(at - start)
+      if (this.#isOver) this.#wire.taken(end - at)
       else if (at < end || this.#reader.isBlocked || this.#request === null) {
         this.#hold(bytes, at, end, isEnd)
       } else if (isEnd) this.#ended()
     } catch (error) {
       if (!(error instanceof GrpcFrameError)) throw error
-      this.#owner.session.taken(this.#stream, end - start)
+      this.#wire.taken(end - start)
       this.#refuse(statusOf(statusNameOf(error.status), error.message))
     } finally {
       this.#isReading = false
@@ -264,13 +251,7 @@ export class GrpcCall implements ReplySink, MessageTarget {
     this.#isOver = true
     const held = this.#held
     this.#held = null
-    if (held !== null)
-      for (const { length } of held) this.#owner.session.taken(this.#stream, length)
+    if (held !== null) for (const { length } of held) this.#wire.taken(length)
     this.#owner.callEnded()
-  }
-
-  /** The answer is complete: a client that still sends need not go on (RFC 9113, §8.1). */
-  #stopClient(): void {
-    if (!this.#stream.peerEnded) this.#owner.session.reset(this.#stream, ERROR.NO_ERROR)
   }
 }

@@ -19,7 +19,8 @@ import {
 } from '../../net/index.ts'
 import { deadlineAfter, serviceOf } from '../../rpc/call.ts'
 import { Metadata } from '../../rpc/metadata.ts'
-import { type CallOwner, GrpcCall } from './call.ts'
+import { type CallOwner, StreamCall } from './call.ts'
+import { GrpcWire } from './grpc-wire.ts'
 import type { GrpcConnectionInfo } from './grpc.ts'
 import type { GrpcLimits } from './limits.ts'
 import { Caller, type LoginOutcome, type LoginParts, Logins } from './logins.ts'
@@ -55,7 +56,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
   readonly #logins: Logins
   readonly #connectedAtMs: number
   /** Calls whose callees are to be told that replies were sent. */
-  #owing: GrpcCall[] = []
+  #owing: StreamCall[] = []
   #callCount = 0
   #state: 'running' | 'draining' | 'closed' = 'running'
   #receivedBytes = 0
@@ -191,7 +192,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
     if (!this.turnQueued) this.#shared.turn.output(this)
   }
 
-  owes(call: GrpcCall): void {
+  owes(call: StreamCall): void {
     if (call.isOwed) return
     call.isOwed = true
     this.#owing.push(call)
@@ -214,7 +215,11 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
     }
     this.#callCount += 1
     const opening = openingOf(headers)
-    const call = new GrpcCall(this, stream, opening)
+    const call = new StreamCall(
+      this,
+      new GrpcWire(this.session, stream, opening.contentType),
+      opening,
+    )
     stream.owner = call
     if (opening.refusal !== null) return call.status(opening.refusal, Metadata.EMPTY)
     const { clock, limits } = this.#shared
@@ -232,26 +237,26 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
 
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, isLast: boolean): void {
     const { owner } = stream
-    if (owner instanceof GrpcCall) return owner.content(bytes, start, end, isLast)
+    if (owner instanceof StreamCall) return owner.content(bytes, start, end, isLast)
     this.session.taken(stream, end - start)
     if (isLast) this.#refuse(stream)
   }
 
   onTrailers(stream: Http2Stream): void {
-    if (stream.owner instanceof GrpcCall) stream.owner.end()
+    if (stream.owner instanceof StreamCall) stream.owner.end()
     else this.#refuse(stream)
   }
 
   onSent(stream: Http2Stream): void {
-    if (stream.owner instanceof GrpcCall) stream.owner.sent()
+    if (stream.owner instanceof StreamCall) stream.owner.sent()
   }
 
   onReset(stream: Http2Stream, code: number): void {
-    if (!(stream.owner instanceof GrpcCall)) return
+    if (!(stream.owner instanceof StreamCall)) return
     stream.owner.lost(code === ERROR.CANCEL ? 'the caller cancelled it' : 'the caller has gone')
   }
 
-  #begin(call: GrpcCall, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
+  #begin(call: StreamCall, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
     if (!(outcome instanceof Caller)) return call.status(outcome, Metadata.EMPTY)
     const service = serviceOf(opening.path)
     if (isOwnService(service)) return call.begin(outcome.own, deadlineMs)

@@ -1,6 +1,7 @@
 import {
   type Authenticator,
   type Credentials,
+  requirePermission,
   requireVhost,
   type UserStore,
 } from '../../auth/index.ts'
@@ -32,7 +33,7 @@ export class Caller {
   /** Health and reflection. */
   readonly own: Callee
   readonly #parts: LoginParts
-  readonly #allowed = new Map<string, boolean>()
+  readonly #refusals = new Map<string, Status | null>()
 
   constructor(parts: LoginParts, user: string, vhost: string) {
     this.#parts = parts
@@ -45,17 +46,13 @@ export class Caller {
 
   /** Null when it may call the method; what is no path is refused later, in better words. */
   refusalOf(path: string): Status | null {
-    let isAllowed = this.#allowed.get(path)
-    if (isAllowed === undefined) {
-      const service = serviceOf(path)
-      isAllowed = service === null || this.mayCall(service)
-      if (this.#allowed.size >= this.#parts.limits.pathsMax) this.#allowed.clear()
-      this.#allowed.set(path, isAllowed)
+    let refusal = this.#refusals.get(path)
+    if (refusal === undefined) {
+      refusal = this.#ask(serviceOf(path))
+      if (this.#refusals.size >= this.#parts.limits.pathsMax) this.#refusals.clear()
+      this.#refusals.set(path, refusal)
     }
-    if (isAllowed) return null
-    const name = permissionNameOf(serviceOf(path) ?? '')
-    const text = `write access to '${name}' in vhost '${this.vhost}' refused for user '${this.user}'`
-    return statusOf('PERMISSION_DENIED', text)
+    return refusal
   }
 
   mayCall(service: string): boolean {
@@ -64,7 +61,20 @@ export class Caller {
 
   /** Permissions have changed. */
   forget(): void {
-    this.#allowed.clear()
+    this.#refusals.clear()
+  }
+
+  #ask(service: string | null): Status | null {
+    if (service === null) return null
+    const { user, vhost } = this
+    const name = permissionNameOf(service)
+    try {
+      requirePermission(this.#parts.users, { user, vhost, resource: 'queue', name, kind: 'write' })
+      return null
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error
+      return statusOf('PERMISSION_DENIED', error.message)
+    }
   }
 }
 

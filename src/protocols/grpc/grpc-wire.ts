@@ -1,0 +1,64 @@
+import { ERROR, type Http2Session, type Http2Stream } from '../../codec/http2/index.ts'
+import { fieldsOf, statusFields } from '../../rpc/grpc-fields.ts'
+import type { Metadata } from '../../rpc/metadata.ts'
+import { type Status, STATUS_CODES } from '../../rpc/status.ts'
+import type { CallWire } from './call.ts'
+
+const COMMON = ['grpc-accept-encoding', 'identity,gzip'] as const
+const HEAD: readonly string[] = [':status', '200', 'content-type', 'application/grpc', ...COMMON]
+const HEADS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['proto', HEAD],
+  ['json', [':status', '200', 'content-type', 'application/grpc+json', ...COMMON]],
+])
+/** By the number of the status. */
+const TRAILERS: readonly (readonly string[])[] = Object.values(STATUS_CODES).map((code) => [
+  'grpc-status',
+  String(code),
+])
+const GZIP_HEAD: readonly string[] = ['grpc-encoding', 'gzip']
+
+/** gRPC over a stream of HTTP/2. */
+export class GrpcWire implements CallWire {
+  readonly #session: Http2Session
+  readonly #stream: Http2Stream
+  readonly #head: readonly string[]
+  #hasHead = false
+
+  constructor(session: Http2Session, stream: Http2Stream, contentType: string) {
+    this.#session = session
+    this.#stream = stream
+    this.#head = HEADS.get(contentType) ?? HEAD
+  }
+
+  get isWaiting(): boolean {
+    return this.#stream.waiting !== null
+  }
+
+  head(metadata: Metadata, isCompressed: boolean): void {
+    this.#hasHead = true
+    const fields = fieldsOf(metadata)
+    const extra = isCompressed ? [...GZIP_HEAD, ...(fields ?? [])] : fields
+    this.#session.sendHeaders(this.#stream, this.#head, { extra })
+  }
+
+  message(prefix: Uint8Array, bytes: Uint8Array): void {
+    this.#session.sendPair(this.#stream, prefix, bytes)
+  }
+
+  end(status: Status, trailers: Metadata): void {
+    const fixed = TRAILERS[STATUS_CODES[status.code]]!
+    const fields = statusFields(status, trailers)
+    if (this.#hasHead) return this.#session.sendTrailers(this.#stream, fixed, fields)
+    const extra = [...fixed, ...(fields ?? [])]
+    this.#session.sendHeaders(this.#stream, this.#head, { extra, isLast: true })
+  }
+
+  taken(bytes: number): void {
+    this.#session.taken(this.#stream, bytes)
+  }
+
+  /** RFC 9113, §8.1 */
+  stopClient(): void {
+    if (!this.#stream.peerEnded) this.#session.reset(this.#stream, ERROR.NO_ERROR)
+  }
+}
