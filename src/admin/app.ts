@@ -11,6 +11,7 @@ import { openConsole } from './console/index.ts'
 import { addHealth } from './health.ts'
 import { addListings } from './listings.ts'
 import { addMetrics } from './metrics/metrics.ts'
+import { addOpenApi } from './openapi/index.ts'
 import { rabbitApi } from './rabbitmq/api.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
@@ -47,9 +48,11 @@ export function createAdminApp(parts: AdminParts): AdminApp {
       },
     }),
   )
-  console.addPublic(app)
+  const ofConsole = new Set<string>()
+  noteRoutes(app, ofConsole, () => console.addPublic(app))
+  addOpenApi(app, parts, ofConsole)
   app.use(authentication(parts, console.sessions))
-  console.addPrivate(app)
+  noteRoutes(app, ofConsole, () => console.addPrivate(app))
   addListings(app, parts)
   addChanges(app, parts)
   addRedrives(app, parts)
@@ -72,4 +75,11 @@ export function createAdminApp(parts: AdminParts): AdminApp {
     return context.json(errorBody('FAILED', 'the request failed, the log says why'), 500)
   })
   return { fetch: (request, environment) => app.fetch(request, environment), close: console.close }
+}
+
+/** Adds what `add` registers to `noted`, as method and path. */
+function noteRoutes(app: Hono<AdminContext>, noted: Set<string>, add: () => void): void {
+  const before = app.routes.length
+  add()
+  for (const { method, path } of app.routes.slice(before)) noted.add(`${method} ${path}`)
 }

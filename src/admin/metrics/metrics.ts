@@ -37,7 +37,7 @@ interface ObjectsQuery {
   readonly page?: number | undefined
   readonly limit?: number | undefined
 }
-const objectsQuery: z.ZodType<ObjectsQuery> = z.strictObject({
+export const objectsQuery: z.ZodType<ObjectsQuery> = z.strictObject({
   vhost: z.string().min(1).max(NAME_LENGTH_MAX).optional(),
   name: z.string().max(NAME_LENGTH_MAX).optional(),
   page: z.coerce.number().int().min(1).optional(),
