@@ -8,6 +8,7 @@ import type { DoctorFlags } from './doctor.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
 import { LISTINGS, type ListFlags } from './listings.ts'
+import { addMessageCommands } from './message-commands.ts'
 import type { RedriveFlags, ResumeFlags } from './redrive.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
 import type { StartFlags } from './config-flags.ts'
@@ -36,6 +37,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addVhostCommands(program)
   addLimitCommands(program)
   addQueueCommands(program)
+  addMessageCommands(program, inVhost)
   addRedrive(program)
   addScheduleCommands(program, inVhost)
   addTraceCommands(program, administrative)

@@ -3,6 +3,7 @@ import { readLocalFile } from '../server/local-file.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printJson } from './listings.ts'
+import { pairsOf } from './pairs.ts'
 import { cellText } from './table.ts'
 
 const POLL_MS = 200
@@ -154,14 +155,4 @@ function numberOf(text: string | undefined, flag: string): number | undefined {
   const number = Number(text)
   if (text.trim() !== '' && number > 0) return number
   throw new CommandError(EXIT.USAGE, `${flag} is '${text}', expected a number above 0`)
-}
-
-function pairsOf(pairs: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf('=')
-      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
-      throw new CommandError(EXIT.USAGE, `'${pair}' is no header, expected name=value`)
-    }),
-  )
 }

@@ -1,6 +1,7 @@
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printJson } from './listings.ts'
+import { pairsOf } from './pairs.ts'
 import { cellText, type Column, formatTable } from './table.ts'
 
 export interface ScheduleFlags extends ConnectFlags {
@@ -171,14 +172,4 @@ function secondsOf(text: string): number {
 
 function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-}
-
-function pairsOf(pairs: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf('=')
-      if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
-      throw new CommandError(EXIT.USAGE, `'${pair}' is no header, expected name=value`)
-    }),
-  )
 }
