@@ -39,6 +39,8 @@ export type {
   UnaryMethod,
 } from './create-client.ts'
 export type { HandlerContext } from './handler-call.ts'
+export { listenChannel } from './listen-channel.ts'
+export type { ListeningChannel, ListenOptions } from './listen-channel.ts'
 export { localChannel } from './local-channel.ts'
 export type { LocalChannelOptions } from './local-channel.ts'
 export { connectChannel } from './remote-channel.ts'

@@ -1,7 +1,7 @@
 /** Calls that wait while the connection is being made; one more is refused. */
 export const PENDING_CALLS_MAX = 10_000
 
-/** Messages that wait in one such call: it has no credit beyond the window. */
+/** Until a connection stands and somebody has logged in on it. */
 export const CONNECT_TIMEOUT_MS = 10_000
 
 /** The first wait before connecting again; each is longer than the one before. */
@@ -26,3 +26,5 @@ export const GRPC_IDLE_MS = 330_000
 
 /** Methods whose request heads are kept; the memory begins anew when it is full. */
 export const PATHS_MAX = 1024
+/** Calls that one caller may have open with a provider that listens. */
+export const DIRECT_CALLS_MAX = 8192
