@@ -4,7 +4,15 @@
  */
 import { spawnSync } from 'node:child_process'
 
-const STEPS = ['format:check', 'lint', 'types', 'knip', 'generate:check', 'tidy'] as const
+const STEPS = [
+  'format:check',
+  'lint',
+  'types',
+  'knip',
+  'generate:check',
+  'tidy',
+  'audit:check',
+] as const
 
 const failed: string[] = []
 for (const step of STEPS) {

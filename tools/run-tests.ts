@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { outputEnvironment, scanForSecrets } from './secret-scan.ts'
 import { KINDS } from './test-kinds.ts'
 import type { Kind } from './test-kinds.ts'
 
@@ -21,7 +22,7 @@ interface Outcome {
   readonly lines: readonly string[]
 }
 
-function runKind(name: string, kind: Kind): Outcome {
+function runKind(name: string, kind: Kind, output: string): Outcome {
   if (!existsSync(kind.folder)) {
     const line = `${kind.folder}/ does not exist yet, nothing was run`
     return { name, passed: true, lines: [line] }
@@ -37,6 +38,7 @@ function runKind(name: string, kind: Kind): Outcome {
     const child = spawnSync(process.execPath, [...nodeFlags(kind, report), ...files], {
       stdio: 'inherit',
       timeout: kind.totalMs,
+      env: outputEnvironment(output),
     })
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
     const tap = existsSync(report) ? readFileSync(report, 'utf8') : ''
@@ -49,6 +51,19 @@ function runKind(name: string, kind: Kind): Outcome {
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+/** What brokers wrote in all these kinds must hold no secret that was used in them. */
+function secretScan(): Outcome {
+  const { fileCount, byteCount, secretCount, faults } = scanForSecrets(output)
+  const size = `${(byteCount / 1024 / 1024).toFixed(1)} MiB`
+  const lines = [
+    `${fileCount} outputs, ${size}, looked through for ${secretCount} secrets`,
+    ...faults,
+  ]
+  const hasRead = fileCount > 0 && secretCount > 0
+  if (!hasRead) lines.push('nothing was looked through')
+  return { name: 'secrets', passed: hasRead && faults.length === 0, lines }
 }
 
 interface Run {
@@ -94,6 +109,8 @@ function nodeFlags(kind: Kind, report: string): string[] {
 
 const names = process.argv.slice(2)
 const outcomes: Outcome[] = []
+const output = mkdtempSync(path.join(tmpdir(), 'waystation-output-'))
+process.on('exit', () => rmSync(output, { recursive: true, force: true }))
 for (const name of names) {
   const kind = KINDS[name]
   if (kind === undefined) {
@@ -101,8 +118,9 @@ for (const name of names) {
     process.exit(2)
   }
   console.log(`\n${name}`)
-  outcomes.push(runKind(name, kind))
+  outcomes.push(runKind(name, kind, output))
 }
+if (names.includes('suites')) outcomes.push(secretScan())
 
 console.log('')
 for (const { name, passed, lines } of outcomes) {

@@ -4,11 +4,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keepOutput, noteSecret } from '../../tools/secret-scan.ts'
 
 const READY_WITHIN_MS = 20_000
 const STOPPED_WITHIN_MS = 15_000
@@ -92,7 +93,9 @@ export class BrokerProcess implements AsyncDisposable {
     this.#child = child
     this.#output = ''
     const collect = (chunk: Buffer): void => {
-      this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_CHARS_KEPT)
+      const text = chunk.toString()
+      this.#output = (this.#output + text).slice(-OUTPUT_CHARS_KEPT)
+      keepOutput(`broker-${child.pid}`, text)
     }
     child.stdout.on('data', collect)
     child.stderr.on('data', collect)
@@ -101,6 +104,7 @@ export class BrokerProcess implements AsyncDisposable {
       const port = portOf('amqp', this.#output)
       if (port !== null && (await accepts(port))) {
         this.#port = port
+        this.#noteToken()
         return
       }
       if (hasEnded(child)) throw new Error(`the broker ended before it was ready:\n${this.#output}`)
@@ -110,6 +114,13 @@ export class BrokerProcess implements AsyncDisposable {
       }
       await sleep(10)
     }
+  }
+
+  /** The token of its data directory must be in none of its words. */
+  #noteToken(): void {
+    const file = path.join(this.dataDir, 'admin.json')
+    if (!existsSync(file)) return
+    noteSecret((JSON.parse(readFileSync(file, 'utf8')) as { readonly token: string }).token)
   }
 
   /** SIGTERM, and the exit code; fails when the process does not end in time. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { keepOutput, noteSecret } from '../../tools/secret-scan.ts'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -76,14 +77,19 @@ export class Command implements AsyncDisposable {
   #onOutput: () => void = () => undefined
 
   constructor(args: readonly string[], folder: string, options: CommandOptions) {
+    // Passwords are asked for on standard input, or are in the environment.
+    noteSecret((options.input ?? '').split('\n', 1)[0] ?? '')
+    noteSecret(options.environment?.['WAYSTATION_PASSWORD'] ?? '')
     const env = { PATH: process.env['PATH'], XDG_DATA_HOME: folder, ...options.environment }
     this.#child = spawn(process.execPath, [MAIN, ...args], { env, cwd: folder })
     this.#child.stdout.on('data', (chunk: Buffer) => {
       this.#stdout += chunk.toString()
+      keepOutput(`command-${this.#child.pid}`, chunk.toString())
       this.#onOutput()
     })
     this.#child.stderr.on('data', (chunk: Buffer) => {
       this.#stderr += chunk.toString()
+      keepOutput(`command-${this.#child.pid}`, chunk.toString())
     })
     this.#child.stdin.on('error', () => undefined)
     this.#child.stdin.end(options.input ?? '')

@@ -21,7 +21,9 @@ test('a backup under load is one moment of the whole broker, and comes back as t
   const data = folder.freshDirectory()
   await using command = folder.start(data, '--set', 'limits.freeDiskSpace=0')
   const { listeners } = await command.ready()
-  const added = await folder.run(['add-user', 'keeper', '--data', data], { input: 'a secret\n' })
+  const added = await folder.run(['add-user', 'keeper', '--data', data], {
+    input: 'the secret of keeper\n',
+  })
   assert.equal(added.code, 0, added.stderr)
   await using amqp = await startAmqp(listeners['amqp']!)
   await using kafka = await startKafka(listeners['kafka']!)

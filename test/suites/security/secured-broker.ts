@@ -9,6 +9,7 @@ import amqplib, { type ChannelModel } from 'amqplib'
 import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { type RunningBroker, startBroker, type StartOptions } from '../../../src/server/index.ts'
+import { keepOutput, noteSecret } from '../../../tools/secret-scan.ts'
 import {
   makeAuthority,
   makeCertificate,
@@ -69,7 +70,11 @@ export async function securedBroker(
   }
   const server = makeCertificate(authority, [['CN', 'first']], ['localhost', '127.0.0.1'])
   const lines: string[] = []
-  const line = (fields: object, text: string): void => void lines.push(`${text} ${shown(fields)}`)
+  const line = (fields: object, text: string): void => {
+    lines.push(`${text} ${shown(fields)}`)
+    keepOutput('secured', `${lines.at(-1)}\n`)
+  }
+  noteSecret(ADMIN.password)
   const { tls, listen, ...others } = options
   const broker = await startBroker({
     listen: { ...Object.fromEntries(LISTENERS.map((name) => [name, 0])), ...listen },
@@ -86,11 +91,37 @@ export async function securedBroker(
   })
   const clients = new Clients(broker, authority)
   t.after(async () => {
+    await keepDumps(broker)
     await clients.close()
     await broker.close({ timeoutMs: 0 })
     rmSync(folder, { recursive: true, force: true })
   })
   return { broker, authority, folder, lines, clients }
+}
+
+/** Whatever an administrator can read of it. */
+const DUMPS: readonly string[] = [
+  '/metrics',
+  '/v1/status',
+  '/v1/users',
+  '/v1/connections',
+  '/v1/permissions',
+  '/v1/vhosts',
+  '/api/overview',
+  '/api/connections',
+  '/api/users',
+  '/api/definitions',
+]
+
+async function keepDumps(broker: RunningBroker): Promise<void> {
+  const value = Buffer.from(`${ADMIN.name}:${ADMIN.password}`).toString('base64')
+  for (const where of DUMPS) {
+    // Some tests have other listeners, or stop the broker themselves.
+    const answer = await fetch(new URL(where, broker.url('http')), {
+      headers: { authorization: `Basic ${value}` },
+    }).catch(() => null)
+    keepOutput('dumps', `${where} ${(await answer?.text()) ?? 'no answer'}\n`)
+  }
 }
 
 function shown(fields: object): string {
@@ -128,6 +159,7 @@ export class Clients {
 
   async amqp(listener: ListenerName, login: Login, vhost = '/'): Promise<ChannelModel> {
     const { user = 'guest', password = 'guest', mechanism } = login
+    noteSecret(password)
     const isTls = listener === 'amqps'
     const credentials =
       mechanism === undefined
@@ -149,6 +181,7 @@ export class Clients {
 
   async mqtt(listener: ListenerName, login: Login, more: IClientOptions = {}): Promise<MqttClient> {
     const { user, password, mechanism } = login
+    noteSecret(password ?? '')
     const url = new URL(this.#broker.url(listener as 'mqtt'))
     url.hostname = login.host ?? '127.0.0.1'
     const client = await connectAsync(
@@ -171,6 +204,7 @@ export class Clients {
 
   kafka(listener: ListenerName, login: Login, more: Partial<KafkaConfig> = {}): Kafka {
     const { user = 'guest', password = 'guest', mechanism } = login
+    noteSecret(password)
     const isExternal = login.certificate !== undefined && login.user === undefined
     const sasl =
       mechanism === undefined
@@ -196,6 +230,7 @@ export class Clients {
   /** Rejects with status and body unless it is let in. */
   async http(listener: ListenerName, login: Login, path = '/v1/status'): Promise<string> {
     const { user = 'guest', password = 'guest', mechanism = 'Basic' } = login
+    noteSecret(password)
     const value = Buffer.from(`${user}:${password}`).toString('base64')
     const headers = { authorization: `${mechanism} ${value}` }
     const url = new URL(path, this.#broker.url(listener))
@@ -230,6 +265,7 @@ interface Status {
 
 /** Changes users and permissions over HTTP, as an administrator. */
 export async function put(broker: RunningBroker, where: string, body: object): Promise<void> {
+  if ('password' in body && typeof body.password === 'string') noteSecret(body.password)
   const value = Buffer.from(`${ADMIN.name}:${ADMIN.password}`).toString('base64')
   const answer = await fetch(`${broker.url('http')}/v1/${where}`, {
     method: 'PUT',

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { noteSecret } from '../../../tools/secret-scan.ts'
 
 export const AUDIENCE = 'waystation'
 export const ISSUER = 'https://issuer.example'
@@ -62,13 +63,16 @@ export class TokenIssuer {
 
   async token(options: TokenOptions = {}): Promise<string> {
     const { name = 'robot', scope = '', lifetimeMs = 3_600_000, claims = {} } = options
-    return new SignJWT({ scope, ...claims })
+    const token = await new SignJWT({ scope, ...claims })
       .setProtectedHeader({ alg: 'ES256', kid: this.#id })
       .setSubject(name)
       .setIssuer(options.issuer ?? ISSUER)
       .setAudience(options.audience ?? AUDIENCE)
       .setExpirationTime(Math.floor((Date.now() + lifetimeMs) / 1000))
       .sign(this.#keys.privateKey)
+    // Its signature is what makes it one.
+    noteSecret(token.split('.')[2]!)
+    return token
   }
 }
 
