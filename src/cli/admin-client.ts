@@ -59,7 +59,7 @@ export class AdminClient {
     for await (const chunk of response.body) yield decoder.decode(chunk, { stream: true })
   }
 
-  /** The response's JSON, or null where it has none. `path` begins with `/v1`. */
+  /** The response's JSON, or null where it has none. `path` begins with `/v1` or `/api`. */
   async request(method: string, path: string, body?: unknown): Promise<unknown> {
     const { url, authorization } = this.#target
     const aborter = new AbortController()
@@ -153,7 +153,12 @@ function tooLate(url: string, cause: unknown): CommandError {
 
 function messageOf(text: string): string | null {
   try {
-    const { error } = JSON.parse(text) as { error?: { message?: unknown } }
+    const { error, reason } = JSON.parse(text) as {
+      readonly error?: { readonly message?: unknown }
+      /** Below /api, as RabbitMQ says it. */
+      readonly reason?: unknown
+    }
+    if (typeof reason === 'string') return reason
     return typeof error?.message === 'string' ? error.message : null
   } catch {
     // Not our API: a proxy's page, or something else on that port. The status says enough.

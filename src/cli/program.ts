@@ -4,6 +4,7 @@ import type { AlterFlags } from './alter.ts'
 import type { AttachFlags } from './attach.ts'
 import { addBackupCommands } from './backup-commands.ts'
 import type * as changes from './changes.ts'
+import { addDefinitionCommands } from './definition-commands.ts'
 import type { DoctorFlags } from './doctor.ts'
 import type { FsckFlags } from './fsck.ts'
 import { EXIT } from './exit-code.ts'
@@ -42,6 +43,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addScheduleCommands(program, inVhost)
   addTraceCommands(program, administrative)
   addBackupCommands(program)
+  addDefinitionCommands(program, administrative)
   addAttach(program, exitWith)
   addFsck(program, exitWith)
   return program
