@@ -1,10 +1,15 @@
 import type { ComponentType } from 'preact'
+import { Access } from './pages/access.tsx'
 import { ConnectionPage } from './pages/connection.tsx'
 import { Connections } from './pages/connections.tsx'
 import { Destination } from './pages/destination.tsx'
 import { Destinations } from './pages/destinations.tsx'
 import { Exchanges } from './pages/exchanges.tsx'
+import { LogTail } from './pages/log.tsx'
 import { Overview } from './pages/overview.tsx'
+import { Policies } from './pages/policies.tsx'
+import { Schedules } from './pages/schedules.tsx'
+import { Traces } from './pages/traces.tsx'
 import type { Word } from './words.ts'
 
 export interface PageEntry {
@@ -37,4 +42,9 @@ export const PAGES: readonly PageEntry[] = [
     under: 'connections',
     View: ConnectionPage,
   },
+  { name: 'traces', title: 'nav.traces', isListed: true, View: Traces },
+  { name: 'schedules', title: 'nav.schedules', isListed: true, View: Schedules },
+  { name: 'policies', title: 'nav.policies', isListed: true, View: Policies },
+  { name: 'access', title: 'nav.access', isListed: true, View: Access },
+  { name: 'log', title: 'nav.log', isListed: true, View: LogTail },
 ]

@@ -61,6 +61,23 @@ export interface ConnectionSource {
   closeConnection(id: number, reason: string): boolean
 }
 
+/** One thing that the broker said. */
+export interface LogLine {
+  /** Grows by one from line to line. */
+  readonly number: number
+  readonly atMs: number
+  readonly level: 'info' | 'warn' | 'error'
+  readonly text: string
+  /** As JSON, without secrets; cut where it is long. */
+  readonly fields: string
+}
+
+/** The end of the log, for those who cannot see the rest. */
+export interface LogTail {
+  /** What came after line `number`, the oldest first. */
+  after(number: number, countMax: number): readonly LogLine[]
+}
+
 /** What the composition root knows of the whole. */
 export interface StatusView {
   readonly version: string
@@ -113,6 +130,8 @@ export interface AdminParts {
   /** Stands for an administrator; null: only users may log in. */
   readonly token: string | null
   readonly log: BrokerLog
+  /** What was logged of late; null: nothing is kept. */
+  readonly logTail: LogTail | null
   /** For the cookies of those who log in on the console. */
   readonly random: RandomSource
   /** The console's page; null: it is not there. */

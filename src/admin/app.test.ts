@@ -76,6 +76,7 @@ async function open(): Promise<Fixture> {
     log,
     random,
     pageFiles: null,
+    logTail: null,
   })
   return {
     broker,

@@ -1,3 +1,4 @@
+export type { LogLine, LogTail } from './admin-parts.ts'
 export type { AdminParts, Backups, ConnectionSource, StatusView } from './admin-parts.ts'
 export type { ProcessFigures } from './metrics/process-figures.ts'
 export { createAdminApp, type AdminApp } from './app.ts'

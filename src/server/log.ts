@@ -17,7 +17,13 @@ export const silentLog: Log = {
 }
 
 /** Fields that never reach a log, however deep a caller's mistake puts them. */
-const SECRET_FIELDS = ['password', 'passphrase', 'token', 'authorization', 'secret']
+export const SECRET_FIELDS: readonly string[] = [
+  'password',
+  'passphrase',
+  'token',
+  'authorization',
+  'secret',
+]
 
 /** So much waits for a reader that is too slow; beyond it lines are dropped. */
 const BACKLOG_BYTES_MAX = 8 * 1024 * 1024

@@ -16,6 +16,7 @@ import { AuditFile } from './audit-file.ts'
 import { AuditLog } from './audit-log.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
+import { LogRing } from './log-ring.ts'
 import type { Log } from './log.ts'
 import { PROTOCOLS, type ServedProtocol } from './protocols.ts'
 import { RunningBroker, type OpenListener } from './running-broker.ts'
@@ -57,7 +58,10 @@ export async function openBroker(
   config: ServerConfig,
   world: Surroundings,
 ): Promise<RunningBroker> {
-  const { clock, random, log, connectionClock = clock } = world
+  const { clock, random, connectionClock = clock } = world
+  const isServed = config.listeners.some(({ port }) => /^https?$/.test(port.name))
+  const logTail = isServed ? new LogRing(world.log, clock) : null
+  const log = logTail?.log ?? world.log
   await using opened = new AsyncDisposableStack()
   const startedAtMs = clock.now()
   const turn = new Turn()
@@ -100,7 +104,7 @@ export async function openBroker(
   // Only now: what it moves may be of any protocol.
   broker.redrives.goOn()
   opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
-  const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs })
+  const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs, logTail })
   if (admin !== null) {
     opened.use(admin)
     listeners.push(...admin.listeners)

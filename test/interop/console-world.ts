@@ -84,6 +84,10 @@ async function openTraffic(
     })
   }
 
+  channel.sendToQueue('pile', Buffer.from('soup'), {
+    headers: { 'x-deliver-after': 3_600_000, 'x-schedule-id': 'dinner' },
+  })
+
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.mqttPort}`, {
     username: 'guest',
     password: 'guest',

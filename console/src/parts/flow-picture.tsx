@@ -11,9 +11,9 @@ import {
   type FlowNode,
 } from './flow-layout.ts'
 
-const TEXT_LENGTH_MAX = 21
+const TEXT_LENGTH_MAX = 19
 /** Between two columns there is room for less. */
-const KEY_LENGTH_MAX = 15
+const KEY_LENGTH_MAX = 12
 
 interface FlowPictureProps {
   readonly vhost: string

@@ -72,6 +72,7 @@ async function open(): Promise<Fixture> {
       renew: () => false,
       release: async () => Promise.resolve(false),
     },
+    logTail: null,
     pageFiles: { get: (name) => (name === 'index.html' ? INDEX : null) },
   })
   return {

@@ -5,6 +5,7 @@ import { addConnectionPages } from './connection-pages.ts'
 import { addDestinationDetails } from './destination-details.ts'
 import { addDestinationPages } from './destination-pages.ts'
 import { addEvents } from './events.ts'
+import { addLogTail } from './log-tails.ts'
 import { addLogins } from './logins.ts'
 import { addPageFiles } from './page-files.ts'
 import { addPictures } from './pictures.ts'
@@ -39,6 +40,7 @@ export function openConsole(parts: AdminParts): Console {
       addConnectionPages(app, parts)
       addPictures(app, parts)
       addPublishing(app, parts)
+      addLogTail(app, parts)
     },
     close: () => sampler.close(),
   }

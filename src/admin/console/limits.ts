@@ -35,3 +35,6 @@ export const PUBLISH_BODY_BYTES_MAX: number = 512 * 1024
 
 /** Nodes of the picture of one virtual host: more cannot be told apart on a screen. */
 export const PICTURE_NODES_MAX = 200
+
+/** Lines of the log in one answer. */
+export const LOG_LINES_MAX = 500

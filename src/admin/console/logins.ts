@@ -29,7 +29,7 @@ export function addLogins(
         const message = `user '${user.name}' is not tagged ${ADMINISTRATOR}`
         return context.json(errorBody('ACCESS_REFUSED', message), STATUSES.ACCESS_REFUSED)
       }
-      const opened = sessions.open(user.name, isSecure(context.req.raw))
+      const opened = sessions.open(user, isSecure(context.req.raw))
       context.header('set-cookie', opened.cookie)
       parts.log.info({ user: user.name, peer: peer.address }, 'logged in on the console')
       return context.json(view(opened.session), 201)

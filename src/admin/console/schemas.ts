@@ -141,3 +141,11 @@ export interface PictureQuery {
 export const pictureQuery: z.ZodType<PictureQuery> = z.strictObject({
   search: z.string().max(SEARCH_LENGTH_MAX).optional(),
 })
+
+export interface LogQuery {
+  /** The number of the last line that is known. Default 0: none. */
+  readonly after?: number | undefined
+}
+export const logQuery: z.ZodType<LogQuery> = z.strictObject({
+  after: z.coerce.number().int().min(0).optional(),
+})

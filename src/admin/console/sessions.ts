@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { UserStore } from '../../auth/index.ts'
+import type { User, UserStore } from '../../auth/index.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import { SESSION_MS, SESSIONS_MAX } from './limits.ts'
@@ -43,11 +43,14 @@ export class ConsoleSessions {
   }
 
   /** Returns the session and the cookie that stands for it. */
-  open(user: string, isSecure: boolean): { session: ConsoleSession; cookie: string } {
+  open(
+    { name: user, expiresAtMs = Infinity }: User,
+    isSecure: boolean,
+  ): { session: ConsoleSession; cookie: string } {
     const { random, clock } = this.#parts
     const token = random.bytes(TOKEN_BYTES).toString('base64url')
     const csrf = random.bytes(TOKEN_BYTES).toString('base64url')
-    const session = { user, csrf, endsAtMs: clock.now() + SESSION_MS }
+    const session = { user, csrf, endsAtMs: Math.min(clock.now() + SESSION_MS, expiresAtMs) }
     for (const [oldest] of this.#sessions) {
       if (this.#sessions.size < SESSIONS_MAX) break
       this.#end(oldest)
