@@ -5,7 +5,7 @@ import type { CommitCycle, Stager } from './commit-cycle.ts'
 import { Extents } from './extents.ts'
 import type { FailureText } from './failure-texts.ts'
 import type { BrokerLimits } from './limits.ts'
-import type { OffsetMap } from './offset-map.ts'
+import type { TracedOffsets } from './tracing/traced-offsets.ts'
 import { OwnedOffsets } from './owned-offsets.ts'
 import type { Owners } from './owners.ts'
 import type { RangeVisitor } from './queue-index.ts'
@@ -58,7 +58,7 @@ export interface ShardMember extends Identified {
 export class Shard implements Stager {
   staged = false
   /** Messages that are traced; null: none is. Owned by `Tracer`. */
-  traced: OffsetMap | null = null
+  traced: TracedOffsets | null = null
   readonly durable: boolean
   readonly log: Log
   readonly extents: Extents

@@ -3,7 +3,7 @@ import type { MessageDraft } from '../../model/message-draft.ts'
 import type { NativeForm, TransactionEnd } from '../../model/native-form.ts'
 import type { CommitCycle, Stager } from '../commit-cycle.ts'
 import type { BrokerLimits } from '../limits.ts'
-import type { OffsetMap } from '../offset-map.ts'
+import type { TracedOffsets } from '../tracing/traced-offsets.ts'
 import {
   type Identified,
   messageRecordBytes,
@@ -75,7 +75,7 @@ export interface ReadOptions {
 export class Partition implements Stager {
   staged = false
   /** Messages that are traced; null: none is. Owned by `Tracer`. */
-  traced: OffsetMap | null = null
+  traced: TracedOffsets | null = null
   /** The destination it is part of, and which part. */
   readonly topicId: number
   readonly index: number

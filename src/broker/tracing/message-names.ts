@@ -14,11 +14,14 @@ export function namesOf(
   { header, start, end }: { readonly header: Buffer; readonly start: number; readonly end: number },
 ): TraceNames {
   if (form === undefined) {
-    return { vhost, messageId: '', correlationId: '', traceparent: '', tracestate: '' }
+    return namelessIn(vhost)
   }
   const headers = form.headers(header, start, end)
   const own = form.property(header, start, end, 'message-id')
   const correlation = form.property(header, start, end, 'correlation-id') ?? ''
+  if (own === null && correlation === '' && (headers === null || headers.size === 0)) {
+    return namelessIn(vhost)
+  }
   return {
     vhost,
     messageId: cut(own ?? firstOf(headers, ID_HEADERS)),
@@ -29,6 +32,16 @@ export function namesOf(
     traceparent: cut(firstOf(headers, ['traceparent'])),
     tracestate: cut(firstOf(headers, ['tracestate'])),
   }
+}
+
+/** The same for all of one virtual host that come after one another. */
+let nameless: TraceNames | null = null
+
+function namelessIn(vhost: string): TraceNames {
+  if (nameless?.vhost !== vhost) {
+    nameless = { vhost, messageId: '', correlationId: '', traceparent: '', tracestate: '' }
+  }
+  return nameless
 }
 
 function firstOf(headers: HeaderMap | null, wanted: readonly string[]): string {

@@ -18,11 +18,12 @@ export class QueueTrace {
     return trace
   }
 
-  /** HOT while anything is traced, as is `ended`: most messages are not. */
   delivered(offset: number, attempts: number, { tag, actor: by, noAck }: Consumer): void {
-    if (this.of(offset) === 0) return
+    const { vhost, name: at } = this.#queue
+    const trace = this.of(offset)
+    if (trace === 0) return
     const detail = `consumer '${tag}'${noAck ? ', settled as it was given out' : ''}`
-    this.step(offset, 'delivered', { attempts, by, detail })
+    vhost.tracer.step(trace, 'delivered', { at, offset, attempts, by, detail })
     if (noAck) this.#done(offset)
   }
 
@@ -48,8 +49,10 @@ export class QueueTrace {
 
   /** The queue is done with it. */
   ended(offset: number, step: 'accepted' | 'dropped', detail = ''): void {
-    if (this.of(offset) === 0) return
-    this.step(offset, step, { detail })
+    const { vhost, name: at } = this.#queue
+    const trace = this.of(offset)
+    if (trace === 0) return
+    vhost.tracer.step(trace, step, { at, offset, detail })
     this.#done(offset)
   }
 

@@ -1,4 +1,5 @@
 import type { Actor } from '../../model/actor.ts'
+import { TextPool } from './text-pool.ts'
 import { TRACE_TEXT_MAX, type TraceLimits } from './limits.ts'
 
 /** Room for so many steps at first. */
@@ -101,6 +102,7 @@ export class TraceLog {
   #first = 0
   #next = 0
   #textBytes = 0
+  readonly #texts = new TextPool()
   #columns: Columns
 
   constructor(limits: TraceLimits) {
@@ -139,7 +141,7 @@ export class TraceLog {
   add(trace: number, atMs: number, step: Step, facts: StepFacts): void {
     const { stepsMax, textBytesMax } = this.#limits
     const at = cut(facts.at ?? '')
-    const detail = cut(facts.detail ?? '')
+    const detail = this.#texts.get(cut(facts.detail ?? ''))
     if (this.#next - this.#first >= this.#columns.capacity) {
       if (this.#columns.capacity < stepsMax) this.#grow()
       else this.#forgetFirst()

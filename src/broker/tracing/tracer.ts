@@ -5,7 +5,6 @@ import { BrokerError } from '../../model/errors.ts'
 import type { MessageDraft } from '../../model/message-draft.ts'
 import { filteredDraft } from '../filter/index.ts'
 import type { CommitCycle, CommitListener } from '../commit-cycle.ts'
-import { OffsetMap } from '../offset-map.ts'
 import type { Route } from '../route.ts'
 import type { TimerIndex, TimerTarget } from '../timer-index.ts'
 import type { VirtualHost } from '../virtual-host.ts'
@@ -20,10 +19,11 @@ import {
   type TraceStep,
 } from './trace-log.ts'
 import { type Candidate, hasId, TraceRule, type TraceRuleSpec } from './trace-rule.ts'
+import { TracedOffsets } from './traced-offsets.ts'
 
 /** A log of which some messages are traced; null while none is, which is all that others ask. */
 export interface TracedLog {
-  traced: OffsetMap | null
+  traced: TracedOffsets | null
 }
 
 /** What a step of a traced message is told to, beside being kept. */
@@ -61,13 +61,11 @@ const HOLDERS = 256
 /** The message is in a topic, or in more queues than are counted: it is followed until forgotten. */
 const UNCOUNTED = HOLDERS - 1
 
-/** Room for so many traced messages of a log is kept while rules are on. */
-const TRACED_KEPT = 1024
-
 /** A message that is traced waits for the disk. */
 interface Waiting {
   readonly trace: number
-  readonly facts: StepFacts
+  readonly offset: number
+  readonly partition: number
 }
 
 /**
@@ -91,7 +89,8 @@ export class Tracer implements CommitListener, TimerTarget {
   /** Those of which something is traced, or may soon be. */
   readonly #logs: Set<TracedLog> = new Set()
   /** Where traced messages are, the oldest first; bounded like the traces themselves. */
-  #places: { readonly log: TracedLog; readonly offset: number }[] = []
+  readonly #placeLogs: TracedLog[] = []
+  readonly #placeOffsets: number[] = []
   #placeAt = 0
   readonly #waiting: Map<number, Waiting[]> = new Map()
 
@@ -225,20 +224,21 @@ export class Tracer implements CommitListener, TimerTarget {
     for (const { name: at } of destinations) {
       this.step(trace, 'stored', { at, offset, partition, detail })
     }
-    if (isSynced) this.#awaitDisk({ trace, facts: { offset, partition } })
+    if (isSynced) this.#awaitDisk({ trace, offset, partition })
   }
 
   /** From now on the message at that offset is this trace's. */
   place(trace: number, log: TracedLog, offset: number, holders: number): void {
     if (log.traced === null) {
-      log.traced = new OffsetMap(TRACED_KEPT)
+      log.traced = new TracedOffsets()
       this.#logs.add(log)
     }
     log.traced.set(offset, trace * HOLDERS + holders)
     const { tracesMax } = this.#limits
-    const before = this.#places[this.#placeAt]
-    if (before !== undefined) this.#forget(before.log, before.offset)
-    this.#places[this.#placeAt] = { log, offset }
+    const before = this.#placeLogs[this.#placeAt]
+    if (before !== undefined) this.#forget(before, this.#placeOffsets[this.#placeAt]!)
+    this.#placeLogs[this.#placeAt] = log
+    this.#placeOffsets[this.#placeAt] = offset
     this.#placeAt = (this.#placeAt + 1) % tracesMax
   }
 
@@ -307,9 +307,10 @@ export class Tracer implements CommitListener, TimerTarget {
   committed(ticket: number, error: EngineError | null): void {
     const waiting = this.#waiting.get(ticket) ?? []
     this.#waiting.delete(ticket)
-    for (const { trace, facts } of waiting) {
-      if (error === null) this.step(trace, 'on-disk', facts)
-      else this.step(trace, 'not-stored', { ...facts, detail: error.message })
+    const detail = error?.message ?? ''
+    const step = error === null ? 'on-disk' : 'not-stored'
+    for (const { trace, offset, partition } of waiting) {
+      this.step(trace, step, { offset, partition, detail })
     }
   }
 
