@@ -2,6 +2,13 @@ export { connect, type ConnectTls } from './connector.ts'
 export { ListenError, type ListenErrorCode } from './listen-error.ts'
 export { type ListenOptions, type Listener, listen } from './listener.ts'
 export { beginsWith, oneOf } from './first-bytes.ts'
+export {
+  http1Protocol,
+  type Http1Connection,
+  type Http1Exchange,
+  type Http1Request,
+  type Http1RequestHandler,
+} from './http1-server.ts'
 export { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'
 export { OutputBuffer } from './output-buffer.ts'
 export { loginPeerOf } from './peer-info.ts'

@@ -41,3 +41,9 @@ export const FIRST_BYTES_MAX = 64
 
 /** A connection to such a port that has not said by then what it speaks is closed. */
 export const FIRST_BYTES_TIMEOUT_MS = 10_000
+
+/** A connection of HTTP/1.1 without an open request is closed after once or twice this time. */
+export const HTTP_IDLE_MS = 30_000
+
+/** Content of a request that may wait in the process; beyond it the client is not read. */
+export const HTTP_UNTAKEN_BYTES_MAX: number = 256 * 1024

@@ -11,7 +11,7 @@ import {
 import { faultOf, Metadata, type MetadataValue } from './metadata.ts'
 import { type Status, STATUS_CODES, statusNameOf, statusOf } from './status.ts'
 
-/** Fields that are the wire's own; `grpc-` and pseudo fields are besides. */
+/** Fields that are the wire's own; `grpc-`, `connect-` and pseudo fields are besides. */
 const WIRE_FIELDS: ReadonlySet<string> = new Set([
   'content-type',
   'content-length',
@@ -19,11 +19,17 @@ const WIRE_FIELDS: ReadonlySet<string> = new Set([
   'host',
   'accept-encoding',
   'content-encoding',
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
 ])
 
 /** Fields that an HTTP client adds, and that a gRPC client of the other side would not know. */
 function isOurs(name: string): boolean {
-  return name.startsWith('grpc-') || name.startsWith(':') || WIRE_FIELDS.has(name)
+  const isWire = name.startsWith('grpc-') || name.startsWith('connect-') || name.startsWith(':')
+  return isWire || WIRE_FIELDS.has(name)
 }
 
 /**

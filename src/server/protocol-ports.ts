@@ -48,8 +48,8 @@ export type ListenerName =
 /** Section 6 of MQTT 5, and the name that clients of MQTT 3.1 had; mosquitto takes both. */
 const MQTT_WEB_SOCKET: WebSocketSpec = { path: '/mqtt', subprotocols: ['mqtt', 'mqttv3.1'] }
 
-/** Of gRPC; our own frames say nothing. */
-const RPC_ALPN: readonly string[] = ['h2']
+/** Of gRPC and Connect; our own frames say nothing. */
+const RPC_ALPN: readonly string[] = ['h2', 'http/1.1']
 const RPC_WEB_SOCKET: WebSocketSpec = { path: '/rpc', subprotocols: ['waystation-rpc'] }
 
 /** Every listener there is, in the order they are shown. A new protocol is a line here. */

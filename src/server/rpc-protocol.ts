@@ -5,7 +5,7 @@ import { createGrpc } from '../protocols/grpc/index.ts'
 import { createRpc } from '../protocols/rpc/index.ts'
 import type { ProtocolParts, ServedProtocol } from './protocols.ts'
 
-/** Calls on one port, in our own frames or over HTTP/2, told apart by their first bytes. */
+/** Calls on one port: in our own frames, over HTTP/2 or over HTTP/1.1, told apart by their first bytes. */
 export function rpcProtocol(parts: ProtocolParts): ServedProtocol {
   const { messageSize, callsPerConnection, deadlineMax } = parts.config.rpc
   const options = {
@@ -17,15 +17,28 @@ export function rpcProtocol(parts: ProtocolParts): ServedProtocol {
       ...(deadlineMax === undefined ? {} : { deadlineMsMax: deadlineMax }),
     },
   }
+  const rpc = createRpc(options)
+  const grpc = createGrpc(options)
   const choices = [
-    { protocol: createRpc(options), matches: (bytes: Buffer) => beginsWith(bytes, PREAMBLE) },
-    { protocol: createGrpc(options), matches: (bytes: Buffer) => beginsWith(bytes, PREFACE) },
+    { protocol: rpc, matches: (bytes: Buffer) => beginsWith(bytes, PREAMBLE) },
+    { protocol: grpc, matches: (bytes: Buffer) => beginsWith(bytes, PREFACE) },
+    { protocol: grpc.http1, matches: isHttp1 },
   ]
-  const protocols: readonly ServedProtocol[] = choices.map(({ protocol }) => protocol)
+  const protocols: readonly ServedProtocol[] = [rpc, grpc]
   return {
     ...oneOf('rpc', choices, parts.clock),
     connections: () => protocols.flatMap((protocol) => protocol.connections()),
     closeConnection: (id, reason) =>
       protocols.some((protocol) => protocol.closeConnection(id, reason)),
   }
+}
+
+const METHODS: readonly Buffer[] = ['POST ', 'GET ', 'OPTIONS ', 'HEAD ', 'PUT ', 'DELETE '].map(
+  (text) => Buffer.from(text, 'latin1'),
+)
+
+function isHttp1(bytes: Buffer): boolean | null {
+  const answers = METHODS.map((method) => beginsWith(bytes, method))
+  if (answers.includes(true)) return true
+  return answers.includes(null) ? null : false
 }

@@ -27,6 +27,7 @@ export interface CallOwner {
   requestOutput(): void
   /** Replies were sent that the callee is to be told of once the output has room. */
   owes(call: StreamCall): void
+  callBegan(): void
   callEnded(): void
 }
 
@@ -78,6 +79,7 @@ export class StreamCall implements ReplySink, MessageTarget {
     this.#wire = wire
     this.#opening = opening
     this.#reader = new MessageReader(this, owner.messageBytesMax)
+    owner.callBegan()
   }
 
   /** Whom it is for is known: what came meanwhile goes on. */
@@ -101,11 +103,6 @@ export class StreamCall implements ReplySink, MessageTarget {
       return
     }
     this.#push(bytes, start, end, isEnd)
-  }
-
-  /** The client sends no more: without content, or after trailers. */
-  end(): void {
-    this.content(prefix, 0, 0, true)
   }
 
   /** The client or the connection has gone. */

@@ -17,15 +17,15 @@ import {
   type SlabPool,
   type Transport,
 } from '../../net/index.ts'
-import { deadlineAfter, serviceOf } from '../../rpc/call.ts'
-import { Metadata } from '../../rpc/metadata.ts'
 import { type CallOwner, StreamCall } from './call.ts'
+import { startCall, type StartParts } from './call-start.ts'
+import { Http2Exchange, type RequestHandler } from './exchange.ts'
 import { GrpcWire } from './grpc-wire.ts'
 import type { GrpcConnectionInfo } from './grpc.ts'
 import type { GrpcLimits } from './limits.ts'
-import { Caller, type LoginOutcome, type LoginParts, Logins } from './logins.ts'
-import { isGrpcType, type Opening, openingOf } from './opening.ts'
-import { isOwnService } from './own-services.ts'
+import { type LoginParts, Logins } from './logins.ts'
+import { isGrpcType, openingOf } from './opening.ts'
+import { openWebCall } from './web-request.ts'
 
 /** What all connections share. */
 export interface ConnectionShared extends LoginParts {
@@ -37,10 +37,7 @@ export interface ConnectionShared extends LoginParts {
   closed(connection: GrpcConnection): void
 }
 
-const NO_GRPC: Buffer = Buffer.from('this port takes calls of gRPC\n')
-const NOT_FOUND: readonly string[] = [':status', '404', 'content-type', 'text/plain']
-const WRONG_TYPE: readonly string[] = [':status', '415', 'content-type', 'text/plain']
-const TOO_LARGE: readonly string[] = [':status', '431', 'content-type', 'text/plain']
+const NOTHING: Buffer = Buffer.alloc(0)
 
 /** One HTTP/2 connection, whose streams are calls. */
 export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler, CallOwner {
@@ -54,6 +51,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
   readonly #output: OutputBuffer
   readonly #gate: ReadGate
   readonly #logins: Logins
+  readonly #parts: StartParts
   readonly #connectedAtMs: number
   /** Calls whose callees are to be told that replies were sent. */
   #owing: StreamCall[] = []
@@ -74,6 +72,9 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
     this.#gate = new ReadGate(transport)
     this.#logins = new Logins(shared, transport.peer)
     this.#connectedAtMs = shared.clock.now()
+    const { clock, limits } = shared
+    const requestOutput = (): void => this.requestOutput()
+    this.#parts = { clock, limits, logins: this.#logins, requestOutput }
     this.session = new Http2Session({
       role: 'server',
       handler: this,
@@ -199,6 +200,10 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
     this.requestOutput()
   }
 
+  callBegan(): void {
+    this.#callCount += 1
+  }
+
   callEnded(): void {
     this.#callCount -= 1
   }
@@ -207,71 +212,49 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
 
   onHeaders(stream: Http2Stream, headers: HeaderList, isLast: boolean): void {
     const type = headers.get('content-type')
-    const isCall = type !== null && isGrpcType(type) && !headers.isTooLarge
-    if (!isCall) {
-      stream.owner = headers.isTooLarge ? TOO_LARGE : type === null ? NOT_FOUND : WRONG_TYPE
-      if (isLast) this.#refuse(stream)
-      return
+    const isGrpc = type !== null && isGrpcType(type) && !headers.isTooLarge
+    const opening = isGrpc ? openingOf(headers) : null
+    if (opening === null) {
+      const { method, path: target, fields, isTooLarge } = headers
+      const request = { method, target, fields, isTooLarge }
+      const exchange = new Http2Exchange(this.session, stream)
+      stream.owner = openWebCall(this, this.#parts, { request, exchange })
+    } else {
+      const call = new StreamCall(
+        this,
+        new GrpcWire(this.session, stream, opening.contentType),
+        opening,
+      )
+      stream.owner = call
+      startCall(this.#parts, call, opening)
     }
-    this.#callCount += 1
-    const opening = openingOf(headers)
-    const call = new StreamCall(
-      this,
-      new GrpcWire(this.session, stream, opening.contentType),
-      opening,
-    )
-    stream.owner = call
-    if (opening.refusal !== null) return call.status(opening.refusal, Metadata.EMPTY)
-    const { clock, limits } = this.#shared
-    const deadlineMs = deadlineAfter(clock.monotonicMs(), opening.timeoutMs, limits.deadlineMsMax)
-    const login = this.#logins.of(opening.authorization, opening.vhost)
-    if (login.outcome !== null) this.#begin(call, login.outcome, opening, deadlineMs)
-    else {
-      login.whenOver((outcome) => {
-        this.#begin(call, outcome, opening, deadlineMs)
-        this.requestOutput()
-      })
-    }
-    if (isLast) call.end()
+    if (isLast) handlerOf(stream).content(NOTHING, 0, 0, true)
   }
 
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, isLast: boolean): void {
-    const { owner } = stream
-    if (owner instanceof StreamCall) return owner.content(bytes, start, end, isLast)
-    this.session.taken(stream, end - start)
-    if (isLast) this.#refuse(stream)
+    handlerOf(stream).content(bytes, start, end, isLast)
   }
 
   onTrailers(stream: Http2Stream): void {
-    if (stream.owner instanceof StreamCall) stream.owner.end()
-    else this.#refuse(stream)
+    handlerOf(stream).content(NOTHING, 0, 0, true)
   }
 
   onSent(stream: Http2Stream): void {
-    if (stream.owner instanceof StreamCall) stream.owner.sent()
+    handlerOf(stream).sent()
   }
 
   onReset(stream: Http2Stream, code: number): void {
-    if (!(stream.owner instanceof StreamCall)) return
-    stream.owner.lost(code === ERROR.CANCEL ? 'the caller cancelled it' : 'the caller has gone')
-  }
-
-  #begin(call: StreamCall, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
-    if (!(outcome instanceof Caller)) return call.status(outcome, Metadata.EMPTY)
-    const service = serviceOf(opening.path)
-    if (isOwnService(service)) return call.begin(outcome.own, deadlineMs)
-    const refusal = outcome.refusalOf(opening.path)
-    if (refusal === null) call.begin(outcome.relay, deadlineMs)
-    else call.status(refusal, Metadata.EMPTY)
-  }
-
-  /** What is no gRPC gets an answer of HTTP, when all of it has come. */
-  #refuse(stream: Http2Stream): void {
-    this.session.sendHeaders(stream, stream.owner as readonly string[])
-    this.session.sendData(stream, NO_GRPC, true)
+    // One that was malformed never got so far.
+    const handler = stream.owner as RequestHandler | null
+    handler?.lost(code === ERROR.CANCEL ? 'the caller cancelled it' : 'the caller has gone')
   }
 
   onGoaway(): void {}
   onPong(): void {}
   onRoom(): void {}
+}
+
+function handlerOf(stream: Http2Stream): RequestHandler {
+  // Set by `onHeaders`, before which the session tells of nothing.
+  return stream.owner as RequestHandler
 }

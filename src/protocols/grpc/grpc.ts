@@ -4,12 +4,14 @@ import type { Clock, Timer } from '../../lib/clock.ts'
 import type { Turn } from '../../lib/turn.ts'
 import {
   type ConnectionHandler,
+  http1Protocol,
   type ProtocolHandler,
   SlabPool,
   type Transport,
 } from '../../net/index.ts'
 import type { RpcCore } from '../../rpc/core.ts'
 import { type ConnectionShared, GrpcConnection } from './connection.ts'
+import { Http1CallConnection } from './http1-connection.ts'
 import { DEFAULT_LIMITS, type GrpcLimits } from './limits.ts'
 
 export interface GrpcOptions {
@@ -48,6 +50,8 @@ export interface GrpcConnectionInfo {
 
 /** gRPC over HTTP/2, for all listeners that speak it. */
 export interface Grpc extends ProtocolHandler {
+  /** The same calls over HTTP/1.1: Connect and gRPC-Web. */
+  readonly http1: ProtocolHandler
   connections(): GrpcConnectionInfo[]
   /** False when there is no such connection. */
   closeConnection(id: number, reason: string): boolean
@@ -70,7 +74,9 @@ class Protocol implements Grpc, ConnectionShared {
   readonly log: BrokerLog
   readonly limits: GrpcLimits
   readonly slabs: SlabPool = new SlabPool()
+  readonly http1: ProtocolHandler
   readonly #connections = new Map<number, GrpcConnection>()
+  readonly #http1Connections = new Map<number, Http1CallConnection>()
   /** One for all connections; none while there is no connection. */
   #timer: Timer | null = null
 
@@ -83,8 +89,9 @@ class Protocol implements Grpc, ConnectionShared {
     this.clock = options.clock
     this.log = options.log
     this.limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.http1 = http1Protocol('connect', (_, transport) => this.#openHttp1(transport), this.clock)
     this.users.onChange((name) => {
-      for (const connection of this.#connections.values()) {
+      for (const connection of this.#all()) {
         if (connection.users.includes(name)) connection.permissionsChanged()
       }
     })
@@ -105,14 +112,26 @@ class Protocol implements Grpc, ConnectionShared {
   }
 
   connections(): GrpcConnectionInfo[] {
-    return [...this.#connections.values()].map((connection) => connection.info)
+    return this.#all().map((connection) => connection.info)
   }
 
   closeConnection(id: number, reason: string): boolean {
-    const connection = this.#connections.get(id)
+    const connection = this.#connections.get(id) ?? this.#http1Connections.get(id)
     if (connection === undefined) return false
     connection.fail(reason)
     return true
+  }
+
+  #all(): (GrpcConnection | Http1CallConnection)[] {
+    return [...this.#connections.values(), ...this.#http1Connections.values()]
+  }
+
+  #openHttp1(transport: Transport): Http1CallConnection {
+    const connection = new Http1CallConnection(transport, this, () => {
+      this.#http1Connections.delete(connection.id)
+    })
+    this.#http1Connections.set(connection.id, connection)
+    return connection
   }
 
   #tick(): void {

@@ -6,10 +6,10 @@ import { type Status, statusOf } from '../../rpc/status.ts'
 import { isForBroker } from './logins.ts'
 
 /** Metadata that chooses the virtual host. */
-const VHOST_FIELD = 'waystation-vhost'
+export const VHOST_FIELD = 'waystation-vhost'
 
 /** Metadata of a call of which only the acceptance is awaited. */
-const ONE_WAY_FIELD = 'waystation-one-way'
+export const ONE_WAY_FIELD = 'waystation-one-way'
 
 /** What a request's header list says of a call: read once for all requests that say the same. */
 export interface Opening {

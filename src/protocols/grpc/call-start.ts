@@ -1,0 +1,43 @@
+import type { Clock } from '../../lib/clock.ts'
+import { type Callee, deadlineAfter, serviceOf } from '../../rpc/call.ts'
+import { Metadata } from '../../rpc/metadata.ts'
+import type { Status } from '../../rpc/status.ts'
+import type { GrpcLimits } from './limits.ts'
+import { Caller, type LoginOutcome, type Logins } from './logins.ts'
+import type { Opening } from './opening.ts'
+import { isOwnService } from './own-services.ts'
+
+export interface StartParts {
+  readonly clock: Clock
+  readonly limits: GrpcLimits
+  readonly logins: Logins
+  /** Something was written: it must leave at the end of the turn. */
+  readonly requestOutput: () => void
+}
+
+/** A call whose head has come. */
+export interface Startable {
+  begin(callee: Callee, deadlineMs: number): void
+  status(status: Status, trailers: Metadata): void
+}
+
+/** Hands a call to whom it is for, once it is known who calls and that they may. */
+export function startCall(parts: StartParts, call: Startable, opening: Opening): void {
+  if (opening.refusal !== null) return call.status(opening.refusal, Metadata.EMPTY)
+  const { clock, limits, logins } = parts
+  const deadlineMs = deadlineAfter(clock.monotonicMs(), opening.timeoutMs, limits.deadlineMsMax)
+  const login = logins.of(opening.authorization, opening.vhost)
+  if (login.outcome !== null) return begin(call, login.outcome, opening, deadlineMs)
+  login.whenOver((outcome) => {
+    begin(call, outcome, opening, deadlineMs)
+    parts.requestOutput()
+  })
+}
+
+function begin(call: Startable, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
+  if (!(outcome instanceof Caller)) return call.status(outcome, Metadata.EMPTY)
+  if (isOwnService(serviceOf(opening.path))) return call.begin(outcome.own, deadlineMs)
+  const refusal = outcome.refusalOf(opening.path)
+  if (refusal === null) call.begin(outcome.relay, deadlineMs)
+  else call.status(refusal, Metadata.EMPTY)
+}
