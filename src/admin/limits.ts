@@ -40,3 +40,6 @@ export const RATES_NAMED_MAX = 10_000
 /** Queues and topics on a page of metrics: a dozen series each. */
 export const METRICS_PAGE_SIZE = 1000
 export const METRICS_PAGE_MAX = 10_000
+
+/** Definitions that are declared at once: as many wait for one sync of the disk. */
+export const IMPORTED_AT_ONCE = 256

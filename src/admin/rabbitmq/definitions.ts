@@ -3,8 +3,10 @@ import type { BindingSpec } from '../../broker/binding.ts'
 import type { ExchangeSpec } from '../../broker/exchange.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { Topic } from '../../broker/topics/topic.ts'
+import { someAtOnce } from '../../lib/some-at-once.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { parseLimits, USER_LIMITS } from '../../model/limit-set.ts'
+import { IMPORTED_AT_ONCE } from '../limits.ts'
 import { stored } from '../stored.ts'
 import { headersToShow } from '../views.ts'
 import { bindingOf } from './bindings.ts'
@@ -254,14 +256,18 @@ type VhostOf = (fields: Fields) => VirtualHost
 async function importTopology(parts: RabbitParts, all: Definitions, of: VhostOf): Promise<void> {
   await importParameters(parts, all.parameters, of)
   for (const policy of all.policies) await putPolicy(parts, of(policy), policy)
-  for (const exchange of all.exchanges) {
+  await someAtOnce(all.exchanges, IMPORTED_AT_ONCE, async (exchange) => {
     const vhost = of(exchange)
     // As in RabbitMQ: what stands stays as it is.
-    if (vhost.exchange(String(exchange['name'])) !== undefined) continue
+    if (vhost.exchange(String(exchange['name'])) !== undefined) return
     await declareExchange(parts, vhost, exchange)
-  }
-  for (const queue of all.queues) await importQueue(parts, of(queue), queue)
-  for (const binding of all.bindings) await importBinding(of(binding), binding)
+  })
+  await someAtOnce(all.queues, IMPORTED_AT_ONCE, async (queue) => {
+    await importQueue(parts, of(queue), queue)
+  })
+  await someAtOnce(all.bindings, IMPORTED_AT_ONCE, async (binding) => {
+    await importBinding(of(binding), binding)
+  })
 }
 
 /** Those of plugins that are not here are named in the log and left out. */
