@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import { change, pathOf } from '../api.ts'
+import { change, get, pathOf } from '../api.ts'
 import { type Fetched, useFetched } from '../fetched.ts'
 import { Action } from '../parts/action.tsx'
 import { Form, type Field, type Values } from '../parts/form.tsx'
@@ -37,6 +37,12 @@ export function Access(): JSX.Element {
       <Users users={users} />
       <Permissions permissions={permissions} />
       <Vhosts vhosts={vhosts} />
+      <Limits
+        again={() => {
+          users.again()
+          vhosts.again()
+        }}
+      />
     </>
   )
 }
@@ -200,6 +206,57 @@ function Vhosts({ vhosts }: { readonly vhosts: Fetched<readonly Vhost[]> }): JSX
         },
       }}
     />
+  )
+}
+
+/** By RabbitMQ's names where it has some; see docs/peak-shaving.md. */
+const LIMIT_NAMES = {
+  users: ['max-connections', 'max-channels', 'max-length', 'max-length-bytes'],
+  vhosts: ['max-connections', 'max-queues', 'max-length', 'max-length-bytes'],
+  both: ['publish-rate', 'publish-rate-bytes', 'consume-rate', 'consume-rate-bytes', 'rate-burst'],
+} as const
+
+/** One limit at a time; the others stay as they are. */
+function Limits({ again }: { readonly again: () => void }): JSX.Element {
+  const submit = async (kind: 'users' | 'vhosts', values: Values): Promise<string> => {
+    const { name = '', limit = '', value = '' } = values
+    const amount = value === '' ? -1 : Number(value)
+    const path = `v1/${kind}/${pathOf(name)}/limits`
+    // Those of a virtual host are replaced as a whole, so the others are sent along.
+    const all = kind === 'vhosts' ? await get<readonly Vhost[]>('v1/vhosts') : []
+    const others = all.find((each) => each.name === name)?.limits ?? {}
+    await change('PUT', path, { ...others, [limit]: amount })
+    again()
+    return say('app.saved')
+  }
+  return (
+    <div class="columns">
+      {(['users', 'vhosts'] as const).map((kind) => (
+        <section class="card" key={kind}>
+          <h2>{say(`access.limits.${kind}`)}</h2>
+          <Form
+            label={say(`access.limits.${kind}`)}
+            submit={say('app.save')}
+            onSubmit={async (values) => submit(kind, values)}
+            fields={[
+              { name: 'name', label: say('field.name'), isRequired: true },
+              {
+                name: 'limit',
+                label: say('access.limits'),
+                kind: 'choice',
+                options: [...LIMIT_NAMES[kind], ...LIMIT_NAMES.both].map((each) => [each, each]),
+              },
+              {
+                name: 'value',
+                label: say('field.value'),
+                kind: 'number',
+                hint: say('settings.value.hint'),
+              },
+            ]}
+          />
+        </section>
+      ))}
+    </div>
   )
 }
 

@@ -211,6 +211,8 @@ export const en = {
   'access.tags': 'Tags',
   'access.tags.hint': 'administrator: may do everything here',
   'access.limits': 'Limits',
+  'access.limits.users': 'Limit a user',
+  'access.limits.vhosts': 'Limit a virtual host',
   'access.permissions': 'Permissions',
   'access.permissions.set': 'Set permissions',
   'access.configure': 'Configure',

@@ -211,6 +211,8 @@ export const zh: Record<keyof typeof en, string> = {
   'access.tags': '标签',
   'access.tags.hint': 'administrator（管理员）：可执行此处的一切操作',
   'access.limits': '限额',
+  'access.limits.users': '设置用户限额',
+  'access.limits.vhosts': '设置虚拟主机限额',
   'access.permissions': '权限',
   'access.permissions.set': '设置权限',
   'access.configure': '配置',
