@@ -21,6 +21,7 @@ import { HANDLERS } from './handlers.ts'
 import { DEFAULT_LIMITS, type KafkaLimits } from './limits.ts'
 import { KAFKA_FORM } from './mapping.ts'
 import { Quotas } from './quotas.ts'
+import { SharePace } from './share-pace.ts'
 import type { KafkaShared } from './request-context.ts'
 import { KafkaIds } from './topics.ts'
 import { VhostGroups } from './vhost-groups.ts'
@@ -106,6 +107,7 @@ class Protocol implements Kafka {
       groupConfigs,
       groups: new VhostGroups({ broker, random, ids, configs: groupConfigs }),
       quotas: new Quotas(broker.state),
+      sharePace: new SharePace(),
       ids,
       advertised: options.advertised ?? new Map(),
       writer: new KafkaWriter(undefined, slabs),

@@ -14,6 +14,7 @@ import type { GroupConfigs } from './group-config.ts'
 import type { KafkaLimits } from './limits.ts'
 import type { Quotas, RateKey } from './quotas.ts'
 import type { KafkaIds } from './topics.ts'
+import type { SharePace } from './share-pace.ts'
 import type { VhostGroups } from './vhost-groups.ts'
 
 /** What all connections share. */
@@ -34,6 +35,8 @@ export interface KafkaShared {
   readonly groupConfigs: GroupConfigs
   readonly groups: VhostGroups
   readonly quotas: Quotas
+  /** How fast share groups are given what topics hold that have a consume rate. */
+  readonly sharePace: SharePace
   /** What clients are told instead of the address they used, by the name of the listener. */
   readonly advertised: ReadonlyMap<string, Endpoint>
   readonly blocks: BlockReads

@@ -281,3 +281,34 @@ test('offsets of a share group are described, set and deleted', async (t) => {
   const unknown = await peer.call('DescribeShareGroupOffsets', 0, { groups })
   assert.equal(unknown.groups[0]!.errorCode, GROUP_ID_NOT_FOUND)
 })
+
+test('all members of a group together are given what the rate of the topic allows', async (t) => {
+  const world = await KafkaWorld.open(t, { http: 0 })
+  const { member } = await open(world)
+  const put = async (path: string, body: object): Promise<void> => {
+    const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+    const answer = await fetch(`http://127.0.0.1:${world.broker.port('http')}/v1/${path}`, {
+      method: 'PUT',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    assert.ok(answer.ok, await answer.text())
+  }
+  await put('policies/%2F/p', { pattern: '^t$', definition: { 'consume-rate': 10 } })
+  const a = await member('a')
+  const b = await member('b')
+  assert.deepEqual(await a.fetch(4), [[0, 3, 1]])
+  assert.deepEqual(await b.fetch(4), [], 'whoever does not wait gets nothing')
+  assert.equal(await a.acknowledge([[0, 3, TYPE.ACCEPT]]), NONE, 'what it has it may settle')
+  let isAnswered = false
+  const next = b.fetch(4, { maxWaitMs: 10_000 }).finally(() => (isAnswered = true))
+  await world.broker.clock.advance(290)
+  assert.equal(isAnswered, false)
+  await world.broker.clock.advance(110)
+  assert.deepEqual(await next, [[4, 7, 1]])
+
+  await put('policies/%2F/p', { pattern: '^t$', definition: { 'consume-rate': 100_000 } })
+  await put('users/guest/limits', { 'consume-rate': 10, 'rate-burst': 100 })
+  const { throttleTimeMs } = await a.fetchWhole(2)
+  assert.equal(throttleTimeMs, 200)
+})

@@ -11,7 +11,13 @@ import {
 } from '../groups/share-sessions.ts'
 import { KEY_SHARED } from '../group-config.ts'
 import { LEADER_EPOCH, NODE_ID } from '../limits.ts'
-import type { Handler, Request, RequestContext, Response } from '../request-context.ts'
+import {
+  flowOf,
+  type Handler,
+  type Request,
+  type RequestContext,
+  type Response,
+} from '../request-context.ts'
 import { ShareRead, type ShareSlot } from '../share-read.ts'
 import { mayUse } from '../topics.ts'
 
@@ -58,11 +64,14 @@ export const handleShareFetch: Handler<'ShareFetch'> = (context, request, respon
   for (const { topicId, partitions } of request.forgottenTopicsData) {
     for (const partition of partitions) session.forget({ topicId, partition })
   }
-  const send = (): void => respond(answers.fetched(leaseMs(context, session)))
+  const send = (throttleTimeMs = 0): void =>
+    respond({ ...answers.fetched(leaseMs(context, session)), throttleTimeMs })
   if (epoch === FINAL_EPOCH) closeSession(context, session)
   const isFetching = epoch !== FINAL_EPOCH && !request.isRenewAck
   const fetch = (): void => {
-    if (isFetching) readAll(context, { request, session, answers }, send)
+    const { clock, limits } = context.shared
+    const endMs = clock.monotonicMs() + Math.min(request.maxWaitMs, limits.fetchWaitMsMax)
+    if (isFetching) readAll(context, { request, session, answers, endMs }, send)
     else send()
   }
   if (!hasAcknowledgements) {
@@ -164,39 +173,63 @@ class Answer {
   }
 }
 
+interface ReadParts {
+  readonly request: FetchRequest
+  readonly session: ShareSession
+  readonly answers: Answers
+  /** When it is answered, whatever there is. */
+  readonly endMs: number
+}
+
+/** `done` is told for how long the client must wait before it asks again. */
 function readAll(
   context: RequestContext,
-  {
-    request,
-    session,
-    answers,
-  }: { readonly request: FetchRequest; readonly session: ShareSession; readonly answers: Answers },
-  done: () => void,
+  parts: ReadParts,
+  done: (throttleMs: number) => void,
 ): void {
+  const { request, session, answers, endMs } = parts
   const { shared, vhost, connection } = context
+  const { sharePace, clock } = shared
+  const nowMs = clock.monotonicMs()
   const { groupId, memberId } = session
   const isolation = shared.groupConfigs.value(vhost, groupId, 'share.isolation.level')
+  const lockMs = leaseMs(context, session)
+  const opened: (OpenedPartition & { readonly place: SharedPlace })[] = []
+  let isRefused = false
+  /** Until more may be given of something whose rate is used up. */
+  let pacedMs = Infinity
+  for (const place of [...session.places()]) {
+    const found = open(context, session, place)
+    if (typeof found === 'number') {
+      answers.of(place).errorCode = found
+      isRefused = true
+      continue
+    }
+    const waitMs = sharePace.waitMs(subscriptionOf(context, groupId)!, found.topic, nowMs)
+    if (waitMs > 0) pacedMs = Math.min(pacedMs, waitMs)
+    else opened.push({ ...found, place })
+  }
+  if (opened.length === 0 && pacedMs < Infinity && !isRefused && nowMs < endMs) {
+    clock.setTimer(Math.min(pacedMs, endMs - nowMs), () => {
+      if (connection.isClosed) done(0)
+      else readAll(context, parts, done)
+    })
+    return
+  }
   const read = new ShareRead(shared, {
     memberId,
     recordsMax: Math.max(request.maxRecords, 1),
     isExact: request.shareAcquireMode === RECORD_LIMIT_MODE,
     bytesMax: Math.min(request.maxBytes, shared.limits.fetchBytesMax),
-    waitMs: Math.min(request.maxWaitMs, shared.limits.fetchWaitMsMax),
+    waitMs: Math.min(endMs - nowMs, pacedMs),
     isCommitted: isolation === 'read_committed',
     forms: vhost,
     isOver: () => connection.isClosed,
   })
-  const lockMs = leaseMs(context, session)
-  const slots: { readonly place: SharedPlace; readonly slot: ShareSlot }[] = []
-  for (const place of [...session.places()]) {
-    const opened = open(context, session, place)
-    if (typeof opened === 'number') {
-      answers.of(place).errorCode = opened
-      read.hurry()
-    } else {
-      slots.push({ place, slot: read.add(opened.partition, opened.shared) })
-    }
-  }
+  if (isRefused) read.hurry()
+  const slots = opened.map(({ place, topic, partition, shared: leases }) => {
+    return { place, topic, slot: read.add(partition, leases) }
+  })
   const subscription = subscriptionOf(context, groupId)
   const keyShared = shared.groupConfigs.value(vhost, groupId, KEY_SHARED) === 'true'
   if (subscription !== undefined) {
@@ -212,11 +245,39 @@ function readAll(
       if (hasSomething || isFirst) answers.of(place).slot = slot
       if (hasSomething) session.rotate(place)
     }
-    done()
+    done(countGiven(context, subscription, slots))
   })
 }
 
+/** Counts what is given for the rates of topics, user and virtual host; returns how long to wait. */
+function countGiven(
+  context: RequestContext,
+  group: SharedSubscription | undefined,
+  slots: readonly { readonly topic: Topic; readonly slot: ShareSlot }[],
+): number {
+  const { shared, connection } = context
+  const nowMs = shared.clock.monotonicMs()
+  let all = 0
+  let allBytes = 0
+  for (const { topic, slot } of slots) {
+    const { leased, bytes } = slot
+    const count = leased.reduce(
+      (sum, { baseOffset, nextOffset }) => sum + nextOffset - baseOffset,
+      0,
+    )
+    if (count === 0) continue
+    all += count
+    allBytes += bytes
+    if (group !== undefined) shared.sharePace.given(group, topic, { count, bytes, nowMs })
+  }
+  if (all === 0) return 0
+  const waitMs = flowOf(context).given(all, allBytes)
+  connection.throttle(waitMs)
+  return waitMs
+}
+
 interface OpenedPartition {
+  readonly topic: Topic
   readonly partition: Topic['partitions'][number]
   readonly shared: SharedPartition
 }
@@ -237,7 +298,7 @@ function open(
   const startOffset = reset === 'earliest' ? partition.startOffset : partition.highWatermark
   const where = { topicId: topic.id, partition: place.partition }
   try {
-    return { partition, shared: vhost.shared.openPartition(groupId, where, startOffset) }
+    return { topic, partition, shared: vhost.shared.openPartition(groupId, where, startOffset) }
   } catch (error) {
     if (error instanceof BrokerError) return ERROR.INVALID_REQUEST
     throw error
