@@ -80,6 +80,7 @@ export class KafkaConnection
   #idle: Timer
   #throttled: Timer | null = null
   #lastMs: number
+  readonly #openedMs: number
 
   constructor(transport: Transport, shared: KafkaShared) {
     this.id = transport.id
@@ -92,6 +93,7 @@ export class KafkaConnection
     this.#gate = new ReadGate(transport)
     this.connectedAtMs = shared.clock.now()
     this.#lastMs = shared.clock.monotonicMs()
+    this.#openedMs = this.#lastMs
     this.#idle = shared.clock.setTimer(shared.limits.loginMs, () => this.#checkIdle())
   }
 
@@ -411,7 +413,9 @@ export class KafkaConnection
     const { clock, limits } = this.#shared
     const { login } = this.authentication
     const limitMs = login === null ? limits.loginMs : limits.idleMs
-    const leftMs = this.#lastMs + limitMs - clock.monotonicMs()
+    // Whoever sends an octet now and then has not logged in by that.
+    const sinceMs = login === null ? this.#openedMs : this.#lastMs
+    const leftMs = sinceMs + limitMs - clock.monotonicMs()
     if (leftMs <= 0 && this.#exchanges.length === 0) {
       this.fail(login === null ? 'nobody logged in in time' : `nothing came for ${limitMs} ms`)
       return
