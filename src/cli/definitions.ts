@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readLocalFile, writeSecretFile } from '../server/local-file.ts'
 import { AdminClient, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printJson } from './listings.ts'
@@ -11,9 +11,6 @@ export interface DefinitionFlags extends ConnectFlags {
 
 /** The lists in a file of definitions, as they are counted for a person. */
 const LISTS = ['users', 'vhosts', 'policies', 'exchanges', 'queues', 'bindings'] as const
-
-/** Hashes of passwords are in it, so nobody else may read it. */
-const FILE_MODE = 0o600
 
 /** Writes what is declared to a file, or to standard output. */
 export async function exportDefinitions(
@@ -28,7 +25,8 @@ export async function exportDefinitions(
     return
   }
   try {
-    writeFileSync(file, text, { mode: FILE_MODE })
+    // Hashes of passwords are in it.
+    writeSecretFile(file, text)
   } catch (cause) {
     throw new CommandError(EXIT.FAILED, `${file} cannot be written: ${messageOf(cause)}`, { cause })
   }
@@ -52,7 +50,7 @@ function pathOf({ vhost }: DefinitionFlags): string {
 function read(file: string): unknown {
   let text: string
   try {
-    text = readFileSync(file === '-' ? process.stdin.fd : file, 'utf8')
+    text = readLocalFile(file === '-' ? 0 : file).toString('utf8')
   } catch (cause) {
     throw new CommandError(EXIT.USAGE, `${file} cannot be read: ${messageOf(cause)}`, { cause })
   }

@@ -1,6 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 
-/** For commands that are handed a file's name; throws what Node says of it. */
-export function readLocalFile(file: string): Buffer {
+/** For commands that are handed a file's name, or 0 for standard input; throws what Node says. */
+export function readLocalFile(file: string | 0): Buffer {
   return readFileSync(file)
+}
+
+/** Makes or replaces a file that only its owner may read, since there are secrets in it. */
+export function writeSecretFile(file: string, text: string): void {
+  writeFileSync(file, text, { mode: 0o600 })
 }
