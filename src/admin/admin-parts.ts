@@ -1,5 +1,6 @@
 import type { Authenticator, Peer, UserStore } from '../auth/index.ts'
 import type { Broker } from '../broker/broker.ts'
+import type { RpcCore } from '../rpc/core.ts'
 import type { BrokerLog } from '../broker/broker-log.ts'
 import type { RandomSource } from '../lib/random.ts'
 import type { TrafficLedger } from '../model/traffic-ledger.ts'
@@ -122,6 +123,8 @@ export interface Backups {
 /** All that the API works on. */
 export interface AdminParts {
   readonly broker: Broker
+  /** Absent: nothing serves calls. */
+  readonly rpcCore?: RpcCore
   readonly users: UserStore
   readonly authenticator: Authenticator
   readonly protocols: readonly ConnectionSource[]

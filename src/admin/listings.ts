@@ -5,6 +5,7 @@ import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { vhostQuery } from './schemas.ts'
 import { consumerViews } from './consumer-views.ts'
+import { serviceViews } from './service-views.ts'
 import { subscriptionViews, transactionView } from './topic-views.ts'
 import { query } from './validation.ts'
 import { bindingView, destinationView, exchangeView, policyView } from './views.ts'
@@ -39,6 +40,9 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
   list('/v1/destinations', (host) => Array.from(host.destinations(), destinationView))
   list('/v1/subscriptions', subscriptionViews)
   list('/v1/consumers', consumerViews)
+  list('/v1/services', ({ name }) => {
+    return parts.rpcCore === undefined ? [] : serviceViews(parts.rpcCore, name)
+  })
   list('/v1/transactions', (host) => {
     return Array.from(host.transactions.list(), (each) => transactionView(host, each))
   })

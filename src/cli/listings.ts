@@ -60,6 +60,17 @@ export const LISTINGS: readonly Listing[] = [
     ],
   },
   {
+    noun: 'services',
+    resource: 'services',
+    summary: 'services that can be called, and who provides them',
+    isPerVhost: true,
+    columns: [
+      ...text('vhost', 'service', 'instance', 'version', 'policy'),
+      ...numbers('weight', 'capacity', 'outstanding', 'calls', 'waiting'),
+      ...text('user'),
+    ],
+  },
+  {
     noun: 'redrives',
     resource: 'redrives',
     summary: 'moves of dead letters that run, or ended',

@@ -3,6 +3,7 @@ import { packageVersion } from '../server/version.ts'
 import type { AlterFlags } from './alter.ts'
 import type { AttachFlags } from './attach.ts'
 import { addBackupCommands } from './backup-commands.ts'
+import { addCallCommands } from './call-commands.ts'
 import type * as changes from './changes.ts'
 import { addDefinitionCommands } from './definition-commands.ts'
 import type { DoctorFlags } from './doctor.ts'
@@ -44,6 +45,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addTraceCommands(program, administrative)
   addBackupCommands(program)
   addDefinitionCommands(program, administrative)
+  addCallCommands(program)
   addAttach(program, exitWith)
   addFsck(program, exitWith)
   return program

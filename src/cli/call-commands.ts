@@ -1,0 +1,33 @@
+import { type Command, Option } from 'commander'
+import type { CallFlags } from './call.ts'
+
+/** Calls from the command line. */
+export function addCallCommands(program: Command): void {
+  const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
+  program
+    .command('call <method>')
+    .summary('call a method of a service')
+    .description(
+      'Calls a method of a service with JSON and prints each answer as a line of JSON. Several ' +
+        'messages are a stream.',
+    )
+    .addOption(
+      new Option('-d, --data <json>', 'a message; may be given several times').argParser(collect),
+    )
+    .option('--url <url>', 'the broker, or a provider that listens (rpc://127.0.0.1:7700)')
+    .option('--deadline <time>', 'how long to wait for the end (10s)')
+    .addOption(
+      new Option('--metadata <name=value>', 'sent along; several times').argParser(collect),
+    )
+    .addHelpText('after', HELP)
+    .action(async (method: string, flags: CallFlags) => {
+      const { call } = await import('./call.ts')
+      await call(method, flags)
+    })
+}
+
+const HELP = `
+WAYSTATION_RPC_URL may hold the URL, with user and password.
+
+Example:
+  waystation call shop.v1.Orders/place -d '{"sku":"tea"}' --deadline 2s`
