@@ -6,6 +6,7 @@
  */
 import { parseArgs } from 'node:util'
 import { runKafkaBench } from '../kafka/main.ts'
+import { runRpcBench } from '../rpc/main.ts'
 import { openTargets, PEERS } from './brokers.ts'
 import type { Endpoint } from './raw-socket.ts'
 import { describeCommit, describeMachine, scenarioTable, writeReport, type Run } from './report.ts'
@@ -16,6 +17,7 @@ const ALL_PEERS = Object.values(PEERS).flat()
 
 /** Scenarios of Kafka are driven by its own tools and know other options. */
 const isKafka = process.argv.slice(2).some((arg) => /^kafka(-|$)/.test(arg))
+const isRpc = process.argv[2] === 'rpc'
 
 const USAGE = `npm run bench -- [scenario...] [options]
   --peer NAME            compare with ${ALL_PEERS.join(', ')}, none, or all installed (default);
@@ -29,11 +31,12 @@ const USAGE = `npm run bench -- [scenario...] [options]
   --peer-backlog N       the same for the peer (default 1,000,000)
   --retained N           topics of the retained set (default 1,000,000)
   --json FILE            where to write the runs (default bench/results/local/DATE-COMMIT.json)
-scenarios (those of Kafka have their own help: npm run bench -- kafka --help):
+scenarios (those of Kafka have their own help: npm run bench -- kafka --help; rpc compares calls
+with grpc-js and takes --seconds, --rounds and --json):
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(18)} ${about}`).join('\n')}`
 
 const { values: flags, positionals: names } = parseArgs({
-  args: isKafka ? [] : process.argv.slice(2),
+  args: isKafka || isRpc ? [] : process.argv.slice(2),
   allowPositionals: true,
   options: {
     peer: { type: 'string', multiple: true, default: ['all'] },
@@ -153,7 +156,8 @@ function positiveNumber(name: string, text: string): number {
 }
 
 try {
-  await (isKafka ? runKafkaBench(process.argv.slice(2)) : main())
+  if (isRpc) await runRpcBench(process.argv.slice(3))
+  else await (isKafka ? runKafkaBench(process.argv.slice(2)) : main())
 } catch (error) {
   console.error((error as Error).message)
   process.exitCode = 2
