@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What an orchestrator would wait for; the machine that runs the tests may have other work. */
-const HEALTH_WITHIN_MS = 10_000
+const HEALTH_WITHIN_MS = 30_000
 
 /** Asks for health again and again, each time on a connection of its own, as an orchestrator does. */
 export class HealthWatch implements AsyncDisposable {
