@@ -49,6 +49,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /v1/subscriptions': list('subscriptions of topics, with their lag'),
   'GET /v1/consumers': list('consumers, with what keeps messages from them'),
   'GET /v1/transactions': list('transactional ids'),
+  'GET /v1/services': list('services, with their methods and instances'),
   'GET /v1/exchanges': list('exchanges'),
   'GET /v1/bindings': list('bindings'),
   'GET /v1/policies': list('policies'),
