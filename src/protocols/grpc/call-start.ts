@@ -37,7 +37,7 @@ export function startCall(parts: StartParts, call: Startable, opening: Opening):
 function begin(call: Startable, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
   if (!(outcome instanceof Caller)) return call.status(outcome, Metadata.EMPTY)
   if (isOwnService(serviceOf(opening.path))) return call.begin(outcome.own, deadlineMs)
-  const refusal = outcome.refusalOf(opening.path)
+  const refusal = outcome.rights.refusalOf(opening.path)
   if (refusal === null) call.begin(outcome.relay, deadlineMs)
   else call.status(refusal, Metadata.EMPTY)
 }

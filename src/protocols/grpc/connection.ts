@@ -184,7 +184,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
   }
 
   permissionsChanged(): void {
-    for (const caller of this.#logins.callers) caller.forget()
+    for (const caller of this.#logins.callers) caller.rights.forget()
   }
 
   // --- calls ---

@@ -75,7 +75,7 @@ export class Http1CallConnection implements Http1Connection, CallOwner {
   }
 
   permissionsChanged(): void {
-    for (const caller of this.#logins.callers) caller.forget()
+    for (const caller of this.#logins.callers) caller.rights.forget()
   }
 
   // --- calls ---

@@ -8,7 +8,8 @@ import {
 import { type Broker, DEFAULT_VHOST } from '../../broker/index.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { loginPeerOf, type PeerInfo } from '../../net/index.ts'
-import { type Callee, permissionNameOf, serviceOf } from '../../rpc/call.ts'
+import { type Callee, permissionNameOf } from '../../rpc/call.ts'
+import { CallRights } from '../../rpc/call-rights.ts'
 import type { RpcCore } from '../../rpc/core.ts'
 import { type Status, statusOf } from '../../rpc/status.ts'
 import type { GrpcLimits } from './limits.ts'
@@ -32,49 +33,21 @@ export class Caller {
   readonly relay: Callee
   /** Health and reflection. */
   readonly own: Callee
-  readonly #parts: LoginParts
-  readonly #refusals = new Map<string, Status | null>()
+  readonly rights: CallRights
 
-  constructor(parts: LoginParts, user: string, vhost: string) {
-    this.#parts = parts
+  constructor({ core, users, limits }: LoginParts, user: string, vhost: string) {
     this.user = user
     this.vhost = vhost
-    const { relay, registry } = parts.core.host(vhost)
+    const { relay, registry } = core.host(vhost)
     this.relay = relay
-    this.own = new OwnServices({ registry, maySee: (service) => this.mayCall(service) })
-  }
-
-  /** Null when it may call the method; what is no path is refused later, in better words. */
-  refusalOf(path: string): Status | null {
-    let refusal = this.#refusals.get(path)
-    if (refusal === undefined) {
-      refusal = this.#ask(serviceOf(path))
-      if (this.#refusals.size >= this.#parts.limits.pathsMax) this.#refusals.clear()
-      this.#refusals.set(path, refusal)
+    this.rights = new CallRights((name, kind) => {
+      requirePermission(users, { user, vhost, resource: 'queue', name, kind })
+    }, limits.pathsMax)
+    // Looking for what may be seen is no try to get in, which would stand in the audit log.
+    const maySee = (service: string): boolean => {
+      return users.allowed(user, vhost, permissionNameOf(service), 'write')
     }
-    return refusal
-  }
-
-  mayCall(service: string): boolean {
-    return this.#parts.users.allowed(this.user, this.vhost, permissionNameOf(service), 'write')
-  }
-
-  /** Permissions have changed. */
-  forget(): void {
-    this.#refusals.clear()
-  }
-
-  #ask(service: string | null): Status | null {
-    if (service === null) return null
-    const { user, vhost } = this
-    const name = permissionNameOf(service)
-    try {
-      requirePermission(this.#parts.users, { user, vhost, resource: 'queue', name, kind: 'write' })
-      return null
-    } catch (error) {
-      if (!(error instanceof BrokerError)) throw error
-      return statusOf('PERMISSION_DENIED', error.message)
-    }
+    this.own = new OwnServices({ registry, maySee })
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Authenticator, SaslExchange, UserStore } from '../../auth/index.ts'
-import { requireVhost } from '../../auth/index.ts'
+import { requirePermission, requireVhost } from '../../auth/index.ts'
 import type { Broker, BrokerLog } from '../../broker/index.ts'
 import {
   decodeAttach,
@@ -29,6 +29,7 @@ import {
   type SlabPool,
   type Transport,
 } from '../../net/index.ts'
+import { CallRights } from '../../rpc/call-rights.ts'
 import type { RpcCore } from '../../rpc/core.ts'
 import { FramePeer } from '../../rpc/frame-peer.ts'
 import { IdleWatch } from '../../rpc/idle-watch.ts'
@@ -57,7 +58,7 @@ interface Opened {
   readonly user: string
   readonly vhost: string
   readonly peer: FramePeer
-  readonly access: CallAccess
+  readonly rights: CallRights
   readonly attachments: Attachments
 }
 
@@ -191,7 +192,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
   }
 
   permissionsChanged(): void {
-    this.#opened?.access.forget()
+    this.#opened?.rights.forget()
   }
 
   /** Ends the connection, and tells the peer why. */
@@ -297,11 +298,13 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
       return
     }
     const { relay, registry } = core.host(vhost)
-    const access = new CallAccess({ users, user, vhost, callee: relay, pathsMax: limits.pathsMax })
+    const rights = new CallRights((name, kind) => {
+      requirePermission(users, { user, vhost, resource: 'queue', name, kind })
+    }, limits.pathsMax)
     const peer = new FramePeer({
       output: this.#output,
       requestOutput: this.requestOutput,
-      callee: access,
+      callee: new CallAccess(rights, relay),
       isInitiator: false,
       clock,
       callsMax: limits.callsMax,
@@ -310,9 +313,9 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     peer.messageBytesMax = messageBytesMax
     const attachments = new Attachments({
       ...{ registry, peer, user, attachmentsMax: limits.attachmentsMax },
-      requireProviding: (service) => access.requireProviding(service),
+      requireProviding: (service) => rights.requireProviding(service),
     })
-    this.#opened = { user, vhost, peer, access, attachments }
+    this.#opened = { user, vhost, peer, rights, attachments }
     this.#state = 'running'
     this.#parser.messageBytesMax = limits.messageBytesMax
     this.#parser.controlBytesMax = CONTROL_BYTES_MAX
