@@ -113,7 +113,8 @@ async function copyFiles(
   way: { readonly source: string; readonly target: string; readonly progress: CopyProgress },
 ): Promise<ManifestFile[]> {
   const copied: ManifestFile[] = []
-  const folders = new Set<string>([way.target])
+  // Whole paths: nothing above the target is ours to sync, and perhaps not ours to read.
+  const folders = new Set<string>([path.resolve(way.target)])
   let bytesBefore = 0
   for (const file of files) {
     const target = placeIn(way.target, file.path)
@@ -165,7 +166,9 @@ function placeIn(directory: string, name: string): string {
 
 async function makeEmptyDirectory(directory: string): Promise<void> {
   try {
-    await fs.mkdir(directory, { recursive: true, mode: 0o700 })
+    const first = await fs.mkdir(directory, { recursive: true, mode: 0o700 })
+    // Its name must survive a power cut too; who may make a folder there may not always read it.
+    if (first !== undefined) await syncFolder(path.dirname(path.resolve(first))).catch(() => {})
     if ((await fs.readdir(directory)).length === 0) return
   } catch (cause) {
     throw refused(`${directory} cannot be used: ${(cause as Error).message}`, cause)
