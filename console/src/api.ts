@@ -65,8 +65,46 @@ export function pathOf(...parts: readonly (string | number)[]): string {
   return parts.map((part) => encodeURIComponent(part)).join('/')
 }
 
+interface LineOptions<T> {
+  /** Ends the wait, and what is waited for. */
+  readonly signal: AbortSignal
+  readonly onLines: (lines: readonly T[]) => void
+}
+
+/** A change whose answer is lines of JSON, told as they come; resolves at the end. */
+export async function changeByLines<T>(
+  method: 'POST',
+  path: string,
+  body: unknown,
+  { signal, onLines }: LineOptions<T>,
+): Promise<void> {
+  const response = await send(method, path, body, signal)
+  if (!response.ok) throw refusalOf(response.status, await response.text())
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { value = '', done = true } = (await reader?.read()) ?? {}
+    const lines = (rest + value).split('\n')
+    rest = lines.pop() ?? ''
+    if (lines.length > 0) onLines(lines.map((line) => JSON.parse(line) as T))
+    if (done) return
+  }
+}
+
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(path, {
+  const response = await send(method, path, body)
+  const text = await response.text()
+  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T
+  throw refusalOf(response.status, text)
+}
+
+async function send(
+  method: string,
+  path: string,
+  body: unknown,
+  signal?: AbortSignal,
+): Promise<Response> {
+  return fetch(path, {
     method,
     credentials: 'same-origin',
     headers: {
@@ -74,12 +112,14 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<T> 
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(signal === undefined ? {} : { signal }),
   })
-  const text = await response.text()
-  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T
+}
+
+function refusalOf(status: number, text: string): ApiError {
   // The session ended: back to the login, wherever the page is.
-  if (response.status === 401 && session.value) session.set(null)
-  throw errorOf(response.status, text)
+  if (status === 401 && session.value) session.set(null)
+  return errorOf(status, text)
 }
 
 function errorOf(status: number, text: string): ApiError {

@@ -1,45 +1,6 @@
+import type { Beat, DestinationBeat, Sample } from '../../src/admin/shapes/beats.ts'
 import { queryText } from './api.ts'
 import { Cell } from './cell.ts'
-
-/** What the broker says once a second; see its `Sample`. */
-export interface Sample {
-  readonly atMs: number
-  readonly publishRate: number
-  readonly unroutedRate: number
-  readonly enqueueRate: number
-  readonly deliverRate: number
-  readonly settleRate: number
-  readonly redeliverRate: number
-  readonly ready: number
-  readonly unsettled: number
-  readonly held: number
-  readonly kept: number
-  readonly storedBytes: number
-  readonly queues: number
-  readonly topics: number
-  readonly consumers: number
-  readonly connections: Readonly<Record<string, number>>
-  readonly syncMs: number | null
-  readonly alarm: string | null
-}
-
-export interface DestinationBeat {
-  readonly ready: number
-  readonly unsettled: number
-  readonly held: number
-  readonly consumers: number
-  readonly readyBytes: number
-  readonly enqueued: number
-  readonly delivered: number
-  readonly settled: number
-  readonly redelivered: number
-  readonly heldBackBy: string | null
-}
-
-interface Beat {
-  readonly sample: Sample
-  readonly destination: DestinationBeat | null
-}
 
 /** Of one destination, with rates per second. */
 export interface DestinationPoint extends DestinationBeat {

@@ -8,6 +8,9 @@ import { Exchanges } from './pages/exchanges.tsx'
 import { LogTail } from './pages/log.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Policies } from './pages/policies.tsx'
+import { Service } from './pages/service.tsx'
+import { Services } from './pages/services.tsx'
+import { Subscriptions } from './pages/subscriptions.tsx'
 import { Schedules } from './pages/schedules.tsx'
 import { Traces } from './pages/traces.tsx'
 import type { Word } from './words.ts'
@@ -33,6 +36,7 @@ export const PAGES: readonly PageEntry[] = [
     under: 'destinations',
     View: Destination,
   },
+  { name: 'subscriptions', title: 'nav.subscriptions', isListed: true, View: Subscriptions },
   { name: 'exchanges', title: 'nav.exchanges', isListed: true, View: Exchanges },
   { name: 'connections', title: 'nav.connections', isListed: true, View: Connections },
   {
@@ -41,6 +45,14 @@ export const PAGES: readonly PageEntry[] = [
     isListed: false,
     under: 'connections',
     View: ConnectionPage,
+  },
+  { name: 'services', title: 'nav.services', isListed: true, View: Services },
+  {
+    name: 'service',
+    title: 'nav.services',
+    isListed: false,
+    under: 'services',
+    View: Service,
   },
   { name: 'traces', title: 'nav.traces', isListed: true, View: Traces },
   { name: 'schedules', title: 'nav.schedules', isListed: true, View: Schedules },

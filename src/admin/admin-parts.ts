@@ -7,36 +7,7 @@ import type { TrafficLedger } from '../model/traffic-ledger.ts'
 import type { PageFiles } from './console/page-files.ts'
 import type { ProcessFigures } from './metrics/process-figures.ts'
 import type { AmqpTerms } from './rabbitmq/amqp-terms.ts'
-
-/** One connection, whatever protocol it speaks. */
-export interface ConnectionView {
-  readonly id: number
-  readonly name: string
-  readonly protocol: string
-  readonly user: string | null
-  readonly vhost: string | null
-  readonly state: string
-  /** Which limit keeps it from being read; null: none does. */
-  readonly heldBackBy: string | null
-  readonly peerAddress: string
-  readonly peerPort: number
-  readonly tls: boolean
-  readonly channels: number
-  readonly consumers: number
-  readonly connectedAtMs: number
-  readonly clientName: string | null
-  readonly clientProduct: string | null
-  readonly receivedBytes: number
-  readonly sentBytes: number
-  /** Absent where the protocol has no such thing, or does not count it. */
-  readonly mechanism?: string | null
-  readonly channelMax?: number
-  readonly frameSizeMax?: number
-  readonly heartbeatSeconds?: number
-  readonly clientVersion?: string | null
-  readonly publishedCount?: number
-  readonly deliveredCount?: number
-}
+import type { ConnectionView } from './shapes/connections.ts'
 
 /** A part of a connection with an order of its own. */
 export interface ChannelView {

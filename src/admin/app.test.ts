@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Authenticator, UserStore } from '../auth/index.ts'
-import { Broker } from '../broker/broker.ts'
-import { openEmbeddedEngine } from '../engine/embedded/index.ts'
-import { systemClock } from '../lib/clock.ts'
-import { SeededRandom } from '../lib/random.ts'
-import { Turn } from '../lib/turn.ts'
-import type { ConnectionView } from './admin-parts.ts'
-import { createAdminApp } from './app.ts'
+import { type AdminWorld, ADMIN_ORIGIN, openAdminWorld } from '../../test/support/admin-world.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { ConnectionView } from './shapes/connections.ts'
 import type { AdminErrorBody } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
 
 const TOKEN = 'token-of-the-test'
-const URL_BASE = 'http://127.0.0.1:15672'
-const CHEAP = { log2Rounds: 4, blockSize: 8, parallelism: 1 }
 
 interface Answer {
   readonly status: number
@@ -27,79 +20,33 @@ type Ask = (
   options?: { body?: unknown; headers?: Record<string, string> },
 ) => Promise<Answer>
 
-interface Fixture extends AsyncDisposable {
+interface Fixture extends Pick<AdminWorld, 'broker' | 'users' | 'logged'>, AsyncDisposable {
   readonly ask: Ask
-  readonly broker: Broker
-  readonly users: UserStore
-  readonly logged: { fields: object; text: string }[]
   readonly closed: number[]
 }
 
 async function open(): Promise<Fixture> {
-  const clock = systemClock
-  const random = new SeededRandom(1)
-  const engine = await openEmbeddedEngine({ memory: true, clock })
-  const users = await UserStore.open(engine.kv, { random, scrypt: CHEAP })
-  const logged: Fixture['logged'] = []
-  const say = (fields: object, text: string): void => void logged.push({ fields, text })
-  const log = { info: say, warn: say, error: say }
-  const broker = await Broker.open({ engine, clock, random, turn: new Turn(), log })
   const closed: number[] = []
-  const app = createAdminApp({
-    broker,
-    users,
-    authenticator: new Authenticator(users, { clock }),
+  const world = await openAdminWorld({
+    token: TOKEN,
     protocols: [
       {
         connections: () => [connection(7, '/'), connection(8, 'other')],
         closeConnection: (id) => id < 9 && closed.push(id) > 0,
       },
     ],
-    status: () => ({
-      version: '1.2.3',
-      pid: 1,
-      startedAtMs: 0,
-      data: 'memory',
-      memoryBytes: 1,
-      memoryLimitBytes: 2,
-      diskFreeBytes: 3,
-      diskFreeLimitBytes: 4,
-      store: { engine: 'embedded', durability: 'memory', state: 'ready' },
-      listeners: [],
-    }),
-    backups: {
-      freeze: async () => Promise.resolve({ id: 1, folder: 'frozen/1', files: [] }),
-      renew: (id) => id === 1,
-      release: async (id) => Promise.resolve(id === 1),
-    },
-    token: TOKEN,
-    log,
-    random,
-    pageFiles: null,
-    logTail: null,
   })
   return {
-    broker,
-    users,
-    logged,
+    ...world,
     closed,
     ask: async (method, path, { body, headers } = {}) => {
-      const request = new Request(URL_BASE + path, {
-        method,
-        headers: { authorization: `Bearer ${TOKEN}`, host: '127.0.0.1:15672', ...headers },
-        ...(body === undefined
-          ? {}
-          : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      const response = await world.ask(method, path, {
+        body,
+        headers: { authorization: `Bearer ${TOKEN}`, ...headers },
       })
-      const peer = { address: '127.0.0.1', loopback: true }
-      const response = await app.fetch(request, { peer })
       const text = await response.text()
       const json: unknown = text === '' ? null : JSON.parse(text)
       return { status: response.status, json, headers: response.headers }
-    },
-    [Symbol.asyncDispose]: async () => {
-      await broker.close()
-      await engine.close()
     },
   }
 }
@@ -186,7 +133,7 @@ test("another site's page may not use the browser's credentials", async () => {
   }
   assert.equal(await ask('https://evil.example'), 403)
   assert.equal(await ask('null'), 403)
-  assert.equal(await ask(URL_BASE), 200)
+  assert.equal(await ask(ADMIN_ORIGIN), 200)
 })
 
 test('status sums up what runs', async () => {

@@ -15,6 +15,8 @@ import { addOpenApi } from './openapi/index.ts'
 import { rabbitApi } from './rabbitmq/api.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
+import { addCalls } from './services/calls.ts'
+import { addServicePages } from './services/service-pages.ts'
 import { addTraces } from './traces.ts'
 import { InvalidRequest } from './validation.ts'
 import { addWhereabouts } from './whereabouts.ts'
@@ -58,6 +60,8 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   addRedrives(app, parts)
   addBackups(app, parts)
   addSchedules(app, parts)
+  addServicePages(app, parts)
+  addCalls(app, parts)
   addTraces(app, parts)
   addWhereabouts(app, parts)
   app.notFound((context) => {

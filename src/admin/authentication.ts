@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
-import type { Credentials } from '../auth/index.ts'
+import { type Credentials, principalOf } from '../auth/index.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { AdminEnvironment, AdminParts } from './admin-parts.ts'
 import { recordRefusal } from './audit.ts'
@@ -10,7 +10,11 @@ import { errorBody, STATUSES, type AdminErrorCode } from './errors.ts'
 /** What a request carries through the API once it is known who asks. */
 export interface AdminContext {
   Bindings: AdminEnvironment
-  Variables: { user: string }
+  Variables: {
+    user: string
+    /** Whom to ask permissions for; null: the token of the data directory, which may do everything. */
+    principal: string | null
+  }
 }
 
 const CHALLENGE = 'Basic realm="waystation", charset="UTF-8"'
@@ -42,6 +46,7 @@ export function authentication(
     const [scheme = '', value = ''] = (context.req.header('authorization') ?? '').split(' ', 2)
     if (scheme.toLowerCase() === 'bearer' && parts.token !== null && isEqual(value, parts.token)) {
       context.set('user', 'local administrator')
+      context.set('principal', null)
       await next()
       return undefined
     }
@@ -51,6 +56,7 @@ export function authentication(
         return refuse('ACCESS_REFUSED', 'the request does not come from the console')
       }
       context.set('user', session.user)
+      context.set('principal', session.principal)
       await next()
       return undefined
     }
@@ -65,6 +71,7 @@ export function authentication(
         return refuse('ACCESS_REFUSED', text)
       }
       context.set('user', user.name)
+      context.set('principal', principalOf(user))
     } catch (error) {
       if (!(error instanceof BrokerError) || error.code !== 'ACCESS_REFUSED') throw error
       const reason = error.cause instanceof Error ? error.cause.message : error.message

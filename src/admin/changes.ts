@@ -18,6 +18,8 @@ import {
   newUserBody,
   permissionParams,
   permissionsBody,
+  topicPermissionsBody,
+  topicPermissionsQuery,
   policyBody,
   policyParams,
   userParams,
@@ -140,6 +142,22 @@ function addPermissionChanges(app: Hono<AdminContext>, parts: AdminParts): void 
     const { vhost, user } = params(context, permissionParams)
     requireUser(users, user)
     await users.clearPermissions(user, vhost)
+    return context.body(null, 204)
+  })
+  app.put('/v1/topic-permissions/:vhost/:user', async (context) => {
+    const { vhost, user } = params(context, permissionParams)
+    const { exchange, ...permissions } = await body(context, topicPermissionsBody)
+    requireVhost(parts, vhost)
+    requireUser(users, user)
+    await users.setTopicPermissions(user, { vhost, exchange }, permissions)
+    return context.body(null, 204)
+  })
+  app.delete('/v1/topic-permissions/:vhost/:user', async (context) => {
+    const { vhost, user } = params(context, permissionParams)
+    const { exchange } = query(context, topicPermissionsQuery)
+    requireUser(users, user)
+    const place = { vhost, ...(exchange === undefined ? {} : { exchange }) }
+    await users.clearTopicPermissions(user, place)
     return context.body(null, 204)
   })
 }

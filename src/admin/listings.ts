@@ -5,7 +5,7 @@ import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { vhostQuery } from './schemas.ts'
 import { consumerViews } from './consumer-views.ts'
-import { serviceViews } from './service-views.ts'
+import { serviceViews } from './services/service-views.ts'
 import { subscriptionViews, transactionView } from './topic-views.ts'
 import { query } from './validation.ts'
 import { bindingView, destinationView, exchangeView, policyView } from './views.ts'
@@ -64,6 +64,11 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
   app.get('/v1/permissions', (context) => {
     const { vhost } = query(context, vhostQuery)
     return context.json(users.listPermissions(vhost === undefined ? {} : { vhost }))
+  })
+  app.get('/v1/topic-permissions', (context) => {
+    const { vhost } = query(context, vhostQuery)
+    const all = users.listTopicPermissions()
+    return context.json(all.filter((each) => vhost === undefined || each.vhost === vhost))
   })
   app.get('/v1/connections', (context) => {
     const { vhost } = query(context, vhostQuery)

@@ -36,6 +36,26 @@ export const permissionParams: z.ZodType<VhostParams & UserParams> = z.strictObj
   user: name,
 })
 
+/** For one exchange: regular expressions of the keys that may be published and bound with. */
+export interface TopicPermissionsBody {
+  readonly exchange: string
+  readonly write: string
+  readonly read: string
+}
+export const topicPermissionsBody: z.ZodType<TopicPermissionsBody> = z.strictObject({
+  exchange: z.string().max(NAME_LENGTH_MAX),
+  write: pattern,
+  read: pattern,
+})
+
+export interface TopicPermissionsQuery {
+  /** Default: all of them. */
+  readonly exchange?: string | undefined
+}
+export const topicPermissionsQuery: z.ZodType<TopicPermissionsQuery> = z.strictObject({
+  exchange: z.string().max(NAME_LENGTH_MAX).optional(),
+})
+
 export interface PolicyParams extends VhostParams {
   readonly policy: string
 }

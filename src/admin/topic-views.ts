@@ -3,31 +3,7 @@ import type { OffsetSubscription } from '../broker/topics/subscription.ts'
 import type { Topic } from '../broker/topics/topic.ts'
 import type { Transaction } from '../broker/topics/transaction.ts'
 import type { VirtualHost } from '../broker/virtual-host.ts'
-
-/** How far a subscription is in one partition. */
-export interface PartitionReadView {
-  readonly partition: number
-  /** The next offset to be read; of a shared one, the first that is not settled. */
-  readonly offset: number
-  /** The offset that the next message will get. */
-  readonly end: number
-  /** Messages that are still to be read, or settled. */
-  readonly lag: number
-  readonly metadata?: string
-}
-
-/** A subscription on one topic. */
-export interface SubscriptionView {
-  readonly vhost: string
-  readonly name: string
-  /** `offsets`: its readers say how far they are. `shared`: they settle each message. */
-  readonly kind: 'offsets' | 'shared'
-  /** Null: it has read nothing yet. */
-  readonly topic: string | null
-  readonly members: number
-  readonly lag: number
-  readonly partitions: readonly PartitionReadView[]
-}
+import type { PartitionReadView, SubscriptionView } from './shapes/destinations.ts'
 
 /** One for each subscription and topic of it, sorted by name and topic. */
 export function subscriptionViews(vhost: VirtualHost): SubscriptionView[] {

@@ -5,35 +5,7 @@ import { policyDefinition, type Policy } from '../broker/policy.ts'
 import { Queue } from '../broker/queue.ts'
 import { Topic } from '../broker/topics/topic.ts'
 import type { HeaderMap, HeaderValue } from '../model/header-value.ts'
-
-export interface DestinationView {
-  readonly vhost: string
-  readonly name: string
-  readonly profile: 'queue' | 'topic'
-  /** Of a topic: how many it has; null for a queue. */
-  readonly partitions: number | null
-  readonly durable: boolean
-  readonly autoDelete: boolean
-  readonly exclusive: boolean
-  readonly ready: number
-  readonly unsettled: number
-  /** Failed messages that wait for their next attempt, and dead letters that nobody takes. */
-  readonly held: number
-  /** Duplicates dropped since the broker started. */
-  readonly deduplicated: number
-  /** Ids that were forgotten before their time, because there were too many. */
-  readonly idsForgotten: number
-  /** Of those that are ready: how many wait for others of their key. */
-  readonly followers: number
-  readonly consumers: number
-  readonly readyBytes: number
-  /** Publishes that a limit refused, and that `sample` passed over, since the broker started. */
-  readonly refused: number
-  readonly passedOver: number
-  /** What holds back its publishers or its consumers now; null: nothing. */
-  readonly heldBackBy: string | null
-  readonly arguments: Readonly<Record<string, unknown>>
-}
+import type { BindingView, DestinationView } from './shapes/destinations.ts'
 
 export function destinationView(destination: Destination): DestinationView {
   const { spec } = destination
@@ -90,15 +62,6 @@ export function exchangeView(exchange: Exchange): ExchangeView {
     unrouted: exchange.totals.unrouted,
     arguments: headersToShow(spec.arguments),
   }
-}
-
-export interface BindingView {
-  readonly vhost: string
-  readonly source: string
-  readonly target: string
-  readonly targetKind: 'destination' | 'exchange'
-  readonly key: string
-  readonly arguments: Readonly<Record<string, unknown>>
 }
 
 export function bindingView(vhost: string, binding: BindingSpec): BindingView {

@@ -66,7 +66,9 @@ export const LISTINGS: readonly Listing[] = [
     isPerVhost: true,
     columns: [
       ...text('vhost', 'service', 'instance', 'version', 'policy'),
-      ...numbers('weight', 'capacity', 'outstanding', 'calls', 'waiting'),
+      ...numbers('weight', 'capacity', 'outstanding', 'calls', 'failed'),
+      { title: 'p99 ms', value: ({ p99Ms }) => p99Ms ?? '', isNumber: true },
+      ...numbers('waiting'),
       ...text('user'),
     ],
   },

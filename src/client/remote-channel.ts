@@ -240,9 +240,9 @@ class RemoteChannel implements Channel, LinkOwner {
 const SUBPROTOCOL = 'waystation-rpc'
 
 function attachFrame({ spec, capacity }: Provided): AttachFrame {
-  const { instanceId, version, labels, weight, services, policy = '' } = spec
+  const { instanceId, version, labels, weight, services, policy = '', contract = '' } = spec
   return {
-    ...{ capacity, weight, policy, instanceId, version, services },
+    ...{ capacity, weight, policy, instanceId, version, services, contract },
     labels: Object.entries(labels),
   }
 }

@@ -13,6 +13,7 @@ import {
   type Contract,
   type Methods,
 } from '../rpc/contracts/contract.ts'
+import { contractText } from '../rpc/contracts/description.ts'
 import type { ReceivedOf, SentOf } from '../rpc/contracts/schema.ts'
 import { hopDetail } from '../rpc/hop.ts'
 import { Metadata } from '../rpc/metadata.ts'
@@ -102,7 +103,7 @@ export function serve<M extends Methods>(
 ): Provider {
   // Each handler fits its method, which is what the type says; here they are called by name.
   const byName = handlers as unknown as Readonly<Record<string, AnyHandler>>
-  return new ServedContract(channel, bind(contract), { name: contract.name, byName, options })
+  return new ServedContract(channel, contract, { byName, options })
 }
 
 class ServedContract implements Provider, Callee {
@@ -120,19 +121,17 @@ class ServedContract implements Provider, Callee {
 
   constructor(
     channel: Channel,
-    methods: readonly BoundMethod[],
+    contract: Contract,
     {
-      name,
       byName,
       options,
     }: {
-      readonly name: string
       readonly byName: Readonly<Record<string, AnyHandler>>
       readonly options: ServeOptions
     },
   ) {
     const { interceptors = [], onError = () => {} } = options
-    for (const bound of methods) {
+    for (const bound of bind(contract)) {
       const handler = byName[bound.name]
       if (typeof handler !== 'function') throw new TypeError(`no handler for ${bound.path}`)
       this.#methods.set(bound.path, {
@@ -150,7 +149,8 @@ class ServedContract implements Provider, Callee {
     this.instanceId = options.instanceId ?? channel.random.id()
     const { version = '', labels = {}, weight = 1, policy, concurrency } = options
     const spec = {
-      ...{ instanceId: this.instanceId, version, labels, weight, services: [name] },
+      ...{ instanceId: this.instanceId, version, labels, weight, services: [contract.name] },
+      contract: contractText(contract),
       ...(policy === undefined ? {} : { policy }),
     }
     this.#attached = channel.attach(spec, this, concurrency ?? CONCURRENCY_DEFAULT)

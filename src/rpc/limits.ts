@@ -27,3 +27,9 @@ export const METADATA_BYTES_MAX = 65_536
 
 /** Details of a status; with a longer one it is sent without any. */
 export const DETAILS_BYTES_MAX = 131_072
+
+/** Characters of what a provider says of its contract: some hundred methods with their messages. */
+export const CONTRACT_LENGTH_MAX = 65_536
+
+/** Of all contracts in a virtual host, instances that say the same counted once. */
+export const CONTRACTS_LENGTH_MAX: number = 16 * 1024 * 1024

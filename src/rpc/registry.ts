@@ -1,6 +1,8 @@
 import type { RandomSource } from '../lib/random.ts'
 import { type BalancePolicy, Balancer } from './balancer.ts'
 import type { Callee } from './call.ts'
+import { CallTally } from './call-tally.ts'
+import { ContractTexts } from './contract-texts.ts'
 import { CAPACITY_MAX, PROVIDERS_PER_SERVICE_MAX, SERVICES_MAX } from './limits.ts'
 import { RpcError } from './status.ts'
 
@@ -19,12 +21,16 @@ export interface ProviderInfo {
   readonly policy?: BalancePolicy
   /** The user who attached it; empty for a part of the broker. */
   readonly user: string
+  /** Methods and messages for those who look, as `contracts/description.ts` writes them. */
+  readonly contract?: string
 }
 
 /** A provider that is registered, from `attach` to `detach`. */
 export class Attachment {
   readonly id: number
-  readonly info: ProviderInfo
+  readonly info: Omit<ProviderInfo, 'contract'>
+  /** Null: it said nothing, or too much. */
+  readonly contract: string | null
   readonly callee: Callee
   /** How many calls it may have at once. */
   capacity: number
@@ -35,12 +41,14 @@ export class Attachment {
   isAttached = true
   /** Since it came. */
   callCount = 0
+  readonly tally: CallTally = new CallTally()
   /** For the weighted policy; owned by the balancer. */
   balance = 0
 
-  constructor(id: number, info: ProviderInfo, { callee, capacity }: AttachOptions) {
+  constructor(id: number, info: Attachment['info'], { callee, capacity, contract }: AttachOptions) {
     this.id = id
     this.info = info
+    this.contract = contract
     this.callee = callee
     this.capacity = capacity
   }
@@ -53,6 +61,7 @@ export class Attachment {
 interface AttachOptions {
   readonly callee: Callee
   readonly capacity: number
+  readonly contract: string | null
 }
 
 /** Calls that wait for a provider of a service. */
@@ -106,6 +115,7 @@ export class Registry {
   readonly #attachments = new Set<Attachment>()
   readonly #listeners = new Set<RegistryListener>()
   readonly #random: RandomSource
+  readonly #contracts = new ContractTexts()
   #lastId = 0
 
   constructor(random: RandomSource) {
@@ -125,12 +135,14 @@ export class Registry {
   }
 
   /** Calls may come before this returns. Throws `RpcError` RESOURCE_EXHAUSTED at a limit. */
-  attach(info: ProviderInfo, callee: Callee, capacity: number): Attachment {
+  attach(provider: ProviderInfo, callee: Callee, capacity: number): Attachment {
+    const { contract, ...info } = provider
     for (const name of info.services) this.#requireRoom(name)
     this.#lastId += 1
     const attachment = new Attachment(this.#lastId, info, {
       callee,
       capacity: boundedCapacity(capacity),
+      contract: this.#contracts.hold(contract),
     })
     this.#attachments.add(attachment)
     for (const name of new Set(info.services)) {
@@ -153,6 +165,7 @@ export class Registry {
     if (!attachment.isAttached) return
     attachment.isAttached = false
     this.#attachments.delete(attachment)
+    this.#contracts.release(attachment.contract)
     for (const name of new Set(attachment.info.services)) {
       const service = this.#services.get(name)!
       service.providers.splice(service.providers.indexOf(attachment), 1)

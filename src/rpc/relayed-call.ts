@@ -34,6 +34,7 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
   #stage: HopStage = 'queued'
   #waitedSinceMs = -1
   #waitedMs = 0
+  #providedAtMs = 0
   #rerouteCount = 0
 
   constructor(relay: Relay, service: Service, head: CallHead, caller: ReplySink) {
@@ -56,6 +57,7 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
     this.#attachment = attachment
     attachment.outstanding += 1
     attachment.callCount += 1
+    this.#providedAtMs = this.#relay.clock.monotonicMs()
     this.#stage = 'delivered'
     const provider = attachment.callee.open(this.#head, this)
     // It may have turned the call away at once, and another one has it.
@@ -133,6 +135,7 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
     const { counts } = this.#relay
     if (status.code === 'OK') counts.ok += 1
     else counts.failed += 1
+    this.#tally(status.code !== 'OK')
     const isAnswered = this.#isAnswered
     this.#leave()
     if (!isAnswered) this.#caller.status(this.#witnessed(status), trailers)
@@ -142,6 +145,7 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
   deadlinePassed(): void {
     if (this.#state === 'over') return
     this.#relay.counts.deadlineExceeded += 1
+    this.#tally(true)
     const provider = this.#provider
     this.#leave()
     provider.cancel(DEADLINE_TEXT)
@@ -232,6 +236,11 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
     this.#relay.counts.failed += 1
     this.#leave()
     this.#caller.status(this.#ownStatus(code, message, 'queued'), Metadata.EMPTY)
+  }
+
+  #tally(isFailed: boolean): void {
+    const tookMs = this.#relay.clock.monotonicMs() - this.#providedAtMs
+    this.#attachment?.tally.add(tookMs, isFailed)
   }
 
   #endWaiting(): void {

@@ -1,4 +1,4 @@
-/** A broker with traffic of three protocols, and a browser that looks at its console. */
+/** A broker with traffic of four protocols, and a browser that looks at its console. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
@@ -8,6 +8,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import mqtt from 'mqtt'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { serveOrders } from './console-service.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const BUILD = path.join(import.meta.dirname, '../../tools/build-console.ts')
@@ -115,6 +116,17 @@ async function openTraffic(
   await consumer.subscribe({ topics: ['clicks'], fromBeginning: true })
   await consumer.run({ eachMessage: async () => Promise.resolve() })
 
+  opened.use(await serveOrders(`rpc://guest:guest@127.0.0.1:${broker.rpcPort}`))
+  // As any program calls by Connect; some orders are too large.
+  const order = async (count: number): Promise<void> => {
+    const response = await fetch(`http://127.0.0.1:${broker.rpcPort}/shop.v1.Orders/place`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', connection: 'close' },
+      body: JSON.stringify({ sku: 'tea', count }),
+    })
+    await response.text()
+  }
+
   let at = 0
   const timer = setInterval(() => {
     at++
@@ -128,6 +140,7 @@ async function openTraffic(
     producer
       .send({ topic: 'clicks', messages: [{ key: `user-${at % 7}`, value: `click ${at}` }] })
       .catch(() => {})
+    order(at % 7).catch(() => {})
   }, BEAT_MS)
   opened.defer(() => clearInterval(timer))
   return connection

@@ -24,6 +24,11 @@ const PAGES: Readonly<Record<string, string>> = {
   'destination/%2F/graveyard/publish': 'textarea[name=body]',
   'destination/%2F/graveyard/redrive': 'input[name=dryRun]',
   'destination/%2F/orders/settings': 'text=x-dead-letter-routing-key',
+  subscriptions: 'tr:has-text("analysis") >> text=clicks',
+  services: 'tr:has-text("shop.v1.Orders"):has-text("1.4.2") >> text=/\\d ms/',
+  'service/%2F/shop.v1.Orders': 'tr:has-text("till-2") >> text=zone=eu',
+  'service/%2F/shop.v1.Orders/contract': 'summary >> text=stream back',
+  'service/%2F/shop.v1.Orders/try': 'label:has-text("sku") >> text=Which tea',
   exchanges: '.edge text:has-text("order.paid")',
   connections: 'tr:has-text("Kafka") >> text=clicks-service',
   traces: 'text=Where is it now?',
@@ -134,6 +139,42 @@ test('a message is followed by a rule that is started here', { skip }, async () 
   await page.getByText('No rule runs.').waitFor()
 })
 
+test('a service is called with the form that comes from its contract', { skip }, async () => {
+  await page.goto(`${world.url}/#/service/%2F/shop.v1.Orders/try`)
+  await page.getByLabel('sku').fill('chai')
+  await page.getByLabel('wrapping').selectOption('box')
+  await page.getByLabel('Metadata').fill('tenant: acme')
+  await page.getByRole('button', { name: 'Call' }).click()
+  const answer = page.getByRole('region', { name: 'Answer' })
+  await answer.getByText('"id": "chai-1"').waitFor()
+  await answer.getByText('box - for acme').waitFor()
+  await answer.getByText(/^till: till-\d$/).waitFor()
+  assert.match(await answer.getByRole('status').innerText(), /^OK .*ms$/)
+  await page.getByLabel('count').fill('9')
+  await page.getByRole('button', { name: 'Call' }).click()
+  await answer.getByText('FAILED_PRECONDITION').waitFor()
+  await answer.getByText('"left": 5').waitFor()
+  await check(page)
+})
+
+test('streams of a service come message by message, and end by hand', { skip }, async () => {
+  await page.goto(`${world.url}/#/service/%2F/shop.v1.Orders/try`)
+  await page.getByLabel('Method').selectOption('watch')
+  await page.getByLabel('id').fill('slow')
+  await page.getByRole('button', { name: 'Call' }).click()
+  const answer = page.getByRole('region', { name: 'Answer' })
+  await answer.getByText('slow is sent').waitFor()
+  await answer.getByText('The call is under way').waitFor()
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  await answer.getByText('The call was cancelled.').waitFor()
+  await page.getByLabel('Method').selectOption('sum')
+  await page.getByLabel('Message').fill('{"count": 3}\n{"count": 4}')
+  await page.getByRole('button', { name: 'Call' }).click()
+  await answer.getByText('"total": 7').waitFor()
+  await page.goto(`${world.url}/#/log`)
+  await page.locator('td', { hasText: '/v1/services/%2F/shop.v1.Orders/sum' }).first().waitFor()
+})
+
 test('a policy, a user and a schedule are changed where they are listed', { skip }, async () => {
   await page.goto(`${world.url}/#/policies`)
   await page.locator('summary').click()
@@ -157,7 +198,19 @@ test('a policy, a user and a schedule are changed where they are listed', { skip
   await limit.getByLabel('Value').fill('5000')
   await limit.getByRole('button', { name: 'Save' }).click()
   await page.getByRole('cell', { name: 'max-queues 5000' }).waitFor()
+  await page.locator('summary', { hasText: 'Narrow by routing key' }).click()
+  const keys = page.getByRole('form', { name: 'Narrow by routing key' })
+  await keys.getByRole('textbox', { name: 'User', exact: true }).fill('clerk')
+  await keys.getByLabel('Write').fill('^home\\.')
+  await keys.getByRole('button', { name: 'Save' }).click()
+  await page.getByRole('cell', { name: '^home\\.' }).waitFor()
   await page.goto(`${world.url}/#/schedules`)
+  await page.locator('summary', { hasText: 'Add a recurring message' }).click()
+  const recurring = page.getByRole('form', { name: 'Add a recurring message' })
+  await recurring.getByRole('textbox', { name: 'Name', exact: true }).fill('breakfast')
+  await recurring.getByLabel('Routing key').fill('pile')
+  await recurring.getByRole('button', { name: 'Save' }).click()
+  await page.getByRole('cell', { name: '0 8 * * 1-5' }).waitFor()
   await page.locator('tr', { hasText: 'dinner' }).getByRole('button', { name: 'Send now' }).click()
   await page.locator('tr', { hasText: 'dinner' }).waitFor({ state: 'detached' })
   await page.goto(`${world.url}/#/log`)

@@ -21,6 +21,14 @@ interface Permission {
   readonly read: string
 }
 
+interface TopicPermission {
+  readonly user: string
+  readonly vhost: string
+  readonly exchange: string
+  readonly write: string
+  readonly read: string
+}
+
 interface Vhost {
   readonly name: string
   readonly limits: Readonly<Record<string, number>>
@@ -30,12 +38,14 @@ interface Vhost {
 export function Access(): JSX.Element {
   const users = useFetched<readonly User[]>('v1/users')
   const permissions = useFetched<readonly Permission[]>('v1/permissions')
+  const topicPermissions = useFetched<readonly TopicPermission[]>('v1/topic-permissions')
   const vhosts = useFetched<readonly Vhost[]>('v1/vhosts')
   return (
     <>
       <h1>{say('nav.access')}</h1>
       <Users users={users} />
       <Permissions permissions={permissions} />
+      <TopicPermissions permissions={topicPermissions} />
       <Vhosts vhosts={vhosts} />
       <Limits
         again={() => {
@@ -181,6 +191,54 @@ function Permissions({
           const { user = '', vhost = '', configure = '', write = '', read = '' } = values
           const path = `v1/permissions/${pathOf(vhost, user)}`
           await change('PUT', path, { configure, write, read })
+        },
+      }}
+    />
+  )
+}
+
+function TopicPermissions({
+  permissions,
+}: {
+  readonly permissions: Fetched<readonly TopicPermission[]>
+}): JSX.Element {
+  return (
+    <Listing
+      title={say('access.topics')}
+      fetched={permissions}
+      keyOf={({ user, vhost, exchange }) => `${user} ${vhost} ${exchange}`}
+      pathOfRow={({ user, vhost, exchange }) =>
+        `v1/topic-permissions/${pathOf(vhost, user)}?${new URLSearchParams({ exchange })}`
+      }
+      columns={[
+        ...(['user', 'vhost', 'exchange'] as const).map((name) => ({
+          key: name,
+          title: say(`field.${name}`),
+          cell: (row: TopicPermission) => row[name],
+        })),
+        ...(['write', 'read'] as const).map((name) => ({
+          key: name,
+          title: say(`access.${name}`),
+          cell: (row: TopicPermission) => <code>{row[name]}</code>,
+        })),
+      ]}
+      form={{
+        title: say('access.topics.set'),
+        fields: [
+          { name: 'user', label: say('field.user'), isRequired: true },
+          { name: 'vhost', label: say('field.vhost'), value: '/', isRequired: true },
+          {
+            name: 'exchange',
+            label: say('field.exchange'),
+            value: 'amq.topic',
+            hint: say('access.topics.hint'),
+          },
+          { name: 'write', label: say('access.write'), value: '.*' },
+          { name: 'read', label: say('access.read'), value: '.*' },
+        ],
+        onSubmit: async ({ user = '', vhost = '', exchange = '', write = '', read = '' }) => {
+          const path = `v1/topic-permissions/${pathOf(vhost, user)}`
+          await change('PUT', path, { exchange, write, read })
         },
       }}
     />

@@ -1,17 +1,17 @@
 import type { JSX } from 'preact'
+import type { ConsumerWhy } from '../../../src/admin/shapes/destinations.ts'
 import { change } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { bytesText, countText, spanText } from '../numbers.ts'
 import { Action } from '../parts/action.tsx'
 import { Failure, Notice } from '../parts/notice.tsx'
+import { Reasons } from '../parts/reasons.tsx'
 import { Table } from '../parts/table.tsx'
 import { hrefOf } from '../route.ts'
 import { say } from '../words.ts'
-import type { ConnectionRow } from './connection-row.ts'
-import type { ConsumerWhy } from './destination-details.ts'
-import { Reasons } from './destination-readers.tsx'
+import type { ConnectionView } from '../../../src/admin/shapes/connections.ts'
 
-interface Connection extends ConnectionRow {
+interface Connection extends ConnectionView {
   readonly consumerList: readonly (ConsumerWhy & { readonly destination: string })[]
 }
 

@@ -1,69 +1,24 @@
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
-import { useFetched } from '../fetched.ts'
 import { bytesText, countText, spanText } from '../numbers.ts'
-import { Failure } from '../parts/notice.tsx'
-import { Pager } from '../parts/pager.tsx'
-import { Table, type Column, type Order } from '../parts/table.tsx'
+import { PagedList } from '../parts/paged-list.tsx'
+import type { Column } from '../parts/table.tsx'
 import { hrefOf } from '../route.ts'
 import { say } from '../words.ts'
-import type { ConnectionRow } from './connection-row.ts'
-
-interface Page {
-  readonly total: number
-  readonly rows: readonly ConnectionRow[]
-}
-
-const ROWS = 50
-const EVERY_MS = 2000
-const TYPING_MS = 200
+import type { ConnectionView } from '../../../src/admin/shapes/connections.ts'
 
 export function Connections(): JSX.Element {
-  const [typed, setTyped] = useState('')
-  const [search, setSearch] = useState('')
-  const [order, setOrder] = useState<Order>({ key: 'name', isDescending: false })
-  const [offset, setOffset] = useState(0)
-  useEffect(() => {
-    const timer = window.setTimeout(() => setSearch(typed), TYPING_MS)
-    return () => window.clearTimeout(timer)
-  }, [typed])
-  useEffect(() => setOffset(0), [search, order])
-  const page = useFetched<Page>(
-    'v1/pages/connections',
-    { search, sort: order.key, descending: order.isDescending, offset, limit: ROWS },
-    EVERY_MS,
-  )
   return (
-    <>
-      <h1>{say('nav.connections')}</h1>
-      <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-        <label>
-          {say('table.search')}
-          <input
-            type="search"
-            value={typed}
-            onInput={(event) => setTyped(event.currentTarget.value)}
-          />
-        </label>
-      </form>
-      <Failure reason={page.error} />
-      <section class="card">
-        <Table
-          label={say('nav.connections')}
-          rows={page.value?.rows ?? []}
-          keyOf={({ id }) => String(id)}
-          empty={say(page.value === null ? 'app.loading' : 'connections.none')}
-          columns={columns()}
-          order={order}
-          onOrder={setOrder}
-        />
-        <Pager total={page.value?.total ?? 0} offset={offset} limit={ROWS} onOffset={setOffset} />
-      </section>
-    </>
+    <PagedList
+      title={say('nav.connections')}
+      path="v1/pages/connections"
+      keyOf={({ id }) => String(id)}
+      none={say('connections.none')}
+      columns={columns()}
+    />
   )
 }
 
-function columns(): Column<ConnectionRow>[] {
+function columns(): Column<ConnectionView>[] {
   return [
     {
       key: 'name',

@@ -1,12 +1,12 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
+import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
 import { pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { bytesText, countText, timeText } from '../numbers.ts'
 import { Facts } from '../parts/facts.tsx'
 import { Failure } from '../parts/notice.tsx'
 import { say } from '../words.ts'
-import type { Details } from './destination-details.ts'
 
 interface Message {
   readonly offset: number
@@ -31,7 +31,7 @@ interface Page {
 const PAGE_MESSAGES = 10
 
 /** Shows what is in it and takes nothing out. */
-export function Messages({ details }: { readonly details: Details }): JSX.Element {
+export function Messages({ details }: { readonly details: DestinationDetails }): JSX.Element {
   const { vhost, name, partitionList } = details
   const [partition, setPartition] = useState(0)
   /** Where the pages before this one began. */

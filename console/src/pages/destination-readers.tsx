@@ -1,12 +1,17 @@
 import type { JSX } from 'preact'
+import type {
+  ConsumerWhy,
+  DestinationDetails,
+  SubscriptionView,
+} from '../../../src/admin/shapes/destinations.ts'
 import { countText } from '../numbers.ts'
+import { Reasons } from '../parts/reasons.tsx'
 import { Table, type Column } from '../parts/table.tsx'
 import { hrefOf } from '../route.ts'
 import { say } from '../words.ts'
-import type { ConsumerWhy, Details, Reason, SubscriptionRow } from './destination-details.ts'
 
 /** Who takes from it and who feeds it, and what keeps messages from going on. */
-export function Readers({ details }: { readonly details: Details }): JSX.Element {
+export function Readers({ details }: { readonly details: DestinationDetails }): JSX.Element {
   const { why, subscriptions, bindings } = details
   return (
     <>
@@ -56,16 +61,6 @@ export function Readers({ details }: { readonly details: Details }): JSX.Element
   )
 }
 
-export function Reasons({ reasons }: { readonly reasons: readonly Reason[] }): JSX.Element {
-  return (
-    <ul class="reasons">
-      {reasons.map(({ code, text }) => (
-        <li key={code + text}>{text}</li>
-      ))}
-    </ul>
-  )
-}
-
 function Consumers({ consumers }: { readonly consumers: readonly ConsumerWhy[] }): JSX.Element {
   return (
     <Table
@@ -107,7 +102,7 @@ function Consumers({ consumers }: { readonly consumers: readonly ConsumerWhy[] }
   )
 }
 
-function subscriptionColumns(): Column<SubscriptionRow>[] {
+function subscriptionColumns(): Column<SubscriptionView>[] {
   return [
     { key: 'name', title: say('field.name'), cell: ({ name }) => name },
     { key: 'kind', title: say('field.kind'), cell: ({ kind }) => say(`subscription.${kind}`) },

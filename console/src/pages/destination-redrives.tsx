@@ -1,4 +1,5 @@
 import type { JSX } from 'preact'
+import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
 import { change, pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { countText } from '../numbers.ts'
@@ -6,7 +7,6 @@ import { Action } from '../parts/action.tsx'
 import { Form, type Values } from '../parts/form.tsx'
 import { Failure } from '../parts/notice.tsx'
 import { say } from '../words.ts'
-import type { Details } from './destination-details.ts'
 
 interface Redrive {
   readonly id: number
@@ -25,7 +25,7 @@ const EVERY_MS = 1000
 const REASONS = ['rejected', 'expired', 'maxlen', 'delivery_limit'] as const
 
 /** Moves what waits here back to where it died, or elsewhere. */
-export function Redrives({ details }: { readonly details: Details }): JSX.Element {
+export function Redrives({ details }: { readonly details: DestinationDetails }): JSX.Element {
   const { vhost, name } = details
   const redrives = useFetched<readonly Redrive[]>('v1/redrives', {}, EVERY_MS)
   const own = (redrives.value ?? []).filter((each) => each.vhost === vhost && each.queue === name)

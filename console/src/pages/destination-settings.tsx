@@ -1,18 +1,18 @@
 import type { JSX } from 'preact'
+import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
 import { change, pathOf } from '../api.ts'
 import { bytesText, countText } from '../numbers.ts'
 import { Facts } from '../parts/facts.tsx'
 import { Form, type Values } from '../parts/form.tsx'
 import { Table } from '../parts/table.tsx'
 import { say } from '../words.ts'
-import type { Details } from './destination-details.ts'
 
 /** What it was declared with, what counts, and what may be changed while it is in use. */
 export function Settings({
   details,
   again,
 }: {
-  readonly details: Details
+  readonly details: DestinationDetails
   readonly again: () => void
 }): JSX.Element {
   const { vhost, name, durable, autoDelete, exclusive, refused, passedOver } = details

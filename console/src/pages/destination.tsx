@@ -1,5 +1,6 @@
 import type { JSX } from 'preact'
 import { useEffect } from 'preact/hooks'
+import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
 import { change, pathOf } from '../api.ts'
 import { useCell } from '../cell.ts'
 import { useFetched } from '../fetched.ts'
@@ -12,7 +13,6 @@ import { Tabs } from '../parts/tabs.tsx'
 import { Tile } from '../parts/tile.tsx'
 import { hrefOf } from '../route.ts'
 import { say } from '../words.ts'
-import type { Details } from './destination-details.ts'
 import { Messages } from './destination-messages.tsx'
 import { Readers } from './destination-readers.tsx'
 import { Redrives } from './destination-redrives.tsx'
@@ -25,7 +25,7 @@ const TABS = ['now', 'messages', 'publish', 'redrive', 'settings'] as const
 export function Destination({ names }: { readonly names: readonly string[] }): JSX.Element {
   const [vhost = '/', name = '', tab = 'now'] = names
   const path = `v1/destinations/${pathOf(vhost, name)}`
-  const details = useFetched<Details>(path, {}, EVERY_MS)
+  const details = useFetched<DestinationDetails>(path, {}, EVERY_MS)
   useEffect(() => lookAt({ vhost, destination: name }), [vhost, name])
   const { value } = details
   return (
@@ -56,12 +56,12 @@ export function Destination({ names }: { readonly names: readonly string[] }): J
   )
 }
 
-function Badge({ details }: { readonly details: Details }): JSX.Element {
+function Badge({ details }: { readonly details: DestinationDetails }): JSX.Element {
   return <span class={`badge ${details.profile}`}>{say(`profile.${details.profile}`)}</span>
 }
 
 interface PartProps {
-  readonly details: Details
+  readonly details: DestinationDetails
   readonly again: () => void
 }
 

@@ -1,7 +1,8 @@
 import type { JSX } from 'preact'
+import type { Sample } from '../../../src/admin/shapes/beats.ts'
 import { useCell } from '../cell.ts'
 import { useFetched } from '../fetched.ts'
-import { samples, type Sample } from '../live.ts'
+import { samples } from '../live.ts'
 import { bytesText, countText, shortText, spanText } from '../numbers.ts'
 import { Chart } from '../parts/chart.tsx'
 import { Failure, Notice } from '../parts/notice.tsx'
@@ -57,6 +58,11 @@ function Tiles({ sample }: { readonly sample: Sample | undefined }): JSX.Element
     <dl class="tiles">
       <Tile label={say('rate.published')} value={rate(sample?.publishRate)} />
       <Tile label={say('rate.delivered')} value={rate(sample?.deliverRate)} />
+      <Tile
+        label={say('rate.called')}
+        value={rate(sample?.callRate)}
+        note={say('rate.callsFailed', { rate: rate(sample?.callFailRate) })}
+      />
       <Tile label={say('count.ready')} value={shortText(sample?.ready ?? 0)} />
       <Tile label={say('count.unsettled')} value={shortText(sample?.unsettled ?? 0)} />
       <Tile label={say('count.held')} value={shortText(sample?.held ?? 0)} />

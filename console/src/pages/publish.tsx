@@ -1,6 +1,7 @@
 import type { JSX } from 'preact'
 import { change, pathOf } from '../api.ts'
 import { Form, type Values } from '../parts/form.tsx'
+import { pairsOf } from '../parts/pairs.ts'
 import { say } from '../words.ts'
 
 interface PublishProps {
@@ -18,7 +19,7 @@ export function Publish({ vhost, exchange, routingKey }: PublishProps): JSX.Elem
       body: values['body'] ?? '',
       ...given('contentType', values),
       ...given('messageId', values),
-      headers: headersOf(values['headers'] ?? ''),
+      headers: pairsOf(values['headers'] ?? ''),
     })
     return say(routed ? 'publish.done' : 'publish.unrouted')
   }
@@ -56,15 +57,4 @@ export function Publish({ vhost, exchange, routingKey }: PublishProps): JSX.Elem
 function given(name: string, values: Values): Readonly<Record<string, string>> {
   const value = values[name] ?? ''
   return value === '' ? {} : { [name]: value }
-}
-
-/** `name: value`, one a line. */
-function headersOf(text: string): Record<string, string> {
-  const headers: Record<string, string> = {}
-  for (const line of text.split('\n')) {
-    const colon = line.indexOf(':')
-    if (colon < 1) continue
-    headers[line.slice(0, colon).trim()] = line.slice(colon + 1).trim()
-  }
-  return headers
 }

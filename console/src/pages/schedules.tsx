@@ -4,6 +4,7 @@ import { change, pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { bytesText, countText, timeText } from '../numbers.ts'
 import { Action } from '../parts/action.tsx'
+import { Form } from '../parts/form.tsx'
 import { Failure } from '../parts/notice.tsx'
 import { Table } from '../parts/table.tsx'
 import { useVhosts, VhostChoice } from '../parts/vhost-choice.tsx'
@@ -166,6 +167,36 @@ function Repeating({ vhost }: { readonly vhost: string }): JSX.Element {
           },
         ]}
       />
+      <details>
+        <summary>{say('schedules.recurring.add')}</summary>
+        <Form
+          label={say('schedules.recurring.add')}
+          submit={say('app.save')}
+          fields={[
+            { name: 'name', label: say('field.name'), isRequired: true },
+            {
+              name: 'cron',
+              label: 'cron',
+              value: '0 8 * * 1-5',
+              isRequired: true,
+              hint: say('schedules.cron.hint'),
+            },
+            { name: 'zone', label: say('schedules.zone'), value: 'UTC' },
+            { name: 'exchange', label: say('field.exchange'), hint: say('publish.exchange.hint') },
+            { name: 'routingKey', label: say('field.key') },
+            { name: 'body', label: say('field.body'), kind: 'area' },
+          ]}
+          onSubmit={async (values) => {
+            const { name = '', cron = '', zone = '', exchange = '', routingKey = '' } = values
+            await change('PUT', `v1/recurring/${pathOf(vhost, name)}`, {
+              ...{ cron, exchange, routingKey, message: { body: values['body'] ?? '' } },
+              ...(zone === '' ? {} : { zone }),
+            })
+            list.again()
+            return say('app.saved')
+          }}
+        />
+      </details>
     </section>
   )
 }

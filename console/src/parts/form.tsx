@@ -6,7 +6,8 @@ import { Failure, Notice } from './notice.tsx'
 export interface Field {
   readonly name: string
   readonly label: string
-  readonly kind?: 'text' | 'number' | 'password' | 'area' | 'check' | 'choice'
+  /** A number is not below 0, a signed one may be. */
+  readonly kind?: 'text' | 'number' | 'signed' | 'password' | 'area' | 'check' | 'choice'
   /** Of a choice: values and what they are called. */
   readonly options?: readonly (readonly [string, string])[]
   readonly value?: string
@@ -78,6 +79,7 @@ function Input({ field }: { readonly field: Field }): JSX.Element {
     return (
       <label class="check">
         <input {...common} type="checkbox" defaultChecked={value === 'on'} /> {label}
+        {hint !== undefined && <small>{hint}</small>}
       </label>
     )
   }
@@ -110,6 +112,8 @@ function TextInput({ field }: { readonly field: Field }): JSX.Element {
       return <input {...common} type="password" autoComplete="new-password" />
     case 'number':
       return <input {...common} type="number" min={0} step="any" />
+    case 'signed':
+      return <input {...common} type="number" step="any" />
     default:
       return <input {...common} type="text" autoComplete="off" />
   }

@@ -1,35 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Authenticator, UserStore } from '../../auth/index.ts'
+import { type AdminWorld, ADMIN_ORIGIN, openAdminWorld } from '../../../test/support/admin-world.ts'
 import { FAILURES_FREE } from '../../auth/limits.ts'
-import { Broker } from '../../broker/broker.ts'
-import { openEmbeddedEngine } from '../../engine/embedded/index.ts'
+import type { Broker } from '../../broker/broker.ts'
 import { ManualClock } from '../../lib/clock.ts'
-import { SeededRandom } from '../../lib/random.ts'
-import { Turn } from '../../lib/turn.ts'
-import { createAdminApp, type AdminApp } from '../app.ts'
 import { BODY_BYTES_MAX } from '../limits.ts'
 import { SAMPLE_MS, SESSION_MS, STREAM_BYTES_MAX } from './limits.ts'
 import type { PageFile } from './page-files.ts'
 import { CSRF_HEADER } from './sessions.ts'
 
-const ORIGIN = 'http://127.0.0.1:15672'
-const CHEAP = { log2Rounds: 4, blockSize: 8, parallelism: 1 }
 const GUEST = { username: 'guest', password: 'guest' }
-const PEER = { address: '127.0.0.1', loopback: true }
 
-interface Fixture extends AsyncDisposable {
-  readonly app: AdminApp
-  readonly broker: Broker
-  readonly users: UserStore
+interface Fixture extends AdminWorld {
   readonly clock: ManualClock
-  readonly logged: string[]
-  readonly ask: (method: string, path: string, options?: AskOptions) => Promise<Response>
-}
-
-interface AskOptions {
-  readonly body?: unknown
-  readonly headers?: Record<string, string>
 }
 
 const INDEX: PageFile = {
@@ -41,58 +24,14 @@ const INDEX: PageFile = {
 
 async function open(): Promise<Fixture> {
   const clock = new ManualClock()
-  const random = new SeededRandom(1)
-  const engine = await openEmbeddedEngine({ memory: true, clock })
-  const users = await UserStore.open(engine.kv, { random, scrypt: CHEAP })
-  const logged: string[] = []
-  const say = (fields: object, text: string): void => {
-    logged.push(`${text} ${JSON.stringify(fields)}`)
-  }
-  const log = { info: say, warn: say, error: say }
-  const broker = await Broker.open({ engine, clock, random, turn: new Turn(), log })
-  const app = createAdminApp({
-    broker,
-    users,
-    authenticator: new Authenticator(users, { clock }),
-    protocols: [],
-    status: () => ({
-      version: '1.2.3',
-      pid: 1,
-      startedAtMs: 0,
-      data: 'memory',
-      ...{ memoryBytes: 1, memoryLimitBytes: 2, diskFreeBytes: 3, diskFreeLimitBytes: 4 },
-      store: { engine: 'embedded', durability: 'memory', state: 'ready' },
-      listeners: [{ name: 'amqp', address: '127.0.0.1:5672', tls: false, connections: 3 }],
-    }),
-    token: null,
-    log,
-    random,
-    backups: {
-      freeze: async () => Promise.resolve({ id: 1, folder: 'frozen/1', files: [] }),
-      renew: () => false,
-      release: async () => Promise.resolve(false),
-    },
-    logTail: null,
-    pageFiles: { get: (name) => (name === 'index.html' ? INDEX : null) },
-  })
+  const pageFiles = { get: (name: string) => (name === 'index.html' ? INDEX : null) }
+  const world = await openAdminWorld({ clock, pageFiles })
   return {
-    app,
-    broker,
-    users,
+    ...world,
     clock,
-    logged,
-    ask: async (method, path, { body, headers = {} } = {}) => {
-      const request = new Request(ORIGIN + path, {
-        method,
-        headers: { host: '127.0.0.1:15672', 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      return app.fetch(request, { peer: PEER })
-    },
-    [Symbol.asyncDispose]: async () => {
-      app.close()
-      await broker.close()
-      await engine.close()
+    ask: async (method, path, { body, headers } = {}) => {
+      const asked = { 'content-type': 'application/json', ...headers }
+      return world.ask(method, path, { body, headers: asked })
     },
   }
 }
@@ -107,6 +46,10 @@ async function logIn({ ask }: Fixture): Promise<Login> {
   assert.equal(response.status, 201)
   const { csrf } = (await response.json()) as { csrf: string }
   return { cookie: (response.headers.get('set-cookie') ?? '').split(';')[0] ?? '', csrf }
+}
+
+function said({ logged }: Fixture): string {
+  return logged.map(({ fields, text }) => `${text} ${JSON.stringify(fields)}`).join('\n')
 }
 
 async function statusOf(answer: Promise<Response>): Promise<number> {
@@ -155,8 +98,8 @@ test('a change needs what only the page itself can read', async () => {
   assert.equal(await put({ [CSRF_HEADER]: 'guessed' }), 403)
   assert.equal(await put({ [CSRF_HEADER]: csrf, origin: 'http://evil.example' }), 403)
   assert.equal(fixture.broker.vhost('new'), undefined)
-  assert.equal(await put({ [CSRF_HEADER]: csrf, origin: ORIGIN }), 201)
-  assert.ok(fixture.logged.some((line) => /changed over HTTP.*guest.*vhosts\/new/.test(line)))
+  assert.equal(await put({ [CSRF_HEADER]: csrf, origin: ADMIN_ORIGIN }), 201)
+  assert.ok(/changed over HTTP.*guest.*vhosts\/new/.test(said(fixture)))
 })
 
 test('a wrong password is refused, slower each time, and never asked for by the browser', async () => {
@@ -171,7 +114,7 @@ test('a wrong password is refused, slower each time, and never asked for by the 
   assert.equal(await Promise.race([right, ticks(500)]), null, 'the login did not have to wait')
   fixture.clock.advance(60_000)
   assert.equal((await right).status, 201)
-  assert.doesNotMatch(fixture.logged.join('\n'), /wrong-password-of-test/)
+  assert.doesNotMatch(said(fixture), /wrong-password-of-test/)
 })
 
 test('a form of another site cannot log anybody in', async () => {

@@ -12,6 +12,7 @@ import { addPictures } from './pictures.ts'
 import { addPublishing } from './publishing.ts'
 import { Sampler } from './sampler.ts'
 import { ConsoleSessions } from './sessions.ts'
+import { addSubscriptionPages } from './subscription-pages.ts'
 
 /** The web page for operators, and what it asks beyond the rest of the API. */
 export interface Console {
@@ -38,6 +39,7 @@ export function openConsole(parts: AdminParts): Console {
       addDestinationPages(app, parts)
       addDestinationDetails(app, parts)
       addConnectionPages(app, parts)
+      addSubscriptionPages(app, parts)
       addPictures(app, parts)
       addPublishing(app, parts)
       addLogTail(app, parts)

@@ -1,19 +1,6 @@
 import type { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
-
-/** What moves at one destination; the totals count since the broker started. */
-export interface DestinationBeat {
-  readonly ready: number
-  readonly unsettled: number
-  readonly held: number
-  readonly consumers: number
-  readonly readyBytes: number
-  readonly enqueued: number
-  readonly delivered: number
-  readonly settled: number
-  readonly redelivered: number
-  readonly heldBackBy: string | null
-}
+import type { DestinationBeat } from '../shapes/beats.ts'
 
 export function destinationBeat(destination: Queue | Topic): DestinationBeat {
   const { delivered, settled, redelivered } = destination.totals

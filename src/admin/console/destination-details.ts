@@ -8,6 +8,7 @@ import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
 import { requireVhost } from '../listings.ts'
 import { destinationParams, type DestinationParams } from '../schemas.ts'
+import type { DestinationDetails } from '../shapes/destinations.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { params, query } from '../validation.ts'
 import { bindingView, destinationView } from '../views.ts'
@@ -43,7 +44,7 @@ function requireDestination(
   return destination
 }
 
-async function details(destination: Queue | Topic): Promise<object> {
+async function details(destination: Queue | Topic): Promise<DestinationDetails> {
   const { vhost, name } = destination
   const isQueue = destination instanceof Queue
   const bindings = [...vhost.bindings()].filter(({ target, targetKind }) => {
@@ -52,7 +53,6 @@ async function details(destination: Queue | Topic): Promise<object> {
   return {
     ...destinationView(destination),
     oldestMs: await oldestMs(destination),
-    /** What counts: arguments and policy together. */
     settings: policyDefinition(destination.settings),
     why: isQueue ? whyQueue(destination) : whyTopic(destination),
     bindings: bindings.map((binding) => bindingView(vhost.name, binding)),

@@ -5,32 +5,13 @@ import type { VirtualHost } from '../../broker/virtual-host.ts'
 import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
 import { requireVhost } from '../listings.ts'
+import type { DestinationRow } from '../shapes/destinations.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { query } from '../validation.ts'
 import { oldestMs } from './message-pages.ts'
 import { type DestinationOrder, destinationPageQuery } from './schemas.ts'
 
 const PAGE_ROWS = 50
-
-/** One row of the list of everything that stores. */
-export interface DestinationRow {
-  readonly vhost: string
-  readonly name: string
-  readonly profile: 'queue' | 'topic'
-  readonly durable: boolean
-  /** Of a queue: those that wait. Of a topic: all that it keeps. */
-  readonly ready: number
-  readonly unsettled: number
-  readonly held: number
-  readonly readyBytes: number
-  /** Of a topic: what the subscription that is furthest behind has still to read. */
-  readonly lag: number | null
-  /** Consumers, and members of subscriptions. */
-  readonly consumers: number
-  readonly heldBackBy: string | null
-  /** When the oldest that is there was stored; null: nothing is. */
-  readonly oldestMs: number | null
-}
 
 /** The list in pages, since there may be tens of thousands: found, ordered and cut here. */
 export function addDestinationPages(app: Hono<AdminContext>, parts: AdminParts): void {

@@ -3,9 +3,10 @@ import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
 import { errorBody } from '../errors.ts'
 import { query } from '../validation.ts'
-import { type DestinationBeat, destinationBeat } from './destination-beats.ts'
+import type { Beat, Sample } from '../shapes/beats.ts'
+import { destinationBeat } from './destination-beats.ts'
 import { STREAM_BYTES_MAX, STREAMS_MAX } from './limits.ts'
-import type { Sample, Sampler } from './sampler.ts'
+import type { Sampler } from './sampler.ts'
 import { type EventsQuery, eventsQuery } from './schemas.ts'
 import type { ConsoleSession, ConsoleSessions } from './sessions.ts'
 
@@ -78,12 +79,6 @@ function openStream(
     },
     new ByteLengthQueuingStrategy({ highWaterMark: STREAM_BYTES_MAX }),
   )
-}
-
-interface Beat {
-  readonly sample: Sample
-  /** Null: none was asked for, or it is gone. */
-  readonly destination: DestinationBeat | null
 }
 
 function beatOf({ broker }: AdminParts, sample: Sample, asked: EventsQuery): Beat {

@@ -142,11 +142,21 @@ async function oldestOfPartition(topic: Topic, partition: Partition): Promise<nu
   if (startOffset >= highWatermark) return null
   const known = KNOWN.get(partition)
   if (known?.offset === startOffset) return known.atMs
+  const atMs = await storedAtMs(topic, partition, startOffset)
+  if (atMs !== null) KNOWN.set(partition, { offset: startOffset, atMs })
+  return atMs
+}
+
+/** When the first message from an offset on was stored; null: there is none. */
+export async function storedAtMs(
+  topic: Topic,
+  partition: Partition,
+  from: number,
+): Promise<number | null> {
   let atMs: number | null = null
   const visit: MessageVisitor = (_offset, view) => {
     atMs = view.timestampMs
-    KNOWN.set(partition, { offset: startOffset, atMs: view.timestampMs })
   }
-  await visitPartition(topic, partition, { from: startOffset, count: 1, visit })
+  await visitPartition(topic, partition, { from, count: 1, visit })
   return atMs
 }

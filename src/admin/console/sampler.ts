@@ -1,33 +1,8 @@
 import type { Timer } from '../../lib/clock.ts'
 import type { AdminParts } from '../admin-parts.ts'
+import type { Sample } from '../shapes/beats.ts'
 import { enqueuedCount } from './destination-beats.ts'
 import { SAMPLE_MS, SAMPLES_KEPT_MAX } from './limits.ts'
-
-/** What the broker did in one beat, and holds at its end. Rates are per second. */
-export interface Sample {
-  readonly atMs: number
-  readonly publishRate: number
-  readonly unroutedRate: number
-  readonly enqueueRate: number
-  readonly deliverRate: number
-  readonly settleRate: number
-  readonly redeliverRate: number
-  /** Messages in queues that wait, that consumers have, that are held back. */
-  readonly ready: number
-  readonly unsettled: number
-  readonly held: number
-  /** Messages that topics keep. */
-  readonly kept: number
-  readonly storedBytes: number
-  readonly queues: number
-  readonly topics: number
-  readonly consumers: number
-  /** By name of the listener. */
-  readonly connections: Readonly<Record<string, number>>
-  /** How long what came a moment ago took to be on disk; null: it is not there yet. */
-  readonly syncMs: number | null
-  readonly alarm: string | null
-}
 
 interface Counters {
   published: number
@@ -36,6 +11,8 @@ interface Counters {
   delivered: number
   settled: number
   redelivered: number
+  called: number
+  callsFailed: number
 }
 
 /** Told after each beat. */
@@ -103,7 +80,7 @@ export class Sampler {
   }
 
   #take(): Sample {
-    const { broker, status } = this.#parts
+    const { broker, rpcCore, status } = this.#parts
     const nowMs = broker.clock.monotonicMs()
     const counters = emptyCounters()
     const levels = { ready: 0, unsettled: 0, held: 0, kept: 0, queues: 0, topics: 0, consumers: 0 }
@@ -134,6 +111,10 @@ export class Sampler {
         counters.published += totals.published
         counters.unrouted += totals.unrouted
       }
+    }
+    for (const [, { relay }] of rpcCore?.hosts ?? []) {
+      counters.called += relay.counts.opened
+      counters.callsFailed += relay.counts.failed + relay.counts.deadlineExceeded
     }
     const connections: Record<string, number> = {}
     for (const { name, connections: count } of status().listeners) {
@@ -171,6 +152,8 @@ export class Sampler {
       deliverRate: rate('delivered'),
       settleRate: rate('settled'),
       redeliverRate: rate('redelivered'),
+      callRate: rate('called'),
+      callFailRate: rate('callsFailed'),
     }
   }
 
@@ -198,7 +181,12 @@ type RateName =
   | 'deliverRate'
   | 'settleRate'
   | 'redeliverRate'
+  | 'callRate'
+  | 'callFailRate'
 
 function emptyCounters(): Counters {
-  return { published: 0, unrouted: 0, enqueued: 0, delivered: 0, settled: 0, redelivered: 0 }
+  return {
+    ...{ published: 0, unrouted: 0, enqueued: 0, delivered: 0, settled: 0, redelivered: 0 },
+    ...{ called: 0, callsFailed: 0 },
+  }
 }

@@ -134,6 +134,30 @@ export const connectionPageQuery: z.ZodType<ConnectionPageQuery> = z.strictObjec
   limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).optional(),
 })
 
+/** By what a list of subscriptions may be ordered. */
+const SUBSCRIPTION_ORDERS = ['name', 'topic', 'kind', 'members', 'lag'] as const
+export type SubscriptionOrder = (typeof SUBSCRIPTION_ORDERS)[number]
+
+export interface SubscriptionPageQuery {
+  /** Default: all. */
+  readonly vhost?: string | undefined
+  /** What its name or that of its topic contains. */
+  readonly search?: string | undefined
+  /** Default `name`. */
+  readonly sort?: SubscriptionOrder | undefined
+  readonly descending?: boolean | undefined
+  readonly offset?: number | undefined
+  readonly limit?: number | undefined
+}
+export const subscriptionPageQuery: z.ZodType<SubscriptionPageQuery> = z.strictObject({
+  vhost: name.optional(),
+  search: z.string().max(SEARCH_LENGTH_MAX).optional(),
+  sort: z.enum(SUBSCRIPTION_ORDERS).optional(),
+  descending: flag.optional(),
+  offset: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).optional(),
+})
+
 export interface PictureQuery {
   /** What one end of a binding contains. */
   readonly search?: string | undefined

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { User, UserStore } from '../../auth/index.ts'
+import { principalOf, type User, type UserStore } from '../../auth/index.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { RandomSource } from '../../lib/random.ts'
 import { SESSION_MS, SESSIONS_MAX } from './limits.ts'
@@ -16,6 +16,8 @@ const TOKEN_BYTES = 32
 /** Somebody who logged in on the page. */
 export interface ConsoleSession {
   readonly user: string
+  /** Whom to ask permissions for. */
+  readonly principal: string
   /** What each change must bear in `CSRF_HEADER`. */
   readonly csrf: string
   readonly endsAtMs: number
@@ -43,14 +45,13 @@ export class ConsoleSessions {
   }
 
   /** Returns the session and the cookie that stands for it. */
-  open(
-    { name: user, expiresAtMs = Infinity }: User,
-    isSecure: boolean,
-  ): { session: ConsoleSession; cookie: string } {
+  open(opener: User, isSecure: boolean): { session: ConsoleSession; cookie: string } {
     const { random, clock } = this.#parts
+    const { name: user, expiresAtMs = Infinity } = opener
     const token = random.bytes(TOKEN_BYTES).toString('base64url')
     const csrf = random.bytes(TOKEN_BYTES).toString('base64url')
-    const session = { user, csrf, endsAtMs: Math.min(clock.now() + SESSION_MS, expiresAtMs) }
+    const endsAtMs = Math.min(clock.now() + SESSION_MS, expiresAtMs)
+    const session = { user, principal: principalOf(opener), csrf, endsAtMs }
     for (const [oldest] of this.#sessions) {
       if (this.#sessions.size < SESSIONS_MAX) break
       this.#end(oldest)

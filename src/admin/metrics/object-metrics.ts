@@ -1,7 +1,8 @@
 import { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
-import { subscriptionViews, type SubscriptionView } from '../topic-views.ts'
+import type { SubscriptionView } from '../shapes/destinations.ts'
+import { subscriptionViews } from '../topic-views.ts'
 import type { Exposition, Labels, Sample } from './exposition.ts'
 
 /** One page of queues and topics, and how far their subscriptions are. */

@@ -1,5 +1,6 @@
 import type { TrafficTotal } from '../../model/traffic-ledger.ts'
-import type { AdminParts, ConnectionView } from '../admin-parts.ts'
+import type { AdminParts } from '../admin-parts.ts'
+import type { ConnectionView } from '../shapes/connections.ts'
 import type { Exposition, Sample } from './exposition.ts'
 
 type Total = { -readonly [Key in keyof TrafficTotal]: TrafficTotal[Key] } & { open: number }

@@ -11,8 +11,11 @@ import {
   permissionsBody,
   policyBody,
   redriveBody,
+  topicPermissionsBody,
+  topicPermissionsQuery,
   vhostQuery,
 } from '../schemas.ts'
+import { callBody, servicePageQuery } from '../services/schemas.ts'
 import { traceMessagesQuery, traceRuleBody, whereQuery, whyQuery } from '../trace-schemas.ts'
 
 /** What is said of one method of one path; the schemas are those its handler validates by. */
@@ -49,12 +52,20 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET /v1/subscriptions': list('subscriptions of topics, with their lag'),
   'GET /v1/consumers': list('consumers, with what keeps messages from them'),
   'GET /v1/transactions': list('transactional ids'),
-  'GET /v1/services': list('services, with their methods and instances'),
+  'GET /v1/services': list('services, a line for each instance'),
+  'GET /v1/services/:vhost/:service': { summary: 'Show a service, its instances and methods' },
+  'POST /v1/services/:vhost/:service/:method': {
+    summary: 'Call a method with JSON; each answer is a line, and so is the status at the end',
+    body: callBody,
+    contentType: 'application/x-ndjson',
+  },
+  'GET /v1/pages/services': { summary: 'List services in pages', query: servicePageQuery },
   'GET /v1/exchanges': list('exchanges'),
   'GET /v1/bindings': list('bindings'),
   'GET /v1/policies': list('policies'),
   'GET /v1/users': { summary: 'List users' },
   'GET /v1/permissions': list('permissions'),
+  'GET /v1/topic-permissions': list('permissions by routing key'),
   'GET /v1/connections': list('connections of every protocol'),
   'DELETE /v1/connections/:id': { summary: 'Close a connection', ...DONE },
   'PUT /v1/vhosts/:vhost': { summary: 'Make a virtual host', ...MADE },
@@ -85,6 +96,16 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     ...DONE,
   },
   'DELETE /v1/permissions/:vhost/:user': { summary: 'Keep it out', ...DONE },
+  'PUT /v1/topic-permissions/:vhost/:user': {
+    summary: 'Narrow what a user may do with a topic exchange by routing key',
+    body: topicPermissionsBody,
+    ...DONE,
+  },
+  'DELETE /v1/topic-permissions/:vhost/:user': {
+    summary: 'Narrow it no more',
+    query: topicPermissionsQuery,
+    ...DONE,
+  },
   'PUT /v1/policies/:vhost/:policy': { summary: 'Set a policy', body: policyBody, ...DONE },
   'DELETE /v1/policies/:vhost/:policy': { summary: 'Delete a policy', ...DONE },
   'DELETE /v1/destinations/:vhost/:destination': {

@@ -53,6 +53,15 @@ export class LeaseRanges {
     return this.#settledCount
   }
 
+  /** How many are leased; counted when somebody asks. */
+  get leasedCount(): number {
+    let count = 0
+    for (let index = 0; index < this.count; index++) {
+      if (this.#states[index] === RANGE.LEASED) count += this.endAt(index) - this.#starts[index]!
+    }
+    return count
+  }
+
   startAt(index: number): number {
     return this.#starts[index]!
   }

@@ -119,6 +119,11 @@ export class SharedPartition implements TimerTarget {
     return this.#ranges.settledCount
   }
 
+  /** Those that members have. */
+  get leasedCount(): number {
+    return this.#ranges.leasedCount
+  }
+
   /** Where a member has to read to find something; -1: nothing can be given out now. */
   get nextOffset(): number {
     const offset = this.#ranges.firstAvailable

@@ -127,6 +127,7 @@ export function writeAttach(target: FrameTarget, id: number, attach: AttachFrame
   let max = 12 + textMax(attach.policy) + textMax(attach.instanceId) + textMax(attach.version)
   for (const service of attach.services) max += textMax(service)
   for (const [name, value] of attach.labels) max += textMax(name) + textMax(value)
+  max += 2 + textMax(attach.contract)
   const payload = begin(target, { type: FRAME.ATTACH, flags: 0, id }, max)
   payload.u32(attach.capacity)
   payload.u32(attach.weight)
@@ -140,6 +141,7 @@ export function writeAttach(target: FrameTarget, id: number, attach: AttachFrame
     payload.text(name)
     payload.text(value)
   }
+  payload.text32(attach.contract)
   payload.end()
 }
 
@@ -250,12 +252,12 @@ class Payload {
     for (let index = 0; index < flat.length; index += 2) {
       this.text(flat[index] as string)
       const value = flat[index + 1]!
-      if (typeof value === 'string') this.#text32(value)
+      if (typeof value === 'string') this.text32(value)
       else this.bytes(value)
     }
   }
 
-  #text32(text: string): void {
+  text32(text: string): void {
     const size = this.#buffer.write(text, this.#at + 4)
     this.u32(size)
     this.#at += size

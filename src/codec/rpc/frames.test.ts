@@ -225,6 +225,7 @@ test('what a connection and a provider say of themselves reads as it was written
     ...{ capacity: 8, weight: 2, policy: 'weighted', instanceId: 'ä', version: '1.0' },
     services: ['a.B', 'c.D'],
     labels: [['zone', 'eu']],
+    contract: '{"a.B":{"m":{"note":"ö"}}}',
   }
   assert.deepEqual(decodeAttach(one((target) => writeAttach(target, 3, attach)).payload), attach)
   assert.equal(one((target) => writeEmpty(target, FRAME.HALF_CLOSE, 4)).payload.length, 0)

@@ -49,6 +49,8 @@ export interface AttachFrame {
   readonly version: string
   readonly services: readonly string[]
   readonly labels: readonly (readonly [string, string])[]
+  /** What its services offer, as JSON; empty: it does not say. */
+  readonly contract: string
 }
 
 /** Nearly every call ends so: no octets. */
@@ -111,6 +113,7 @@ export function decodeAttach(payload: Buffer): AttachFrame {
     version: text16(reader),
     services: list(reader, () => text16(reader)),
     labels: list(reader, () => [text16(reader), text16(reader)] as const),
+    contract: reader.remaining === 0 ? '' : reader.text(reader.u32()),
   }))
 }
 

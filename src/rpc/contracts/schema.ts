@@ -17,7 +17,15 @@ export interface StandardSchema<Input = unknown, Output = Input> {
     readonly vendor: string
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
+    /** Standard JSON Schema, where the library has it: the messages as people see them. */
+    readonly jsonSchema?: JsonSchemaConverter | undefined
   }
+}
+
+/** May throw where a schema cannot be said in JSON Schema. */
+export interface JsonSchemaConverter {
+  readonly input: (options: { readonly target: string }) => Record<string, unknown>
+  readonly output: (options: { readonly target: string }) => Record<string, unknown>
 }
 
 /** What a contract may name for a message: a Standard Schema, or a descriptor of protobuf-es. */

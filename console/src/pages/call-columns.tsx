@@ -1,0 +1,40 @@
+import type { CallFigures } from '../../../src/admin/shapes/services.ts'
+import { countText, spanText } from '../numbers.ts'
+import type { Column } from '../parts/table.tsx'
+import { say } from '../words.ts'
+
+/** How calls went, of a service or of one instance. */
+export function callColumns<Row extends CallFigures>(): Column<Row>[] {
+  return [
+    {
+      key: 'outstanding',
+      title: say('count.unsettled'),
+      isNumber: true,
+      cell: ({ outstanding, capacity }) => `${countText(outstanding)} / ${countText(capacity)}`,
+    },
+    {
+      key: 'calls',
+      title: say('services.calls'),
+      isNumber: true,
+      cell: ({ calls }) => countText(calls),
+    },
+    {
+      key: 'failed',
+      title: say('services.failed'),
+      isNumber: true,
+      cell: ({ failed }) => countText(failed),
+    },
+    {
+      key: 'latency',
+      title: say('services.latency'),
+      isNumber: true,
+      cell: ({ p50Ms, p99Ms }) => `${tookText(p50Ms)} / ${tookText(p99Ms)}`,
+    },
+  ]
+}
+
+/** Of milliseconds with fractions, since most calls take less than one. */
+function tookText(ms: number | null): string {
+  if (ms === null) return '–'
+  return ms < 10 ? `${Number(ms.toPrecision(2))} ms` : spanText(ms)
+}

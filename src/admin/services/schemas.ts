@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { PAGE_ROWS_MAX, SEARCH_LENGTH_MAX } from '../console/limits.ts'
+import { NAME_LENGTH_MAX, PATTERN_LENGTH_MAX } from '../limits.ts'
+import type { VhostParams } from '../schemas.ts'
+import type { MethodShape } from '../shapes/services.ts'
+import { CALL_DEADLINE_MS_MAX, CALL_METADATA_MAX, CALL_REQUESTS_MAX } from './limits.ts'
+
+const name = z.string().min(1).max(NAME_LENGTH_MAX)
+
+export interface ServiceParams extends VhostParams {
+  readonly service: string
+}
+export const serviceParams: z.ZodType<ServiceParams> = z.strictObject({
+  vhost: name,
+  service: name,
+})
+
+export interface MethodParams extends ServiceParams {
+  readonly method: string
+}
+export const methodParams: z.ZodType<MethodParams> = z.strictObject({
+  vhost: name,
+  service: name,
+  method: name,
+})
+
+export interface ServicePageQuery {
+  /** Default: all. */
+  readonly vhost?: string | undefined
+  /** What the name contains, whatever its case. */
+  readonly search?: string | undefined
+  readonly offset?: number | undefined
+  readonly limit?: number | undefined
+}
+export const servicePageQuery: z.ZodType<ServicePageQuery> = z.strictObject({
+  vhost: name.optional(),
+  search: z.string().max(SEARCH_LENGTH_MAX).optional(),
+  offset: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).optional(),
+})
+
+export interface CallBody {
+  /** Each as JSON; several are a stream. Default: one that is `{}`. */
+  readonly messages?: readonly unknown[] | undefined
+  /** Default 10 s. */
+  readonly deadlineMs?: number | undefined
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** Ends with OK as soon as a provider has it. Default false. */
+  readonly isOneWay?: boolean | undefined
+}
+export const callBody: z.ZodType<CallBody> = z.strictObject({
+  messages: z.array(z.unknown()).max(CALL_REQUESTS_MAX).optional(),
+  deadlineMs: z.number().int().min(1).max(CALL_DEADLINE_MS_MAX).optional(),
+  metadata: z
+    .record(name, z.string().max(PATTERN_LENGTH_MAX))
+    .refine((entries) => Object.keys(entries).length <= CALL_METADATA_MAX, {
+      message: `at most ${CALL_METADATA_MAX} entries`,
+    })
+    .optional(),
+  isOneWay: z.boolean().optional(),
+})
+
+const jsonSchema = z.record(z.string(), z.unknown()).nullable()
+
+/** What a provider says of its services, as `contractText` writes it. */
+export const contractDescription: z.ZodType<
+  Readonly<Record<string, Readonly<Record<string, MethodShape>>>>
+> = z.record(
+  z.string(),
+  z.record(
+    z.string(),
+    z.object({
+      kind: z.enum(['unary', 'serverStream', 'clientStream', 'bidi', 'oneway']),
+      idempotency: z.enum(['none', 'idempotent', 'no-side-effects']),
+      deadlineMs: z.number().nullable(),
+      in: jsonSchema,
+      out: jsonSchema,
+      errors: z.record(z.string(), jsonSchema),
+    }),
+  ),
+)
