@@ -58,6 +58,8 @@ export class Consumer {
   readonly arguments: HeaderMap
   /** Null: it wants everything. */
   readonly filter: MessageFilter | null
+  /** Where messages have keys, it is given one of each at a time. */
+  readonly oneOfKey: boolean
   /** Its client asked for a rate. */
   readonly hasOwnRates: boolean
   /** Null: it is given as much as it takes. */
@@ -84,6 +86,7 @@ export class Consumer {
     this.actor = options.actor ?? null
     this.arguments = options.arguments
     this.filter = options.filter ?? null
+    this.oneOfKey = options.oneOfKey ?? false
     this.#pace = options.flow?.pace(() => this.#mayGoOn()) ?? null
     this.hasOwnRates = options.rates !== undefined
     if (options.rates !== undefined) this.setRates(options.rates)

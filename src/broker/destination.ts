@@ -69,6 +69,8 @@ export interface ConsumeOptions {
    * the queue has it. Refused where that has it otherwise, or others take part already.
    */
   readonly keyShared?: KeySharing | null
+  /** Of each key it is given one message at a time. Default: as many as it takes. */
+  readonly oneOfKey?: boolean
   /** Of the connection; absent: no limit of a user or virtual host is asked. */
   readonly flow?: Flow
   /**

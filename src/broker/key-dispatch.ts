@@ -218,7 +218,8 @@ export class KeyDispatch implements OwnDispatch {
   ): boolean {
     const { contents } = this.#parts
     const again = contents.wasDelivered(contents.levelHolding(offset), offset)
-    this.#order.gave(key, offset, consumer)
+    // Who has several of a key would work on them at once: of nobody's there is one at a time.
+    this.#order.gave(key, offset, consumer?.oneOfKey === true ? null : consumer)
     contents.takeRead(offset, message)
     contents.countDelivery(offset, again)
     return again

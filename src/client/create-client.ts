@@ -10,6 +10,7 @@ import { RpcError } from '../rpc/status.ts'
 import type { CallOptions } from './call-options.ts'
 import type { Channel } from './channel.ts'
 import { ClientPolicy, type PolicyOptions } from './client-policy.ts'
+import { type DurableCall, DurableMethod, type DurableOptions } from './durable-call.ts'
 import { hedged } from './hedge.ts'
 import { StreamCall } from './stream-call.ts'
 import { UnaryCall } from './unary-call.ts'
@@ -24,6 +25,21 @@ export interface UnaryMethod<In, Out> {
   (input: In, options?: CallOptions): Promise<Out>
   /** The same without waiting: the handle can be kept, and the call cancelled by it. */
   start(input: In, options?: CallOptions): CallHandle<Out>
+  /**
+   * Has the call stored by the broker, and resolves when it is on disk: it is made, again where it
+   * fails, whatever becomes of this process, the broker and its providers.
+   */
+  durable(input: In, options?: DurableOptions): Promise<DurableCall<Out>>
+  /** One that was stored before, by whichever process. */
+  durableCall(id: string): DurableCall<Out>
+}
+
+/** A method without an answer. */
+export interface OneWayMethod<In> {
+  (input: In, options?: CallOptions): Promise<void>
+  /** As that of a method with an answer; the result is that it was done. */
+  durable(input: In, options?: DurableOptions): Promise<DurableCall<void>>
+  durableCall(id: string): DurableCall<void>
 }
 
 type Messages<T> = AsyncIterable<T> | Iterable<T>
@@ -31,7 +47,7 @@ type Messages<T> = AsyncIterable<T> | Iterable<T>
 type ClientMethod<M extends AnyMethod> = M['kind'] extends 'unary'
   ? UnaryMethod<SentOf<M['in']>, ReceivedOf<M['out']>>
   : M['kind'] extends 'oneway'
-    ? (input: SentOf<M['in']>, options?: CallOptions) => Promise<void>
+    ? OneWayMethod<SentOf<M['in']>>
     : M['kind'] extends 'serverStream'
       ? (input: SentOf<M['in']>, options?: CallOptions) => AsyncIterable<ReceivedOf<M['out']>>
       : M['kind'] extends 'clientStream'
@@ -110,7 +126,7 @@ function functionOf(bound: BoundMethod, parts: ClientParts): unknown {
   }
   const intercepted = async (input: unknown, options: CallOptions = {}): Promise<unknown> =>
     run({ path, kind, input, options })
-  return Object.assign(intercepted, { start: starter(intercepted) })
+  return Object.assign(intercepted, { start: starter(intercepted), ...storer(bound, parts) })
 }
 
 type Caller = (input: unknown, options?: CallOptions) => Promise<unknown>
@@ -147,7 +163,19 @@ function callerOf(bound: BoundMethod, parts: ClientParts): Caller {
       }
     }
   }
-  return Object.assign(call, { start: starter(call) })
+  return Object.assign(call, { start: starter(call), ...storer(bound, parts) })
+}
+
+/** Only where there is one message and at most one answer. */
+function storer(bound: BoundMethod, { channel }: ClientParts): object {
+  const { kind, deadlineMs } = bound.method
+  if (kind !== 'unary' && kind !== 'oneway') return {}
+  const method = new DurableMethod(channel, bound)
+  return {
+    durable: async (input: unknown, options: DurableOptions = {}) =>
+      method.store(input, options, deadlineMs),
+    durableCall: (id: string) => method.call(id),
+  }
 }
 
 function starter(call: Caller) {

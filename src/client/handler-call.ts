@@ -4,11 +4,22 @@ import type { CallHead, ReplySink, RequestSink } from '../rpc/call.ts'
 import type { BoundMethod } from '../rpc/contracts/contract.ts'
 import { declaredError } from '../rpc/contracts/declared-errors.ts'
 import { MessageFault } from '../rpc/contracts/message-codec.ts'
+import { DURABLE } from '../rpc/durable/durable-metadata.ts'
 import { Metadata, type MetadataValue } from '../rpc/metadata.ts'
 import { OK_STATUS, RpcError, type Status, type StatusName, statusOf } from '../rpc/status.ts'
 import { type CallScope, runInScope } from './call-scope.ts'
 import { MessageQueue } from './message-queue.ts'
 import { SendWindow } from './send-window.ts'
+
+/** What a handler knows of a call that is stored. It may come again: after a crash, or late. */
+export interface DurableContext {
+  /** The same at each attempt. */
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  /** What the caller names it by; if he does not, it is drawn by lot. */
+  readonly key: string | null
+}
 
 /** What a handler knows of its call beside the input. */
 export interface HandlerContext {
@@ -16,6 +27,8 @@ export interface HandlerContext {
   readonly metadata: Metadata
   /** How long the caller still waits. */
   readonly remainingMs: number
+  /** Of a call that is stored; null: nobody stored it, and nobody makes it again by himself. */
+  readonly durable: DurableContext | null
   /** Aborted when the caller has given up or the time is over. */
   readonly signal: AbortSignal
   /** Sent ahead of the first answer; later it does nothing. */
@@ -94,6 +107,13 @@ export class HandlerCall implements RequestSink, Deadlined, CallScope, HandlerCo
 
   get remainingMs(): number {
     return Math.max(this.deadlineMs - this.clock.monotonicMs(), 0)
+  }
+
+  get durable(): DurableContext | null {
+    const { metadata } = this
+    const id = metadata.size === 0 ? null : metadata.get(DURABLE.CALL_ID)
+    if (id === null) return null
+    return { id, attempt: Number(metadata.get(DURABLE.ATTEMPT)), key: metadata.get(DURABLE.KEY) }
   }
 
   /** Made when asked for: most handlers never look. */

@@ -30,15 +30,17 @@ export type {
   RetryOptions,
 } from './client-policy.ts'
 export { createClient } from './create-client.ts'
+export type { DurableCall, DurableOptions, DurableState, DurableWait } from './durable-call.ts'
 export type {
   CallHandle,
   Client,
   ClientCall,
   ClientInterceptor,
   ClientOptions,
+  OneWayMethod,
   UnaryMethod,
 } from './create-client.ts'
-export type { HandlerContext } from './handler-call.ts'
+export type { DurableContext, HandlerContext } from './handler-call.ts'
 export { listenChannel } from './listen-channel.ts'
 export type { ListeningChannel, ListenOptions } from './listen-channel.ts'
 export { localChannel } from './local-channel.ts'

@@ -28,3 +28,10 @@ export const GRPC_IDLE_MS = 330_000
 export const PATHS_MAX = 1024
 /** Calls that one caller may have open with a provider that listens. */
 export const DIRECT_CALLS_MAX = 8192
+
+/** How long is asked about a call that is stored, and how long one question may take. */
+export const DURABLE_ASK_MS = 10_000
+
+/** Before such a question is asked again; twice as long each time. */
+export const DURABLE_RETRY_MS = 50
+export const DURABLE_RETRY_MS_MAX = 2000

@@ -154,7 +154,7 @@ function metadataOf({ metadata, key }: CallOptions, scope: CallScope | undefined
 
 const TRACE_NAMES = ['traceparent', 'tracestate'] as const
 
-function entriesOf(
+export function entriesOf(
   metadata: NonNullable<CallOptions['metadata']>,
 ): Iterable<readonly [string, string | Uint8Array]> {
   return Symbol.iterator in metadata ? metadata : Object.entries(metadata)

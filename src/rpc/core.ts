@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
+import type { Callee } from './call.ts'
 import { Registry } from './registry.ts'
 import { Relay, type RelayLimits } from './relay.ts'
 
@@ -7,6 +8,8 @@ export interface RpcCoreOptions {
   readonly clock: Clock
   readonly random: RandomSource
   readonly limits?: Partial<RelayLimits>
+  /** Stores the calls of a virtual host that are to be stored. Default: nobody does. */
+  readonly durable?: (vhostName: string, host: RpcHost) => Callee
 }
 
 /** Calls of one virtual host. */
@@ -34,6 +37,7 @@ export class RpcCore {
     const registry = new Registry(random)
     const host = { registry, relay: new Relay(registry, clock, limits) }
     this.#hosts.set(vhostName, host)
+    host.relay.durable = this.#options.durable?.(vhostName, host) ?? null
     return host
   }
 

@@ -72,6 +72,12 @@ export interface WaitingCall {
   abandon(): void
 }
 
+/** Work of a service that waits elsewhere, and is fetched when somebody can do it. */
+export interface Backlog {
+  /** A provider may be free, and no call waits for it. */
+  providersFree(): void
+}
+
 /** A service with at least one provider. */
 export class Service {
   readonly name: string
@@ -79,6 +85,8 @@ export class Service {
   /** In the order in which they came. */
   readonly waiting: Set<WaitingCall> = new Set()
   readonly balancer: Balancer
+  /** Null: there is none. */
+  backlog: Backlog | null = null
   #isPumping = false
 
   constructor(name: string, random: RandomSource) {
@@ -88,7 +96,11 @@ export class Service {
 
   /** Gives calls that wait to providers that are free; called whenever one may have become so. */
   pump(): void {
-    if (this.waiting.size === 0 || this.#isPumping) return
+    if (this.waiting.size === 0) {
+      this.backlog?.providersFree()
+      return
+    }
+    if (this.#isPumping) return
     this.#isPumping = true
     for (const call of this.waiting) {
       const attachment = this.balancer.pick(this.providers, null)

@@ -33,6 +33,9 @@ export interface RelayCounts {
   rerouted: number
 }
 
+/** Metadata of calls that are to be stored, and of what is asked about them. */
+export const DURABLE_METADATA = 'waystation-durable'
+
 /** Metadata whose value is the key of calls that belong together. */
 export const KEY_METADATA = 'waystation-key'
 
@@ -50,6 +53,8 @@ export class Relay implements Callee {
   }
   /** Of all calls together. */
   keptBytes = 0
+  /** Takes calls that are to be stored; null: nobody stores any. */
+  durable: Callee | null = null
   /** Services by path, as long as no service comes or goes. */
   readonly #byPath = new Map<string, Service>()
   #version = -1
@@ -72,6 +77,11 @@ export class Relay implements Callee {
 
   open(head: CallHead, reply: ReplySink): RequestSink {
     this.counts.opened += 1
+    if (head.metadata.size > 0 && head.metadata.get(DURABLE_METADATA) !== null) {
+      if (this.durable !== null) return this.durable.open(head, reply)
+      const text = 'durable calls are stored by a broker, and here is none'
+      return this.#refuse(reply, ['UNIMPLEMENTED', text, 'unrouted'])
+    }
     const service = this.#serviceFor(head.path)
     if (service === null) return this.#refuse(reply, this.#unrouted(head.path))
     const call = new RelayedCall(this, service, head, reply)

@@ -249,6 +249,17 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       callsPerConnection: integer(1, 1_000_000).optional(),
       deadlineMax: durationMs(1000, 86_400_000, "a duration from 1s to 1d such as '1h'").optional(),
       waitingCalls: integer(0, 1_000_000).optional(),
+      durableCalls: integer(1, 10_000_000).optional(),
+      durableResultsSize: sizeBytes(
+        1024,
+        16 * 1024 * MIB,
+        "a size from 1KiB to 16GiB such as '64MiB'",
+      ).optional(),
+      durableKeep: durationMs(
+        1000,
+        30 * 86_400_000,
+        "a duration from 1s to 30d such as '1d'",
+      ).optional(),
     })
     .optional(),
   tracing: z
@@ -331,6 +342,12 @@ export interface RpcInput {
   readonly deadlineMax?: number | undefined
   /** Calls of one service that wait because every provider is busy. */
   readonly waitingCalls?: number | undefined
+  /** Durable calls of a virtual host that wait, and outcomes that are kept. */
+  readonly durableCalls?: number | undefined
+  /** Bytes of all outcomes of a virtual host. */
+  readonly durableResultsSize?: number | undefined
+  /** How long an outcome is kept where its caller says nothing, in milliseconds. */
+  readonly durableKeep?: number | undefined
 }
 
 export interface TlsInput {

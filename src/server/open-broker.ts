@@ -6,12 +6,19 @@ import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { Turn } from '../lib/turn.ts'
 import { RpcCore } from '../rpc/core.ts'
+import { DurableHosts } from '../rpc/durable/durable-host.ts'
 import type { Disk } from '../storage/disk.ts'
 import { listen, ListenError, type ProtocolHandler } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
-import type { AuditInput, LimitsInput, OAuth2Input, TracingInput } from './config-schema.ts'
+import type {
+  AuditInput,
+  LimitsInput,
+  OAuth2Input,
+  RpcInput,
+  TracingInput,
+} from './config-schema.ts'
 import { AuditFile } from './audit-file.ts'
 import { AuditLog } from './audit-log.ts'
 import { prepareDataDirectory } from './data-directory.ts'
@@ -43,6 +50,7 @@ export interface OpenParts {
   readonly broker: Broker
   readonly engine: EmbeddedEngine
   readonly turn: Turn
+  readonly rpcCore: RpcCore
   readonly listeners: readonly OpenListener[]
 }
 
@@ -78,12 +86,7 @@ export async function openBroker(
   await openTracing(config.tracing, broker.tracer, { opened, log })
   for (const cut of engine.cuts) log.warn(cut, 'the torn end of the last write was cut off')
 
-  const { waitingCalls } = config.rpc
-  const rpcCore = new RpcCore({
-    clock: connectionClock,
-    random,
-    limits: waitingCalls === undefined ? {} : { waitingCallsMax: waitingCalls },
-  })
+  const { rpcCore, durable } = openRpc(config.rpc, { broker, random, clock: connectionClock })
   opened.defer(() => rpcCore.close())
   const around = { turn, clock: connectionClock, random, log }
   const parts = { config, broker, rpcCore, users, authenticator, ...around }
@@ -103,6 +106,7 @@ export async function openBroker(
   }
   // Only now: what it moves may be of any protocol.
   broker.redrives.goOn()
+  durable.resume((vhost) => rpcCore.host(vhost))
   opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
   const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs, logTail })
   if (admin !== null) {
@@ -110,17 +114,39 @@ export async function openBroker(
     listeners.push(...admin.listeners)
   }
   const resources = opened.move()
-  world.onOpen?.({ broker, engine, turn, listeners })
+  world.onOpen?.({ broker, engine, turn, rpcCore, listeners })
   return new RunningBroker({
     config,
     listeners,
     log,
     hasBuiltInPassword: async () => hasBuiltInPassword(users),
     close: async (graceMs) => {
+      durable.stop()
       await closeAll(listeners, graceMs)
       await resources.disposeAsync()
     },
   })
+}
+
+/** Calls, and those of them that are stored. */
+function openRpc(
+  { waitingCalls, deadlineMax, durableCalls, durableResultsSize, durableKeep }: RpcInput,
+  { broker, clock, random }: Pick<OpenParts, 'broker'> & Pick<Surroundings, 'clock' | 'random'>,
+): { readonly rpcCore: RpcCore; readonly durable: DurableHosts } {
+  const durable = new DurableHosts({
+    broker,
+    limits: {
+      ...(durableCalls === undefined ? {} : { callsMax: durableCalls }),
+      ...(durableResultsSize === undefined ? {} : { outcomeBytesMax: durableResultsSize }),
+      ...(durableKeep === undefined ? {} : { keepMs: durableKeep }),
+    },
+    ...(deadlineMax === undefined ? {} : { deadlineMsMax: deadlineMax }),
+  })
+  const rpcCore = new RpcCore({
+    ...{ clock, random, durable: durable.open },
+    limits: waitingCalls === undefined ? {} : { waitingCallsMax: waitingCalls },
+  })
+  return { rpcCore, durable }
 }
 
 /** Spans are sent before the broker is closed, and what is traced from the start is picked. */

@@ -163,6 +163,8 @@ export class TestBroker implements AsyncDisposable {
     clock.die()
     this.cutConnections()
     await Promise.all(parts.listeners.map(async (listener) => listener.close(0)))
+    // Its timers are the machine's, and would keep the process of the test.
+    parts.rpcCore.close()
     this.#life = null
     this.#disk = found
     await this.clock.advance(downMs)

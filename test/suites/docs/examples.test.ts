@@ -16,6 +16,7 @@ const PAGES = [
   'peak-shaving',
   'filters',
   'rpc',
+  'durable-calls',
 ].map((page) => `docs/${page}.md`)
 const ROOT = new URL('../../../', import.meta.url)
 /** The package is not built where tests run. */
