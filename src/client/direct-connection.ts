@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import {
   decodeHello,
   FRAME,
@@ -23,6 +22,7 @@ import { type Callee, DEADLINE_MS_MAX_DEFAULT } from '../rpc/call.ts'
 import { FramePeer } from '../rpc/frame-peer.ts'
 import { IdleWatch } from '../rpc/idle-watch.ts'
 import { STATUS_CODES, type StatusName } from '../rpc/status.ts'
+import { isSame } from './direct-logins.ts'
 import { CONNECT_TIMEOUT_MS, DIRECT_CALLS_MAX, IDLE_MS } from './limits.ts'
 
 export interface DirectShared {
@@ -187,10 +187,4 @@ export class DirectConnection implements ConnectionHandler, TurnTask, FrameHandl
     this.#peer.onIdle = null
     this.#peer.lost('the connection of the caller is closed')
   }
-}
-
-/** Takes as long whatever is different. */
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
-  return timingSafeEqual(digest(one), digest(other))
 }

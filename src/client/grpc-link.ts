@@ -30,6 +30,8 @@ export interface GrpcLinkOptions {
   /** `:authority` of the requests, such as HOST:PORT. */
   readonly authority: string
   readonly scheme: 'http' | 'https'
+  /** Sent with each request; names and values in turn. */
+  readonly fields: readonly string[]
   readonly messageBytesMax: number
   readonly owner: {
     /** The server takes calls. */
@@ -219,11 +221,12 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     const key = `${contentType} ${path}`
     let list = this.#lists.get(key)
     if (list === undefined) {
-      const { authority, scheme } = this.#options
+      const { authority, scheme, fields } = this.#options
       const type = contentType === 'proto' ? 'application/grpc' : `application/grpc+${contentType}`
       list = [
         ...[':method', 'POST', ':scheme', scheme, ':path', path, ':authority', authority],
         ...['te', 'trailers', 'content-type', type, 'grpc-accept-encoding', 'identity,gzip'],
+        ...fields,
       ]
       if (this.#lists.size >= PATHS_MAX) this.#lists.clear()
       this.#lists.set(key, list)

@@ -3,6 +3,8 @@ import { Deadlines } from '../lib/deadlines.ts'
 import { type RandomSource, systemRandom } from '../lib/random.ts'
 import type { CallHead, Callee, ReplySink, RequestSink } from '../rpc/call.ts'
 import { RpcCore, type RpcHost } from '../rpc/core.ts'
+import type { Registry } from '../rpc/registry.ts'
+import type { RelayLimits } from '../rpc/relay.ts'
 import type { Attached, Channel, ProviderSpec } from './channel.ts'
 
 export interface LocalChannelOptions {
@@ -19,19 +21,24 @@ export function localChannel(options: LocalChannelOptions = {}): Channel {
   return new LocalChannel(options.clock ?? systemClock, options.random ?? systemRandom)
 }
 
-class LocalChannel implements Channel {
+/** Also what a listening channel has behind its socket. */
+export class LocalChannel implements Channel {
   readonly clock: Clock
   readonly random: RandomSource
   readonly deadlines: Deadlines
   readonly #core: RpcCore
   readonly #host: RpcHost
 
-  constructor(clock: Clock, random: RandomSource) {
+  constructor(clock: Clock, random: RandomSource, limits: Partial<RelayLimits> = {}) {
     this.clock = clock
     this.random = random
     this.deadlines = new Deadlines(clock)
-    this.#core = new RpcCore({ clock, random })
+    this.#core = new RpcCore({ clock, random, limits })
     this.#host = this.#core.host('/')
+  }
+
+  get registry(): Registry {
+    return this.#host.registry
   }
 
   open(head: CallHead, reply: ReplySink): RequestSink {

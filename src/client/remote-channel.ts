@@ -16,6 +16,7 @@ import { hopDetail } from '../rpc/hop.ts'
 import { Metadata } from '../rpc/metadata.ts'
 import { RpcError, type Status, statusOf } from '../rpc/status.ts'
 import type { Attached, Channel, ProviderSpec } from './channel.ts'
+import { GrpcChannel } from './grpc-channel.ts'
 import {
   CONNECT_TIMEOUT_MS,
   PENDING_CALLS_MAX,
@@ -25,14 +26,14 @@ import {
 } from './limits.ts'
 import { Link, type LinkOwner } from './link.ts'
 import { PendingCall } from './pending-call.ts'
-import { readTarget, type Target } from './target.ts'
+import { isGrpcUrl, readTarget, type Target } from './target.ts'
 
 export interface ConnectOptions {
   /** In the place of those in the URL. */
   readonly user?: string
   readonly password?: string
   readonly vhost?: string
-  /** With `rpcs:` and `wss:`; PEM texts. */
+  /** With `rpcs:`, `wss:` and `grpcs:`; PEM texts. */
   readonly tls?: ConnectTls
   /** Who this is, for listings. */
   readonly name?: string
@@ -45,11 +46,12 @@ export interface ConnectOptions {
 }
 
 /**
- * A channel to a server at `rpc://USER:PASSWORD@HOST:PORT/VHOST`, or `rpcs:`, `ws:`, `wss:`. It
- * connects at once, and again whenever the connection is lost, each wait longer than the one before.
+ * A channel to a server at `rpc://USER:PASSWORD@HOST:PORT/VHOST`, or `rpcs:`, `ws:`, `wss:`, or to
+ * any gRPC server at `grpc://HOST:PORT`, or `grpcs:`. It connects at once, and again whenever the connection is lost, each wait longer than the one before.
  * Calls made meanwhile wait for an attempt that is under way, and end at once between two of them.
  */
 export function connectChannel(url: string, options: ConnectOptions = {}): Channel {
+  if (isGrpcUrl(url)) return new GrpcChannel(url, options)
   return new RemoteChannel(readTarget(url, options), options)
 }
 

@@ -45,6 +45,44 @@ export function readTarget(url: string, overrides: TargetOverrides = {}): Target
   }
 }
 
+/** Where gRPC is spoken, and what each request says beside its call. */
+export interface GrpcTarget {
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  /** Names and values in turn. */
+  readonly fields: readonly string[]
+}
+
+export function isGrpcUrl(url: string): boolean {
+  return /^grpcs?:/i.test(url)
+}
+
+/** A user, where one is named, goes in `authorization`. Throws `TypeError` as `readTarget` does. */
+export function readGrpcTarget(url: string, overrides: TargetOverrides = {}): GrpcTarget {
+  const parsed = URL.canParse(url) ? new URL(url) : null
+  const tls = parsed?.protocol === 'grpcs:'
+  if (parsed === null || parsed.hostname === '' || (parsed.port === '' && !tls)) {
+    throw new TypeError(`'${url}' is no grpc://HOST:PORT, nor with grpcs:`)
+  }
+  const user = overrides.user ?? decodeURIComponent(parsed.username)
+  const password = overrides.password ?? decodeURIComponent(parsed.password)
+  const vhost = overrides.vhost ?? decodeURIComponent(parsed.pathname.slice(1))
+  const login = Buffer.from(`${user}:${password}`).toString('base64')
+  return {
+    host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: parsed.port === '' ? HTTPS_PORT : Number(parsed.port),
+    tls,
+    fields: [
+      ...(user === '' ? [] : ['authorization', `Basic ${login}`]),
+      ...(vhost === '' ? [] : ['waystation-vhost', vhost]),
+    ],
+  }
+}
+
+/** Of gRPC over TLS, when none is named. */
+const HTTPS_PORT = 443
+
 function portOf({ port, protocol, href }: URL, standard: number): number {
   if (port !== '') return Number(port)
   const usual = protocol === 'ws:' ? '80' : '443'

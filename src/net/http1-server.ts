@@ -1,6 +1,7 @@
 import { type IncomingMessage, Server, type ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../lib/clock.ts'
+import { beginsWith } from './first-bytes.ts'
 import { HTTP_IDLE_MS, HTTP_UNTAKEN_BYTES_MAX } from './limits.ts'
 import type { ConnectionHandler, PeerInfo, ProtocolHandler, Transport } from './transport.ts'
 
@@ -70,6 +71,17 @@ export class Http1Exchange {
   stopClient(): void {
     this.#request.resume()
   }
+}
+
+const METHODS: readonly Buffer[] = ['POST ', 'GET ', 'OPTIONS ', 'HEAD ', 'PUT ', 'DELETE '].map(
+  (text) => Buffer.from(text, 'latin1'),
+)
+
+/** Whether a connection begins as HTTP/1.1 does; null: not enough has come to say. */
+export function beginsAsHttp1(bytes: Buffer): boolean | null {
+  const answers = METHODS.map((method) => beginsWith(bytes, method))
+  if (answers.includes(true)) return true
+  return answers.includes(null) ? null : false
 }
 
 /** HTTP/1.1 by Node's parser, for sockets that a listener has accepted. */

@@ -3,6 +3,7 @@ export { ListenError, type ListenErrorCode } from './listen-error.ts'
 export { type ListenOptions, type Listener, listen } from './listener.ts'
 export { beginsWith, oneOf } from './first-bytes.ts'
 export {
+  beginsAsHttp1,
   http1Protocol,
   type Http1Connection,
   type Http1Exchange,

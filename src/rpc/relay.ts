@@ -20,6 +20,11 @@ export interface RelayLimits {
   readonly waitingCallsMax: number
   /** Requests kept for calls that wait or may go elsewhere. */
   readonly keptBytesMax: number
+  /**
+   * What a call gets whose service nobody provides: UNAVAILABLE of a broker, to which a provider
+   * may come, and UNIMPLEMENTED of a provider that listens itself, as of any server.
+   */
+  readonly unroutedCode: 'UNAVAILABLE' | 'UNIMPLEMENTED'
 }
 
 /** What one virtual host's calls came to. */
@@ -66,6 +71,7 @@ export class Relay implements Callee {
     this.limits = {
       waitingCallsMax: WAITING_CALLS_MAX,
       keptBytesMax: KEPT_BYTES_MAX,
+      unroutedCode: 'UNAVAILABLE',
       ...limits,
     }
   }
@@ -122,7 +128,9 @@ export class Relay implements Callee {
 
   #unrouted(path: string): [StatusName, string, HopStage] {
     const name = serviceOf(path)
-    if (name !== null) return ['UNAVAILABLE', `no provider of ${name} is registered`, 'unrouted']
+    if (name !== null) {
+      return [this.limits.unroutedCode, `no provider of ${name} is registered`, 'unrouted']
+    }
     return ['UNIMPLEMENTED', `'${path}' is no /package.Service/Method`, 'unrouted']
   }
 

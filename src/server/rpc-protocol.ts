@@ -1,6 +1,6 @@
 import { PREFACE } from '../codec/http2/index.ts'
 import { PREAMBLE } from '../codec/rpc/index.ts'
-import { beginsWith, oneOf } from '../net/index.ts'
+import { beginsAsHttp1, beginsWith, oneOf } from '../net/index.ts'
 import { createGrpc } from '../protocols/grpc/index.ts'
 import { createRpc } from '../protocols/rpc/index.ts'
 import type { ProtocolParts, ServedProtocol } from './protocols.ts'
@@ -22,7 +22,7 @@ export function rpcProtocol(parts: ProtocolParts): ServedProtocol {
   const choices = [
     { protocol: rpc, matches: (bytes: Buffer) => beginsWith(bytes, PREAMBLE) },
     { protocol: grpc, matches: (bytes: Buffer) => beginsWith(bytes, PREFACE) },
-    { protocol: grpc.http1, matches: isHttp1 },
+    { protocol: grpc.http1, matches: beginsAsHttp1 },
   ]
   const protocols: readonly ServedProtocol[] = [rpc, grpc]
   return {
@@ -31,14 +31,4 @@ export function rpcProtocol(parts: ProtocolParts): ServedProtocol {
     closeConnection: (id, reason) =>
       protocols.some((protocol) => protocol.closeConnection(id, reason)),
   }
-}
-
-const METHODS: readonly Buffer[] = ['POST ', 'GET ', 'OPTIONS ', 'HEAD ', 'PUT ', 'DELETE '].map(
-  (text) => Buffer.from(text, 'latin1'),
-)
-
-function isHttp1(bytes: Buffer): boolean | null {
-  const answers = METHODS.map((method) => beginsWith(bytes, method))
-  if (answers.includes(true)) return true
-  return answers.includes(null) ? null : false
 }

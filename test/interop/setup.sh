@@ -93,8 +93,8 @@ setup_go() {
     go build -o "$cache/go/mqtt-driver" ./mqtt && go build -o "$cache/go/kafka-driver" ./kafka) >&2 ||
     absent 'the Go clients' 'go build failed'
   mkdir -p "$cache/go/tools"
-  (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool) >&2 ||
-    absent 'h2spec and grpcurl' 'go build failed'
+  (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool && go build -o "$cache/go/tools/" ./grpc) >&2 ||
+    absent 'h2spec, grpcurl and grpc-go' 'go build failed'
 }
 
 (( $# > 0 )) || set -- tools browser rabbitmqadmin promtool python java kafka go

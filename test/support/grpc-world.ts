@@ -5,9 +5,10 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { systemRandom } from '../../src/lib/random.ts'
 import { Turn } from '../../src/lib/turn.ts'
 import { listen, type Listener } from '../../src/net/index.ts'
-import { createGrpc, type Grpc, type GrpcOptions } from '../../src/protocols/grpc/index.ts'
+import { createGrpc, type GrpcOptions } from '../../src/protocols/grpc/index.ts'
 import type { Callee } from '../../src/rpc/call.ts'
 import { RpcCore } from '../../src/rpc/core.ts'
+import type { GrpcServer } from '../../src/rpc/grpc/index.ts'
 import type { Attachment } from '../../src/rpc/registry.ts'
 
 const silent = { info: () => {}, warn: () => {}, error: () => {} }
@@ -16,7 +17,7 @@ const silent = { info: () => {}, warn: () => {}, error: () => {} }
 export class GrpcWorld implements AsyncDisposable {
   readonly core: RpcCore
   readonly users: UserStore
-  readonly grpc: Grpc
+  readonly grpc: GrpcServer
   readonly #listener: Listener
   readonly #broker: Broker
 
@@ -44,7 +45,6 @@ export class GrpcWorld implements AsyncDisposable {
       authenticator,
       turn,
       clock,
-      log: silent,
       limits,
     })
     const listener = await listen({
@@ -78,7 +78,7 @@ export class GrpcWorld implements AsyncDisposable {
 interface GrpcWorldParts {
   readonly core: RpcCore
   readonly users: UserStore
-  readonly grpc: Grpc
+  readonly grpc: GrpcServer
   readonly listener: Listener
   readonly broker: Broker
 }

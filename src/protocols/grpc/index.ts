@@ -1,1 +1,1 @@
-export { createGrpc, type Grpc, type GrpcConnectionInfo, type GrpcOptions } from './grpc.ts'
+export { createGrpc, type GrpcOptions } from './grpc.ts'

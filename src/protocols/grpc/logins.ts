@@ -11,9 +11,15 @@ import { loginPeerOf, type PeerInfo } from '../../net/index.ts'
 import { type Callee, permissionNameOf } from '../../rpc/call.ts'
 import { CallRights } from '../../rpc/call-rights.ts'
 import type { RpcCore } from '../../rpc/core.ts'
+import {
+  basicOf,
+  type Caller,
+  type GrpcLimits,
+  Login,
+  type Logins,
+  OwnServices,
+} from '../../rpc/grpc/index.ts'
 import { type Status, statusOf } from '../../rpc/status.ts'
-import type { GrpcLimits } from './limits.ts'
-import { OwnServices } from './own-services.ts'
 
 /** Who a client without a login is; from this machine only, and only with the built-in password. */
 const ANONYMOUS: Credentials = { mechanism: 'PLAIN', username: 'guest', password: 'guest' }
@@ -27,20 +33,19 @@ export interface LoginParts {
 }
 
 /** A user in a virtual host, and what it may call. */
-export class Caller {
+class UserCaller implements Caller {
   readonly user: string
   readonly vhost: string
   readonly relay: Callee
-  /** Health and reflection. */
   readonly own: Callee
-  readonly rights: CallRights
+  readonly #rights: CallRights
 
   constructor({ core, users, limits }: LoginParts, user: string, vhost: string) {
     this.user = user
     this.vhost = vhost
     const { relay, registry } = core.host(vhost)
     this.relay = relay
-    this.rights = new CallRights((name, kind) => {
+    this.#rights = new CallRights((name, kind) => {
       requirePermission(users, { user, vhost, resource: 'queue', name, kind })
     }, limits.pathsMax)
     // Looking for what may be seen is no try to get in, which would stand in the audit log.
@@ -49,26 +54,13 @@ export class Caller {
     }
     this.own = new OwnServices({ registry, maySee })
   }
-}
 
-/** What came of a login: who it is, or why it is nobody. */
-export type LoginOutcome = Caller | Status
-
-/** A login that is under way, or is over. */
-export class Login {
-  outcome: LoginOutcome | null = null
-  #waiting: ((outcome: LoginOutcome) => void)[] = []
-
-  /** Not for one that is over. The calls of a connection are limited, and so are these. */
-  whenOver(then: (outcome: LoginOutcome) => void): void {
-    this.#waiting.push(then)
+  refusalOf(path: string): Status | null {
+    return this.#rights.refusalOf(path)
   }
 
-  end(outcome: LoginOutcome): void {
-    this.outcome = outcome
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const then of waiting) then(outcome)
+  forget(): void {
+    this.#rights.forget()
   }
 }
 
@@ -77,7 +69,7 @@ export class Login {
  * the broker; nothing, or a scheme of somebody else, is whom the certificate names, or a guest of
  * this machine.
  */
-export class Logins {
+export class BrokerLogins implements Logins {
   readonly #parts: LoginParts
   readonly #peer: PeerInfo
   readonly #logins = new Map<string, Login>()
@@ -87,9 +79,9 @@ export class Logins {
     this.#peer = peer
   }
 
-  get callers(): Caller[] {
+  get callers(): UserCaller[] {
     const outcomes = [...this.#logins.values()].map(({ outcome }) => outcome)
-    return outcomes.filter((outcome) => outcome instanceof Caller)
+    return outcomes.filter((outcome) => outcome instanceof UserCaller)
   }
 
   /** `vhost` null: the default one. */
@@ -115,7 +107,7 @@ export class Logins {
     return login
   }
 
-  async #enter(authorization: string, vhost: string): Promise<Caller> {
+  async #enter(authorization: string, vhost: string): Promise<UserCaller> {
     const { authenticator, users, broker } = this.#parts
     const peer = loginPeerOf(this.#peer)
     const basic = basicOf(authorization)
@@ -128,19 +120,6 @@ export class Logins {
     const user = await authenticator.login(credentials, peer)
     requireVhost(users, user.name, vhost)
     if (broker.vhost(vhost) === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${vhost}'`)
-    return new Caller(this.#parts, user.name, vhost)
+    return new UserCaller(this.#parts, user.name, vhost)
   }
-}
-
-/** Whether a value of `authorization` is for the broker, and so not for who provides a service. */
-export function isForBroker(authorization: string): boolean {
-  return /^basic /i.test(authorization)
-}
-
-function basicOf(authorization: string): { username: string; password: string } | null {
-  if (!isForBroker(authorization)) return null
-  const text = Buffer.from(authorization.slice(6), 'base64').toString('utf8')
-  const colon = text.indexOf(':')
-  if (colon < 0) return { username: text, password: '' }
-  return { username: text.slice(0, colon), password: text.slice(colon + 1) }
 }

@@ -1,7 +1,7 @@
 import { ERROR, type Http2Session, type Http2Stream } from '../../codec/http2/index.ts'
-import { fieldsOf, statusFields } from '../../rpc/grpc-fields.ts'
-import type { Metadata } from '../../rpc/metadata.ts'
-import { type Status, STATUS_CODES } from '../../rpc/status.ts'
+import { fieldsOf, statusFields } from '../grpc-fields.ts'
+import type { Metadata } from '../metadata.ts'
+import { type Status, STATUS_CODES } from '../status.ts'
 import type { CallWire } from './call.ts'
 
 const COMMON = ['grpc-accept-encoding', 'identity,gzip'] as const

@@ -1,4 +1,3 @@
-import type { BrokerLog } from '../../broker/index.ts'
 import {
   ERROR,
   type HeaderList,
@@ -21,19 +20,19 @@ import { type CallOwner, StreamCall } from './call.ts'
 import { startCall, type StartParts } from './call-start.ts'
 import { Http2Exchange, type RequestHandler } from './exchange.ts'
 import { GrpcWire } from './grpc-wire.ts'
-import type { GrpcConnectionInfo } from './grpc.ts'
+import type { GrpcConnectionInfo } from './server.ts'
 import type { GrpcLimits } from './limits.ts'
-import { type LoginParts, Logins } from './logins.ts'
+import type { Logins } from './login.ts'
 import { isGrpcType, openingOf } from './opening.ts'
 import { openWebCall } from './web-request.ts'
 
 /** What all connections share. */
-export interface ConnectionShared extends LoginParts {
+export interface ConnectionShared {
   readonly turn: Turn
   readonly clock: Clock
-  readonly log: BrokerLog
   readonly limits: GrpcLimits
   readonly slabs: SlabPool
+  loginsOf(peer: PeerInfo): Logins
   closed(connection: GrpcConnection): void
 }
 
@@ -70,7 +69,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
     this.#transport = transport
     this.#output = new OutputBuffer(transport, shared.slabs)
     this.#gate = new ReadGate(transport)
-    this.#logins = new Logins(shared, transport.peer)
+    this.#logins = shared.loginsOf(transport.peer)
     this.#connectedAtMs = shared.clock.now()
     const { clock, limits } = shared
     const requestOutput = (): void => this.requestOutput()
@@ -184,7 +183,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
   }
 
   permissionsChanged(): void {
-    for (const caller of this.#logins.callers) caller.rights.forget()
+    for (const caller of this.#logins.callers) caller.forget()
   }
 
   // --- calls ---

@@ -1,11 +1,11 @@
 import { parseTimeout } from '../../codec/grpc/index.ts'
-import { metadataOf } from '../../rpc/grpc-fields.ts'
-import { type Status, statusOf } from '../../rpc/status.ts'
+import { metadataOf } from '../grpc-fields.ts'
+import { type Status, statusOf } from '../status.ts'
 import { type CallOwner, StreamCall } from './call.ts'
 import { startCall, type StartParts } from './call-start.ts'
 import { ConnectUnaryCall } from './connect-unary.ts'
 import type { Exchange, RequestHandler } from './exchange.ts'
-import { isForBroker } from './logins.ts'
+import { isForListener } from './login.ts'
 import { type Opening, VHOST_FIELD, ONE_WAY_FIELD } from './opening.ts'
 import { ConnectWire, GrpcWebWire } from './web-wire.ts'
 
@@ -81,7 +81,7 @@ function openingOf({ target, fields }: WebRequest, kind: Kind, contentType: stri
   const timeoutMs = timeout === null ? null : readTimeout(timeout, kind)
   return {
     path: target.split('?', 1)[0]!,
-    metadata: metadataOf(fields, isForBroker(authorization) ? 'authorization' : null),
+    metadata: metadataOf(fields, isForListener(authorization) ? 'authorization' : null),
     timeoutMs,
     contentType,
     isOneWay: valueOf(fields, ONE_WAY_FIELD) !== null,

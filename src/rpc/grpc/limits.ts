@@ -1,5 +1,5 @@
 import { MESSAGE_BYTES_MAX_DEFAULT } from '../../codec/grpc/index.ts'
-import { DEADLINE_MS_MAX_DEFAULT } from '../../rpc/call.ts'
+import { DEADLINE_MS_MAX_DEFAULT } from '../call.ts'
 
 export interface GrpcLimits {
   /** A larger message ends its call with RESOURCE_EXHAUSTED. */

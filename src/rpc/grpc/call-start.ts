@@ -1,9 +1,9 @@
 import type { Clock } from '../../lib/clock.ts'
-import { type Callee, deadlineAfter, serviceOf } from '../../rpc/call.ts'
-import { Metadata } from '../../rpc/metadata.ts'
-import type { Status } from '../../rpc/status.ts'
+import { type Callee, deadlineAfter, serviceOf } from '../call.ts'
+import { Metadata } from '../metadata.ts'
+import type { Status } from '../status.ts'
 import type { GrpcLimits } from './limits.ts'
-import { Caller, type LoginOutcome, type Logins } from './logins.ts'
+import { isCaller, type LoginOutcome, type Logins } from './login.ts'
 import type { Opening } from './opening.ts'
 import { isOwnService } from './own-services.ts'
 
@@ -35,9 +35,9 @@ export function startCall(parts: StartParts, call: Startable, opening: Opening):
 }
 
 function begin(call: Startable, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
-  if (!(outcome instanceof Caller)) return call.status(outcome, Metadata.EMPTY)
+  if (!isCaller(outcome)) return call.status(outcome, Metadata.EMPTY)
   if (isOwnService(serviceOf(opening.path))) return call.begin(outcome.own, deadlineMs)
-  const refusal = outcome.rights.refusalOf(opening.path)
+  const refusal = outcome.refusalOf(opening.path)
   if (refusal === null) call.begin(outcome.relay, deadlineMs)
   else call.status(refusal, Metadata.EMPTY)
 }

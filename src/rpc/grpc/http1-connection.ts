@@ -8,8 +8,8 @@ import type {
 import type { CallOwner, StreamCall } from './call.ts'
 import type { ConnectionShared } from './connection.ts'
 import type { RequestHandler } from './exchange.ts'
-import type { GrpcConnectionInfo } from './grpc.ts'
-import { Logins } from './logins.ts'
+import type { GrpcConnectionInfo } from './server.ts'
+import type { Logins } from './login.ts'
 import { openWebCall } from './web-request.ts'
 
 /** One connection of HTTP/1.1, whose requests are calls of Connect and gRPC-Web. */
@@ -30,7 +30,7 @@ export class Http1CallConnection implements Http1Connection, CallOwner {
     this.messageBytesMax = shared.limits.messageBytesMax
     this.#shared = shared
     this.#transport = transport
-    this.#logins = new Logins(shared, transport.peer)
+    this.#logins = shared.loginsOf(transport.peer)
     this.#connectedAtMs = shared.clock.now()
     this.#onClosed = onClosed
   }
@@ -75,7 +75,7 @@ export class Http1CallConnection implements Http1Connection, CallOwner {
   }
 
   permissionsChanged(): void {
-    for (const caller of this.#logins.callers) caller.rights.forget()
+    for (const caller of this.#logins.callers) caller.forget()
   }
 
   // --- calls ---

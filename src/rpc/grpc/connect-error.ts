@@ -1,7 +1,7 @@
 import { encodeBinary } from '../../codec/grpc/index.ts'
-import { fieldsOf } from '../../rpc/grpc-fields.ts'
-import type { Metadata } from '../../rpc/metadata.ts'
-import type { Status, StatusName } from '../../rpc/status.ts'
+import { fieldsOf } from '../grpc-fields.ts'
+import type { Metadata } from '../metadata.ts'
+import type { Status, StatusName } from '../status.ts'
 
 /** Connect's names of the codes, and the status of HTTP that a unary call ends with. */
 const CODES: Readonly<Record<StatusName, readonly [string, number]>> = {

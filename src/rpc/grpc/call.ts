@@ -14,9 +14,9 @@ import {
   messageCost,
   type ReplySink,
   type RequestSink,
-} from '../../rpc/call.ts'
-import { Metadata } from '../../rpc/metadata.ts'
-import { type Status, statusNameOf, statusOf } from '../../rpc/status.ts'
+} from '../call.ts'
+import { Metadata } from '../metadata.ts'
+import { type Status, statusNameOf, statusOf } from '../status.ts'
 import { GZIP_BYTES_MIN } from './limits.ts'
 import type { Opening } from './opening.ts'
 

@@ -5,10 +5,10 @@ import {
   messageCost,
   type ReplySink,
   type RequestSink,
-} from '../../rpc/call.ts'
-import { fieldsOf } from '../../rpc/grpc-fields.ts'
-import { Metadata } from '../../rpc/metadata.ts'
-import { type Status, statusOf } from '../../rpc/status.ts'
+} from '../call.ts'
+import { fieldsOf } from '../grpc-fields.ts'
+import { Metadata } from '../metadata.ts'
+import { type Status, statusOf } from '../status.ts'
 import type { CallOwner } from './call.ts'
 import { errorBody, httpStatusOf } from './connect-error.ts'
 import type { Exchange, RequestHandler } from './exchange.ts'

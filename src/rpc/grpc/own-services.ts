@@ -6,10 +6,10 @@ import {
   messageCost,
   type ReplySink,
   type RequestSink,
-} from '../../rpc/call.ts'
-import { Metadata } from '../../rpc/metadata.ts'
-import type { Registry, RegistryListener } from '../../rpc/registry.ts'
-import { OK_STATUS, statusOf } from '../../rpc/status.ts'
+} from '../call.ts'
+import { Metadata } from '../metadata.ts'
+import type { Registry, RegistryListener } from '../registry.ts'
+import { OK_STATUS, statusOf } from '../status.ts'
 import { HEALTH_FILE, REFLECTION_FILES } from './own-descriptors.ts'
 
 const HEALTH_SERVICE = 'grpc.health.v1.Health'

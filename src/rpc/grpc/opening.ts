@@ -1,9 +1,9 @@
 import { parseTimeout } from '../../codec/grpc/index.ts'
 import type { HeaderList } from '../../codec/http2/index.ts'
-import { metadataOf } from '../../rpc/grpc-fields.ts'
-import type { Metadata } from '../../rpc/metadata.ts'
-import { type Status, statusOf } from '../../rpc/status.ts'
-import { isForBroker } from './logins.ts'
+import { metadataOf } from '../grpc-fields.ts'
+import type { Metadata } from '../metadata.ts'
+import { type Status, statusOf } from '../status.ts'
+import { isForListener } from './login.ts'
 
 /** Metadata that chooses the virtual host. */
 export const VHOST_FIELD = 'waystation-vhost'
@@ -43,7 +43,7 @@ export function openingOf(list: HeaderList): Opening {
   const encoding = list.get('grpc-encoding') ?? 'identity'
   const opening: Opening = {
     path: list.path,
-    metadata: metadataOf(list.fields, isForBroker(authorization) ? 'authorization' : null),
+    metadata: metadataOf(list.fields, isForListener(authorization) ? 'authorization' : null),
     timeoutMs: timeout === null ? null : parseTimeout(timeout),
     contentType: formOf(list.get('content-type') ?? ''),
     isOneWay: list.get(ONE_WAY_FIELD) !== null,

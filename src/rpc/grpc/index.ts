@@ -1,0 +1,4 @@
+export { DEFAULT_LIMITS, type GrpcLimits } from './limits.ts'
+export { basicOf, type Caller, Login, type Logins } from './login.ts'
+export { OwnServices } from './own-services.ts'
+export { GrpcServer, type GrpcConnectionInfo } from './server.ts'

@@ -1,0 +1,62 @@
+import type { Callee } from '../call.ts'
+import type { Status } from '../status.ts'
+
+/** Who calls, and what they reach. */
+export interface Caller {
+  readonly user: string
+  readonly vhost: string | null
+  /** What providers serve. */
+  readonly relay: Callee
+  /** Health and reflection. */
+  readonly own: Callee
+  /** Null: it may be called. */
+  refusalOf(path: string): Status | null
+  /** Permissions have changed. */
+  forget(): void
+}
+
+/** What came of a login: who it is, or why it is nobody. */
+export type LoginOutcome = Caller | Status
+
+/** A login that is under way, or is over. */
+export class Login {
+  outcome: LoginOutcome | null = null
+  #waiting: ((outcome: LoginOutcome) => void)[] = []
+
+  /** Not for one that is over. The calls of a connection are limited, and so are these. */
+  whenOver(then: (outcome: LoginOutcome) => void): void {
+    this.#waiting.push(then)
+  }
+
+  end(outcome: LoginOutcome): void {
+    this.outcome = outcome
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const then of waiting) then(outcome)
+  }
+}
+
+/** The logins of one connection, by what its requests say in `authorization`. */
+export interface Logins {
+  readonly callers: readonly Caller[]
+  /** `vhost` null: nothing was said. */
+  of(authorization: string, vhost: string | null): Login
+}
+
+export function isCaller(outcome: LoginOutcome): outcome is Caller {
+  return 'relay' in outcome
+}
+
+/** Whether a value of `authorization` is for whoever listens, and so not for who provides a service. */
+export function isForListener(authorization: string): boolean {
+  return /^basic /i.test(authorization)
+}
+
+/** Name and password of HTTP Basic; null: it is another scheme. */
+export function basicOf(authorization: string): { username: string; password: string } | null {
+  if (!isForListener(authorization)) return null
+  const text = Buffer.from(authorization.slice(6), 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 0) return { username: text, password: '' }
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) }
+}
