@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Callee } from '../rpc/call.ts'
 import { basicOf, type Caller, Login, type Logins, OwnServices } from '../rpc/grpc/index.ts'
+import type { Registry } from '../rpc/registry.ts'
 import { type Status, statusOf } from '../rpc/status.ts'
 import type { LocalChannel } from './local-channel.ts'
 
@@ -53,16 +54,22 @@ class DirectCaller implements Caller {
   readonly vhost = null
   readonly relay: Callee
   readonly own: Callee
+  readonly #registry: Registry
 
   constructor(user: string, channel: LocalChannel) {
     this.user = user
     this.relay = channel
+    this.#registry = channel.registry
     this.own = new OwnServices({ registry: channel.registry, maySee: () => true })
   }
 
   /** Who may call one service of a provider may call all of them. */
   refusalOf(): null {
     return null
+  }
+
+  isSafe(path: string): boolean {
+    return this.#registry.isSafe(path)
   }
 
   forget(): void {}

@@ -72,7 +72,12 @@ export class DurableMethod {
     const { contentType } = bound.request
     // Whatever the method is, what is asked about it has one message and one answer.
     const method = { ...bound.method, kind: 'unary' as const, deadlineMs: null }
-    const nothing = { contentType, encode: () => nothingIn(contentType), decode: () => undefined }
+    const nothing = {
+      contentType,
+      takes: () => true,
+      encode: () => nothingIn(contentType),
+      decode: () => undefined,
+    }
     const isOneWay = bound.method.kind === 'oneway'
     this.#storing = { ...bound, method, reply: nothing }
     this.#waiting = { ...bound, method, request: nothing, ...(isOneWay ? { reply: nothing } : {}) }

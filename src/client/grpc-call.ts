@@ -1,4 +1,3 @@
-import { gunzipSync } from 'node:zlib'
 import {
   GrpcFrameError,
   MessageReader,
@@ -13,6 +12,14 @@ import {
   type Http2Stream,
 } from '../codec/http2/index.ts'
 import { CALL_WINDOW, messageCost, type ReplySink, type RequestSink } from '../rpc/call.ts'
+import {
+  compress,
+  COMPRESSED_BYTES_MIN,
+  type Compression,
+  compressionOf,
+  inflate,
+  InflateError,
+} from '../rpc/grpc/index.ts'
 import { metadataOf, statusAmong } from '../rpc/grpc-fields.ts'
 import { hopDetail } from '../rpc/hop.ts'
 import { Metadata } from '../rpc/metadata.ts'
@@ -22,6 +29,8 @@ import { type Status, type StatusName, statusNameOf, statusOf } from '../rpc/sta
 export interface GrpcCallOwner {
   readonly session: Http2Session
   readonly messageBytesMax: number
+  /** Of requests; null: none. */
+  readonly compression: Compression | null
   requestOutput(): void
   /** Requests were sent that the caller is to be told of once the output has room. */
   owes(call: GrpcOutgoingCall): void
@@ -47,7 +56,7 @@ export class GrpcOutgoingCall implements RequestSink, MessageTarget {
   #held: Buffer[] | null = null
   #isReading = false
   #isOver = false
-  #hasGzip = false
+  #compression: Compression | null = null
   /** How it ends, once the messages before it are delivered. */
   #end: { readonly status: Status; readonly trailers: Metadata } | null = null
   /** Cost of requests that the caller was not told of. */
@@ -68,8 +77,11 @@ export class GrpcOutgoingCall implements RequestSink, MessageTarget {
 
   message(bytes: Uint8Array, isLast: boolean): void {
     if (this.#isOver || this.#stream === null) return
-    writePrefix(prefix, 0, bytes.length)
-    this.#owner.session.sendPair(this.#stream, prefix, bytes, isLast)
+    const { compression, session } = this.#owner
+    const isCompressed = compression !== null && bytes.length >= COMPRESSED_BYTES_MIN
+    const content = isCompressed ? compress(bytes, compression) : bytes
+    writePrefix(prefix, isCompressed ? COMPRESSED : 0, content.length)
+    session.sendPair(this.#stream, prefix, content, isLast)
     this.#owed += messageCost(bytes.length)
     if (!isLast && this.#owed >= CALL_WINDOW / 2 && this.#stream.waiting === null) {
       this.#owner.owes(this)
@@ -107,7 +119,7 @@ export class GrpcOutgoingCall implements RequestSink, MessageTarget {
       return this.fail(statusOf(codeOfHttp(headers.status), text))
     }
     if (isLast) return this.fail(statusOf('INTERNAL', 'the server ended a call without a status'))
-    this.#hasGzip = headers.get('grpc-encoding') === 'gzip'
+    this.#compression = compressionOf(headers.get('grpc-encoding') ?? '')
     const metadata = metadataOf(headers.fields)
     if (metadata.size > 0) this.#reply.head(metadata)
   }
@@ -224,15 +236,14 @@ export class GrpcOutgoingCall implements RequestSink, MessageTarget {
   }
 
   #inflated(bytes: Buffer, flags: number): Buffer {
-    if (flags !== COMPRESSED || !this.#hasGzip) {
+    if (flags !== COMPRESSED || this.#compression === null) {
       throw new GrpcFrameError(13, `message flags ${flags} without a known grpc-encoding`)
     }
-    const maxOutputLength = this.#owner.messageBytesMax
     try {
-      return gunzipSync(bytes, { maxOutputLength })
-    } catch {
-      // Either is the server's fault, and the text says what may be wrong.
-      throw new GrpcFrameError(13, `no gzip, or larger than max (${maxOutputLength})`)
+      return inflate(bytes, this.#compression, this.#owner.messageBytesMax)
+    } catch (error) {
+      if (!(error instanceof InflateError)) throw error
+      throw new GrpcFrameError(error.isTooLarge ? 8 : 13, error.message)
     }
   }
 }

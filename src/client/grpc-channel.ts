@@ -43,6 +43,7 @@ export class GrpcChannel implements Channel {
       ...{ clock: this.clock, random: this.random, host, port, fields, owner: this },
       tls: tls ? (options.tls ?? {}) : undefined,
       messageBytesMax: options.messageBytesMax,
+      compression: options.compression,
     })
   }
 

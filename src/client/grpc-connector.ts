@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import { Turn } from '../lib/turn.ts'
 import { connect, type ConnectTls, SlabPool, type Transport } from '../net/index.ts'
+import type { Compression } from '../rpc/grpc/index.ts'
 import { GrpcLink } from './grpc-link.ts'
 import {
   CONNECT_TIMEOUT_MS,
@@ -20,6 +21,7 @@ export interface GrpcConnectorOptions {
   /** Sent with each request beside the call's own; names and values in turn. */
   readonly fields?: readonly string[]
   readonly messageBytesMax?: number | undefined
+  readonly compression?: Compression | undefined
   readonly owner: {
     /** Calls may be made on it. */
     linkReady(link: GrpcLink): void
@@ -95,13 +97,14 @@ export class GrpcConnector {
   #connect(): void {
     this.#timer = null
     this.#isConnecting = true
-    const { clock, host, port, tls, fields, messageBytesMax } = this.#options
+    const { clock, host, port, tls, fields, messageBytesMax, compression } = this.#options
     const accept = (transport: Transport): GrpcLink => {
       const link = new GrpcLink(transport, {
         ...{ clock, turn: this.#turn, slabs: this.#slabs, owner: this },
         authority: `${host.includes(':') ? `[${host}]` : host}:${port}`,
         scheme: tls === undefined ? 'http' : 'https',
         fields: fields ?? [],
+        compression: compression ?? null,
         messageBytesMax: messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
       })
       this.#links.add(link)

@@ -15,6 +15,7 @@ import {
   type Transport,
 } from '../net/index.ts'
 import type { CallHead, Callee, ReplySink, RequestSink } from '../rpc/call.ts'
+import { type Compression, COMPRESSION_NAMES } from '../rpc/grpc/index.ts'
 import { fieldsOf } from '../rpc/grpc-fields.ts'
 import { hopDetail } from '../rpc/hop.ts'
 import { IdleWatch } from '../rpc/idle-watch.ts'
@@ -33,6 +34,8 @@ export interface GrpcLinkOptions {
   /** Sent with each request; names and values in turn. */
   readonly fields: readonly string[]
   readonly messageBytesMax: number
+  /** Of requests; null: none. */
+  readonly compression: Compression | null
   readonly owner: {
     /** The server takes calls. */
     grpcReady(link: GrpcLink): void
@@ -49,6 +52,7 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
   turnQueued = false
   readonly session: Http2Session
   readonly messageBytesMax: number
+  readonly compression: Compression | null
   readonly #options: GrpcLinkOptions
   readonly #transport: Transport
   readonly #output: OutputBuffer
@@ -68,6 +72,7 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     this.#transport = transport
     this.#options = options
     this.messageBytesMax = options.messageBytesMax
+    this.compression = options.compression
     this.#output = new OutputBuffer(transport, options.slabs)
     this.session = new Http2Session({ role: 'client', handler: this, sink: this.#output })
     this.#idle = new IdleWatch({
@@ -225,7 +230,8 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
       const type = contentType === 'proto' ? 'application/grpc' : `application/grpc+${contentType}`
       list = [
         ...[':method', 'POST', ':scheme', scheme, ':path', path, ':authority', authority],
-        ...['te', 'trailers', 'content-type', type, 'grpc-accept-encoding', 'identity,gzip'],
+        ...['te', 'trailers', 'content-type', type, 'grpc-accept-encoding', ACCEPTED],
+        ...(this.compression === null ? [] : ['grpc-encoding', this.compression]),
         ...fields,
       ]
       if (this.#lists.size >= PATHS_MAX) this.#lists.clear()
@@ -234,6 +240,8 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     return list
   }
 }
+
+const ACCEPTED = `identity,${COMPRESSION_NAMES}`
 
 /** It never left this process, so it may be made again. */
 function unsent(text: string): Status {

@@ -156,14 +156,14 @@ export class HandlerCall implements RequestSink, Deadlined, CallScope, HandlerCo
       this.#requests.push(bytes)
       if (isLast) this.#requests.end(null)
     } else if (this.#isStarted) {
-      this.#fail(new RpcError('INVALID_ARGUMENT', 'a second message, where the contract has one'))
+      this.#fail(new RpcError('UNIMPLEMENTED', 'a second message, where the contract has one'))
     } else this.#startUnary(bytes)
   }
 
   halfClose(): void {
     if (this.#requests !== null) this.#requests.end(null)
     else if (!this.#isStarted && !this.#isOver) {
-      this.#fail(new RpcError('INVALID_ARGUMENT', 'no message, where the contract has one'))
+      this.#fail(new RpcError('UNIMPLEMENTED', 'no message, where the contract has one'))
     }
   }
 

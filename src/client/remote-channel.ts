@@ -12,6 +12,7 @@ import {
   type RequestSink,
   serviceOf,
 } from '../rpc/call.ts'
+import type { Compression } from '../rpc/grpc/index.ts'
 import { hopDetail } from '../rpc/hop.ts'
 import { Metadata } from '../rpc/metadata.ts'
 import { RpcError, type Status, statusOf } from '../rpc/status.ts'
@@ -39,6 +40,8 @@ export interface ConnectOptions {
   readonly name?: string
   /** The largest message that is taken. Default 4 MiB. */
   readonly messageBytesMax?: number
+  /** With `grpc:` and `grpcs:`: how large messages are compressed. Default: not at all. */
+  readonly compression?: Compression
   /** Told of each loss of the connection and why. */
   readonly onLost?: (error: RpcError) => void
   readonly clock?: Clock

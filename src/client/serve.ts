@@ -17,6 +17,7 @@ import { contractText } from '../rpc/contracts/description.ts'
 import type { ReceivedOf, SentOf } from '../rpc/contracts/schema.ts'
 import { hopDetail } from '../rpc/hop.ts'
 import { Metadata } from '../rpc/metadata.ts'
+import { SAFE_METHODS_LABEL } from '../rpc/registry.ts'
 import { statusOf } from '../rpc/status.ts'
 import type { Attached, Channel } from './channel.ts'
 import {
@@ -149,7 +150,8 @@ class ServedContract implements Provider, Callee {
     this.instanceId = options.instanceId ?? channel.random.id()
     const { version = '', labels = {}, weight = 1, policy, concurrency } = options
     const spec = {
-      ...{ instanceId: this.instanceId, version, labels, weight, services: [contract.name] },
+      ...{ instanceId: this.instanceId, version, weight, services: [contract.name] },
+      labels: { ...labels, ...safeLabel(contract) },
       contract: contractText(contract),
       ...(policy === undefined ? {} : { policy }),
     }
@@ -174,6 +176,11 @@ class ServedContract implements Provider, Callee {
     if (this.#isClosing) {
       const details = [hopDetail({ stage: 'queued', provider: this.instanceId, waitedMs: 0 })]
       reply.status(statusOf('UNAVAILABLE', 'the provider is closing', details), Metadata.EMPTY)
+      return CLOSED_REQUEST
+    }
+    if (!found.bound.request.takes(head.contentType)) {
+      const text = `${head.path} takes no messages in '${head.contentType}'`
+      reply.status(statusOf('UNIMPLEMENTED', text), Metadata.EMPTY)
       return CLOSED_REQUEST
     }
     this.#openCount += 1
@@ -203,6 +210,13 @@ class ServedContract implements Provider, Callee {
     this.#openCount -= 1
     if (this.#openCount === 0) this.#idle?.()
   }
+}
+
+/** Tells the broker which methods may be called where only such are, as by GET. */
+function safeLabel({ methods }: Contract): Readonly<Record<string, string>> {
+  const names = Object.keys(methods)
+  const safe = names.filter((name) => methods[name]!.idempotency === 'no-side-effects')
+  return safe.length === 0 ? {} : { [SAFE_METHODS_LABEL]: safe.join(',') }
 }
 
 function intercepted(handler: AnyHandler, interceptors: readonly ServerInterceptor[]): AnyHandler {

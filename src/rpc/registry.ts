@@ -1,6 +1,6 @@
 import type { RandomSource } from '../lib/random.ts'
 import { type BalancePolicy, Balancer } from './balancer.ts'
-import type { Callee } from './call.ts'
+import { type Callee, serviceOf } from './call.ts'
 import { CallTally } from './call-tally.ts'
 import { ContractTexts } from './contract-texts.ts'
 import { CAPACITY_MAX, PROVIDERS_PER_SERVICE_MAX, SERVICES_MAX } from './limits.ts'
@@ -24,6 +24,9 @@ export interface ProviderInfo {
   /** Methods and messages for those who look, as `contracts/description.ts` writes them. */
   readonly contract?: string
 }
+
+/** A label that names, with commas between, the methods that change nothing. */
+export const SAFE_METHODS_LABEL = 'waystation.safe-methods'
 
 /** A provider that is registered, from `attach` to `detach`. */
 export class Attachment {
@@ -144,6 +147,16 @@ export class Registry {
 
   service(name: string): Service | null {
     return this.#services.get(name) ?? null
+  }
+
+  /** Whether all providers of a method say that it changes nothing. */
+  isSafe(path: string): boolean {
+    const name = serviceOf(path) ?? ''
+    const providers = this.#services.get(name)?.providers ?? []
+    const method = path.slice(name.length + 2)
+    const says = ({ info }: Attachment): boolean =>
+      (info.labels[SAFE_METHODS_LABEL] ?? '').split(',').includes(method)
+    return providers.length > 0 && providers.every(says)
   }
 
   /** Calls may come before this returns. Throws `RpcError` RESOURCE_EXHAUSTED at a limit. */

@@ -1,6 +1,6 @@
 /** gRPC's interop cases with our client, against whatever server a channel leads to. */
 import assert from 'node:assert/strict'
-import { type Channel, createClient, Metadata, RpcError } from '../../src/client/index.ts'
+import { type Channel, createClient, type Metadata, RpcError } from '../../src/client/index.ts'
 import {
   INITIAL,
   TestService,
@@ -116,7 +116,10 @@ async function echoedMetadata(client: TestClient): Promise<void> {
   const check = (): void => {
     const [head, trailers] = seen.splice(0)
     assert.equal(head?.get(INITIAL), 'test_initial_metadata_value')
-    assert.deepEqual(trailers?.all(TRAILING).map((value) => Buffer.from(value)), [trailing])
+    assert.deepEqual(
+      trailers?.all(TRAILING).map((value) => Buffer.from(value)),
+      [trailing],
+    )
   }
   await client.UnaryCall({ responseSize: 1, ...body(1) }, options)
   check()

@@ -108,9 +108,12 @@ export const TestServiceWithMore: Contract<MoreMethods> = service('grpc.testing.
   UnimplementedCall: rpc.unary(empty),
 })
 
-export const UnimplementedService: Contract<MoreMethods> = service('grpc.testing.UnimplementedService', {
-  UnimplementedCall: rpc.unary(empty),
-})
+export const UnimplementedService: Contract<MoreMethods> = service(
+  'grpc.testing.UnimplementedService',
+  {
+    UnimplementedCall: rpc.unary(empty),
+  },
+)
 
 /** What the descriptors say, which the compiler cannot know. */
 interface Request {

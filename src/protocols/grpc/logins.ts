@@ -19,6 +19,7 @@ import {
   type Logins,
   OwnServices,
 } from '../../rpc/grpc/index.ts'
+import type { Registry } from '../../rpc/registry.ts'
 import { type Status, statusOf } from '../../rpc/status.ts'
 
 /** Who a client without a login is; from this machine only, and only with the built-in password. */
@@ -38,6 +39,7 @@ class UserCaller implements Caller {
   readonly vhost: string
   readonly relay: Callee
   readonly own: Callee
+  readonly #registry: Registry
   readonly #rights: CallRights
 
   constructor({ core, users, limits }: LoginParts, user: string, vhost: string) {
@@ -45,6 +47,7 @@ class UserCaller implements Caller {
     this.vhost = vhost
     const { relay, registry } = core.host(vhost)
     this.relay = relay
+    this.#registry = registry
     this.#rights = new CallRights((name, kind) => {
       requirePermission(users, { user, vhost, resource: 'queue', name, kind })
     }, limits.pathsMax)
@@ -57,6 +60,10 @@ class UserCaller implements Caller {
 
   refusalOf(path: string): Status | null {
     return this.#rights.refusalOf(path)
+  }
+
+  isSafe(path: string): boolean {
+    return this.#registry.isSafe(path)
   }
 
   forget(): void {

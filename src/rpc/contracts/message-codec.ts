@@ -1,5 +1,13 @@
-import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf'
-import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf'
+import {
+  create,
+  createRegistry,
+  fromBinary,
+  fromJsonString,
+  type Registry,
+  toBinary,
+  toJsonString,
+} from '@bufbuild/protobuf'
+import type { DescFile, DescMessage, MessageInitShape } from '@bufbuild/protobuf'
 import { isDescriptor, type MessageType, type SchemaIssue, type SchemaResult } from './schema.ts'
 
 /** A message that does not fit the contract; the text names what is wrong. */
@@ -11,6 +19,8 @@ export class MessageFault extends Error {
 export interface MessageCodec {
   /** What calls say of it: `json` or `proto`. */
   readonly contentType: string
+  /** Whether messages may be written as a call says. */
+  takes(contentType: string): boolean
   encode(value: unknown, contentType: string): Uint8Array
   /** Throws `MessageFault`; a promise only where a schema checks asynchronously. */
   decode(bytes: Uint8Array, contentType: string): unknown
@@ -28,6 +38,10 @@ class SchemaCodec implements MessageCodec {
 
   constructor(validate: Validate) {
     this.#validate = validate
+  }
+
+  takes(contentType: string): boolean {
+    return contentType === 'json'
   }
 
   encode(value: unknown): Uint8Array {
@@ -53,26 +67,53 @@ class SchemaCodec implements MessageCodec {
 class ProtobufCodec implements MessageCodec {
   readonly contentType = 'proto'
   readonly #type: DescMessage
+  /** What an `Any` inside may be, made when JSON comes or goes. */
+  #registry: Registry | null = null
 
   constructor(type: DescMessage) {
     this.#type = type
   }
 
+  takes(contentType: string): boolean {
+    return contentType === 'proto' || contentType === 'json'
+  }
+
   encode(value: unknown, contentType: string): Uint8Array {
     const message = create(this.#type, value as MessageInitShape<DescMessage>)
-    if (contentType === 'json') return Buffer.from(toJsonString(this.#type, message))
+    if (contentType === 'json') {
+      const registry = this.#known
+      return Buffer.from(toJsonString(this.#type, message, { registry }))
+    }
     return toBinary(this.#type, message)
   }
 
   decode(bytes: Uint8Array, contentType: string): unknown {
     try {
-      if (contentType === 'json') return fromJsonString(this.#type, textOf(bytes))
+      if (contentType === 'json') {
+        const registry = this.#known
+        // A newer client may know fields that this side does not, as in the binary form.
+        const options = { registry, ignoreUnknownFields: true }
+        return fromJsonString(this.#type, textOf(bytes), options)
+      }
       return fromBinary(this.#type, bytes)
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new MessageFault(`the message is no ${this.#type.typeName}: ${reason}`, { cause })
     }
   }
+
+  get #known(): Registry {
+    this.#registry ??= createRegistry(...filesOf(this.#type.file))
+    return this.#registry
+  }
+}
+
+/** Every file that a file stands on, and itself. */
+function filesOf(file: DescFile, known: Set<DescFile> = new Set()): Set<DescFile> {
+  if (known.has(file)) return known
+  known.add(file)
+  for (const dependency of file.dependencies) filesOf(dependency, known)
+  return known
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -1,9 +1,9 @@
 import type { Clock } from '../../lib/clock.ts'
 import { type Callee, deadlineAfter, serviceOf } from '../call.ts'
 import { Metadata } from '../metadata.ts'
-import type { Status } from '../status.ts'
+import { type Status, statusOf } from '../status.ts'
 import type { GrpcLimits } from './limits.ts'
-import { isCaller, type LoginOutcome, type Logins } from './login.ts'
+import { type Caller, isCaller, type LoginOutcome, type Logins } from './login.ts'
 import type { Opening } from './opening.ts'
 import { isOwnService } from './own-services.ts'
 
@@ -34,10 +34,16 @@ export function startCall(parts: StartParts, call: Startable, opening: Opening):
   })
 }
 
+/** What changes something must not be done by whoever can show somebody a link or a picture. */
+function getRefusal(caller: Caller, { isGet, path }: Opening): Status | null {
+  if (!isGet || caller.isSafe(path)) return null
+  return statusOf('UNIMPLEMENTED', `${path} is not known to be without side effects: use POST`)
+}
+
 function begin(call: Startable, outcome: LoginOutcome, opening: Opening, deadlineMs: number): void {
   if (!isCaller(outcome)) return call.status(outcome, Metadata.EMPTY)
   if (isOwnService(serviceOf(opening.path))) return call.begin(outcome.own, deadlineMs)
-  const refusal = outcome.refusalOf(opening.path)
+  const refusal = outcome.refusalOf(opening.path) ?? getRefusal(outcome, opening)
   if (refusal === null) call.begin(outcome.relay, deadlineMs)
   else call.status(refusal, Metadata.EMPTY)
 }

@@ -1,4 +1,3 @@
-import { gunzipSync, gzipSync } from 'node:zlib'
 import {
   cutMessage,
   GrpcFrameError,
@@ -17,7 +16,8 @@ import {
 } from '../call.ts'
 import { Metadata } from '../metadata.ts'
 import { type Status, statusNameOf, statusOf } from '../status.ts'
-import { GZIP_BYTES_MIN } from './limits.ts'
+import { compress, type Compression, inflate, InflateError } from './compression.ts'
+import { COMPRESSED_BYTES_MIN } from './limits.ts'
 import type { Opening } from './opening.ts'
 
 /** What a call needs of its connection. */
@@ -36,7 +36,7 @@ export interface CallWire {
   /** Something that was sent waits for the client. */
   readonly isWaiting: boolean
   /** Ahead of the first message. */
-  head(metadata: Metadata, isCompressed: boolean): void
+  head(metadata: Metadata, compression: Compression | null): void
   message(prefix: Uint8Array, bytes: Uint8Array): void
   end(status: Status, trailers: Metadata): void
   /** Content was dealt with: the client may send as much again. */
@@ -68,8 +68,8 @@ export class StreamCall implements ReplySink, MessageTarget {
   #saidLast = false
   #hasHead = false
   #isOver = false
-  /** The client compresses, and so do we. */
-  #compresses = false
+  /** How replies are compressed: the client does it, and so do we. */
+  #compression: Compression | null = null
   /** Cost of replies that the callee was not told of. */
   #owed = 0
   isOwed = false
@@ -149,8 +149,8 @@ export class StreamCall implements ReplySink, MessageTarget {
     if (!this.#hasHead) this.#sendHead(Metadata.EMPTY)
     let message = bytes
     let flags = 0
-    if (this.#compresses && bytes.length >= GZIP_BYTES_MIN) {
-      message = gzipSync(bytes, { level: 1 })
+    if (this.#compression !== null && bytes.length >= COMPRESSED_BYTES_MIN) {
+      message = compress(bytes, this.#compression)
       flags = COMPRESSED
     }
     writePrefix(prefix, flags, message.length)
@@ -177,7 +177,7 @@ export class StreamCall implements ReplySink, MessageTarget {
 
   #sendHead(metadata: Metadata): void {
     this.#hasHead = true
-    this.#wire.head(metadata, this.#compresses)
+    this.#wire.head(metadata, this.#compression)
   }
 
   #push(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
@@ -223,18 +223,16 @@ export class StreamCall implements ReplySink, MessageTarget {
 
   #inflated(bytes: Buffer, flags: number): Buffer {
     if (flags !== COMPRESSED) throw new GrpcFrameError(13, `message flags ${flags}`)
-    if (!this.#opening.hasGzip) {
-      throw new GrpcFrameError(13, 'a compressed message without grpc-encoding')
+    const { compression, replyCompression } = this.#opening
+    if (compression === null) {
+      throw new GrpcFrameError(13, 'a compressed message where none was announced')
     }
-    if (!this.#hasHead) this.#compresses = this.#opening.takesGzip
-    const maxOutputLength = this.#owner.messageBytesMax
+    if (!this.#hasHead) this.#compression = replyCompression
     try {
-      return gunzipSync(bytes, { maxOutputLength })
+      return inflate(bytes, compression, this.#owner.messageBytesMax)
     } catch (error) {
-      const isTooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
-      throw isTooLarge
-        ? new GrpcFrameError(8, `decompressed message larger than max (${maxOutputLength})`)
-        : new GrpcFrameError(13, 'a compressed message that is no gzip')
+      if (!(error instanceof InflateError)) throw error
+      throw new GrpcFrameError(error.isTooLarge ? 8 : 13, error.message)
     }
   }
 

@@ -1,5 +1,6 @@
 import { encodeBinary } from '../../codec/grpc/index.ts'
 import { fieldsOf } from '../grpc-fields.ts'
+import { hopOf } from '../hop.ts'
 import type { Metadata } from '../metadata.ts'
 import type { Status, StatusName } from '../status.ts'
 
@@ -26,7 +27,9 @@ const CODES: Readonly<Record<StatusName, readonly [string, number]>> = {
 
 const ANY_PREFIX = 'type.googleapis.com/'
 
+/** A service that is nowhere is what HTTP calls not found. */
 export function httpStatusOf(status: Status): number {
+  if (status.code === 'UNIMPLEMENTED' && hopOf(status)?.stage === 'unrouted') return 404
   return CODES[status.code][1]
 }
 

@@ -1,4 +1,3 @@
-import { gunzipSync } from 'node:zlib'
 import {
   type CallHead,
   type Callee,
@@ -8,10 +7,12 @@ import {
 } from '../call.ts'
 import { fieldsOf } from '../grpc-fields.ts'
 import { Metadata } from '../metadata.ts'
-import { type Status, statusOf } from '../status.ts'
+import { type Status, type StatusName, statusOf } from '../status.ts'
 import type { CallOwner } from './call.ts'
+import { compress, COMPRESSION_NAMES, inflate, InflateError } from './compression.ts'
 import { errorBody, httpStatusOf } from './connect-error.ts'
 import type { Exchange, RequestHandler } from './exchange.ts'
+import { COMPRESSED_BYTES_MIN } from './limits.ts'
 import type { Opening } from './opening.ts'
 
 const NOTHING: Buffer = Buffer.alloc(0)
@@ -54,13 +55,14 @@ export class ConnectUnaryCall implements ReplySink, RequestHandler {
   content(bytes: Buffer, start: number, end: number, isEnd: boolean): void {
     this.#exchange.taken(end - start)
     if (this.#isOver) return
-    this.#size += end - start
-    const { messageBytesMax } = this.#owner
-    if (this.#size > messageBytesMax) {
-      return this.#fail(`a message above ${messageBytesMax} bytes, which is the limit`)
-    }
-    if (end > start) this.#pieces.push(Buffer.from(bytes.subarray(start, end)))
-    if (!isEnd) return
+    if (!this.#add(bytes.subarray(start, end)) || !isEnd) return
+    this.#isWhole = true
+    this.#begin?.()
+  }
+
+  /** The message, where it is not the content of the request. */
+  whole(message: Buffer): void {
+    if (this.#isOver || !this.#add(message)) return
     this.#isWhole = true
     this.#begin?.()
   }
@@ -99,13 +101,18 @@ export class ConnectUnaryCall implements ReplySink, RequestHandler {
     if (this.#isOver) return
     this.#finish()
     const isGood = status.code === 'OK'
-    const body = isGood ? (this.#reply ?? NOTHING) : errorBody(status)
+    let body: Uint8Array = isGood ? (this.#reply ?? NOTHING) : errorBody(status)
+    const { replyCompression } = this.#opening
+    const isCompressed = replyCompression !== null && body.length >= COMPRESSED_BYTES_MIN
+    if (isCompressed) body = compress(body, replyCompression)
     const type = isGood ? this.#opening.contentType : 'json'
     const trailing = (fieldsOf(trailers) ?? []).map((text, index) =>
       index % 2 === 0 ? `trailer-${text}` : text,
     )
     this.#exchange.head(httpStatusOf(status), [
       ...['content-type', `application/${type}`, 'content-length', String(body.length)],
+      ...['accept-encoding', COMPRESSION_NAMES],
+      ...(isCompressed ? ['content-encoding', replyCompression] : []),
       ...(status.code === 'UNAUTHENTICATED' ? CHALLENGE : []),
       ...(fieldsOf(this.#head) ?? []),
       ...trailing,
@@ -122,19 +129,32 @@ export class ConnectUnaryCall implements ReplySink, RequestHandler {
   #message(): Buffer | null {
     const bytes = Buffer.concat(this.#pieces)
     this.#pieces.length = 0
-    if (!this.#opening.hasGzip) return bytes
-    const maxOutputLength = this.#owner.messageBytesMax
+    const { compression } = this.#opening
+    if (compression === null || bytes.length === 0) return bytes
     try {
-      return gunzipSync(bytes, { maxOutputLength })
-    } catch {
-      // Either is the client's fault, and the text says what may be wrong.
-      this.#fail(`the content is no gzip, or larger than ${maxOutputLength} bytes`)
+      return inflate(bytes, compression, this.#owner.messageBytesMax)
+    } catch (error) {
+      if (!(error instanceof InflateError)) throw error
+      this.#fail(error.isTooLarge ? 'RESOURCE_EXHAUSTED' : 'INVALID_ARGUMENT', error.message)
       return null
     }
   }
 
-  #fail(text: string): void {
-    this.status(statusOf('RESOURCE_EXHAUSTED', text), Metadata.EMPTY)
+  /** False: it is too large, and the call is over. */
+  #add(piece: Buffer): boolean {
+    this.#size += piece.length
+    const { messageBytesMax } = this.#owner
+    if (this.#size > messageBytesMax) {
+      const text = `a message above ${messageBytesMax} bytes, which is the limit`
+      this.#fail('RESOURCE_EXHAUSTED', text)
+      return false
+    }
+    if (piece.length > 0) this.#pieces.push(Buffer.from(piece))
+    return true
+  }
+
+  #fail(code: StatusName, text: string): void {
+    this.status(statusOf(code, text), Metadata.EMPTY)
   }
 
   #finish(): void {

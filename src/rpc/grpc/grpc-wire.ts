@@ -3,8 +3,9 @@ import { fieldsOf, statusFields } from '../grpc-fields.ts'
 import type { Metadata } from '../metadata.ts'
 import { type Status, STATUS_CODES } from '../status.ts'
 import type { CallWire } from './call.ts'
+import { type Compression, COMPRESSION_NAMES } from './compression.ts'
 
-const COMMON = ['grpc-accept-encoding', 'identity,gzip'] as const
+const COMMON = ['grpc-accept-encoding', `identity,${COMPRESSION_NAMES}`] as const
 const HEAD: readonly string[] = [':status', '200', 'content-type', 'application/grpc', ...COMMON]
 const HEADS: ReadonlyMap<string, readonly string[]> = new Map([
   ['proto', HEAD],
@@ -15,7 +16,6 @@ const TRAILERS: readonly (readonly string[])[] = Object.values(STATUS_CODES).map
   'grpc-status',
   String(code),
 ])
-const GZIP_HEAD: readonly string[] = ['grpc-encoding', 'gzip']
 
 /** gRPC over a stream of HTTP/2. */
 export class GrpcWire implements CallWire {
@@ -34,10 +34,10 @@ export class GrpcWire implements CallWire {
     return this.#stream.waiting !== null
   }
 
-  head(metadata: Metadata, isCompressed: boolean): void {
+  head(metadata: Metadata, compression: Compression | null): void {
     this.#hasHead = true
     const fields = fieldsOf(metadata)
-    const extra = isCompressed ? [...GZIP_HEAD, ...(fields ?? [])] : fields
+    const extra = compression === null ? fields : ['grpc-encoding', compression, ...(fields ?? [])]
     this.#session.sendHeaders(this.#stream, this.#head, { extra })
   }
 

@@ -29,4 +29,4 @@ export const DEFAULT_LIMITS: GrpcLimits = {
 }
 
 /** A smaller reply would not get smaller by much. */
-export const GZIP_BYTES_MIN = 1024
+export const COMPRESSED_BYTES_MIN = 1024

@@ -11,6 +11,8 @@ export interface Caller {
   readonly own: Callee
   /** Null: it may be called. */
   refusalOf(path: string): Status | null
+  /** Its provider says that it has no side effects. */
+  isSafe(path: string): boolean
   /** Permissions have changed. */
   forget(): void
 }

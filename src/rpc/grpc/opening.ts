@@ -3,6 +3,7 @@ import type { HeaderList } from '../../codec/http2/index.ts'
 import { metadataOf } from '../grpc-fields.ts'
 import type { Metadata } from '../metadata.ts'
 import { type Status, statusOf } from '../status.ts'
+import { answerCompression, type Compression, compressionOf } from './compression.ts'
 import { isForListener } from './login.ts'
 
 /** Metadata that chooses the virtual host. */
@@ -22,9 +23,12 @@ export interface Opening {
   readonly isOneWay: boolean
   readonly authorization: string
   readonly vhost: string | null
-  /** Messages of the request may be compressed with gzip. */
-  readonly hasGzip: boolean
-  readonly takesGzip: boolean
+  /** How messages of the request may be compressed. */
+  readonly compression: Compression | null
+  /** How replies are, to a client that compresses. */
+  readonly replyCompression: Compression | null
+  /** It came by GET, which is for methods without side effects. */
+  readonly isGet: boolean
   /** Why it cannot be served; null: it can. */
   readonly refusal: Status | null
 }
@@ -41,6 +45,7 @@ export function openingOf(list: HeaderList): Opening {
   const authorization = list.get('authorization') ?? ''
   const timeout = list.get('grpc-timeout')
   const encoding = list.get('grpc-encoding') ?? 'identity'
+  const compression = compressionOf(encoding)
   const opening: Opening = {
     path: list.path,
     metadata: metadataOf(list.fields, isForListener(authorization) ? 'authorization' : null),
@@ -49,8 +54,9 @@ export function openingOf(list: HeaderList): Opening {
     isOneWay: list.get(ONE_WAY_FIELD) !== null,
     authorization,
     vhost: list.get(VHOST_FIELD),
-    hasGzip: encoding === 'gzip',
-    takesGzip: (list.get('grpc-accept-encoding') ?? '').split(/ *, */).includes('gzip'),
+    compression,
+    replyCompression: answerCompression(list.get('grpc-accept-encoding') ?? '', compression),
+    isGet: false,
     refusal: refusalOf(list, timeout, encoding),
   }
   list.note = opening
@@ -66,7 +72,7 @@ function refusalOf(list: HeaderList, timeout: string | null, encoding: string): 
   if (timeout !== null && parseTimeout(timeout) === null) {
     return statusOf('INTERNAL', `'${timeout}' is no grpc-timeout`)
   }
-  if (encoding !== 'gzip' && encoding !== 'identity') {
+  if (encoding !== 'identity' && compressionOf(encoding) === null) {
     return statusOf('UNIMPLEMENTED', `grpc-encoding '${encoding}' is not known here`)
   }
   return null

@@ -1,10 +1,13 @@
 import { parseTimeout } from '../../codec/grpc/index.ts'
 import { metadataOf } from '../grpc-fields.ts'
 import { type Status, statusOf } from '../status.ts'
+import { Base64Exchange, Base64Request } from './base64-exchange.ts'
 import { type CallOwner, StreamCall } from './call.ts'
 import { startCall, type StartParts } from './call-start.ts'
 import { ConnectUnaryCall } from './connect-unary.ts'
+import { answerCompression, COMPRESSION_NAMES, compressionOf } from './compression.ts'
 import type { Exchange, RequestHandler } from './exchange.ts'
+import { type GetQuery, getQueryOf } from './get-query.ts'
 import { isForListener } from './login.ts'
 import { type Opening, VHOST_FIELD, ONE_WAY_FIELD } from './opening.ts'
 import { ConnectWire, GrpcWebWire } from './web-wire.ts'
@@ -20,10 +23,11 @@ export interface WebRequest {
   readonly isTooLarge?: boolean
 }
 
-type Kind = 'unary' | 'stream' | 'grpc-web'
+type Kind = 'unary' | 'stream' | 'grpc-web' | 'grpc-web-text'
 
 const TYPES: readonly (readonly [RegExp, Kind])[] = [
   [/^application\/grpc-web(?:\+([a-z0-9.-]+))?(?:$| *;)/, 'grpc-web'],
+  [/^application\/grpc-web-text(?:\+([a-z0-9.-]+))?(?:$| *;)/, 'grpc-web-text'],
   [/^application\/connect\+([a-z0-9.-]+)(?:$| *;)/, 'stream'],
   [/^application\/(json|proto)(?:$| *;)/, 'unary'],
 ]
@@ -33,6 +37,7 @@ const ENCODING_FIELDS: Readonly<Record<Kind, readonly [string, string]>> = {
   unary: ['content-encoding', 'accept-encoding'],
   stream: ['connect-content-encoding', 'connect-accept-encoding'],
   'grpc-web': ['grpc-encoding', 'grpc-accept-encoding'],
+  'grpc-web-text': ['grpc-encoding', 'grpc-accept-encoding'],
 }
 
 /** Opens the call of a request; one that is none is answered in the terms of HTTP. */
@@ -42,6 +47,8 @@ export function openWebCall(
   { request, exchange }: { readonly request: WebRequest; readonly exchange: Exchange },
 ): RequestHandler {
   if (request.isTooLarge === true) return new Refusal(exchange, 431, 'the head is too large')
+  const query = request.method === 'GET' ? getQueryOf(request.target) : null
+  if (query !== null) return openGet(owner, parts, { request, exchange, query })
   const type = valueOf(request.fields, 'content-type') ?? ''
   for (const [pattern, kind] of TYPES) {
     const form = pattern.exec(type)
@@ -49,9 +56,10 @@ export function openWebCall(
     if (isForeign(request)) return new Refusal(exchange, 403, 'pages of other sites may not call')
     if (request.method !== 'POST') return new Refusal(exchange, 405, 'a call is a POST')
     const opening = openingOf(request, kind, form[1] ?? 'proto')
-    const call = callOf(owner, kind, { exchange, type, opening })
+    const text = kind === 'grpc-web-text' ? new Base64Exchange(exchange) : null
+    const call = callOf(owner, kind, { exchange: text ?? exchange, type, opening })
     startCall(parts, call, opening)
-    return call
+    return text === null ? call : new Base64Request(text, call)
   }
   if (type === '') return new Refusal(exchange, 404, 'this port takes calls')
   return new Refusal(exchange, 415, `no call has content of type '${type}'`)
@@ -73,11 +81,69 @@ function callOf(
   return new StreamCall(owner, wire, opening)
 }
 
+/** A call by GET (Connect, of methods without side effects): all of it is in the query. */
+function openGet(
+  owner: CallOwner,
+  parts: StartParts,
+  {
+    request,
+    exchange,
+    query,
+  }: { readonly request: WebRequest; readonly exchange: Exchange; readonly query: GetQuery },
+): RequestHandler {
+  if (isForeign(request)) return new Refusal(exchange, 403, 'pages of other sites may not call')
+  if (!FORMS.includes(query.encoding)) {
+    return new Refusal(exchange, 415, `no message has the form '${query.encoding}'`)
+  }
+  const { target, method } = request
+  // Where it stands in a call that is a POST.
+  const fields = [...request.fields, 'content-encoding', query.compression, METHOD_FIELD, method]
+  const version = query.version === null ? [] : ['connect-protocol-version', query.version]
+  const asPost = { method, target, fields: [...fields, ...version] }
+  const opening = { ...openingOf(asPost, 'unary', query.encoding), isGet: true }
+  const call = new ConnectUnaryCall(owner, exchange, opening)
+  startCall(parts, call, opening)
+  return new GetRequest(exchange, call, query.message)
+}
+
+const FORMS: readonly string[] = ['json', 'proto']
+
+/** Metadata that tells a provider that a call may be answered from a cache later on. */
+const METHOD_FIELD = 'waystation-http-method'
+
+/** The call of a GET: whatever content it has is not looked at. */
+class GetRequest implements RequestHandler {
+  readonly #exchange: Exchange
+  readonly #call: ConnectUnaryCall
+  #message: Buffer | null
+
+  constructor(exchange: Exchange, call: ConnectUnaryCall, message: Buffer) {
+    this.#exchange = exchange
+    this.#call = call
+    this.#message = message
+  }
+
+  content(_bytes: Buffer, start: number, end: number, isEnd: boolean): void {
+    this.#exchange.taken(end - start)
+    const message = this.#message
+    if (!isEnd || message === null) return
+    this.#message = null
+    this.#call.whole(message)
+  }
+
+  sent(): void {}
+
+  lost(reason: string): void {
+    this.#call.lost(reason)
+  }
+}
+
 function openingOf({ target, fields }: WebRequest, kind: Kind, contentType: string): Opening {
   const authorization = valueOf(fields, 'authorization') ?? ''
   const [encodingField, acceptField] = ENCODING_FIELDS[kind]
   const encoding = valueOf(fields, encodingField) ?? 'identity'
-  const timeout = valueOf(fields, kind === 'grpc-web' ? 'grpc-timeout' : 'connect-timeout-ms')
+  const compression = compressionOf(encoding)
+  const timeout = valueOf(fields, isConnect(kind) ? 'connect-timeout-ms' : 'grpc-timeout')
   const timeoutMs = timeout === null ? null : readTimeout(timeout, kind)
   return {
     path: target.split('?', 1)[0]!,
@@ -87,24 +153,36 @@ function openingOf({ target, fields }: WebRequest, kind: Kind, contentType: stri
     isOneWay: valueOf(fields, ONE_WAY_FIELD) !== null,
     authorization,
     vhost: valueOf(fields, VHOST_FIELD),
-    hasGzip: encoding === 'gzip',
-    takesGzip: (valueOf(fields, acceptField) ?? '').split(/ *, */).includes('gzip'),
-    refusal: refusalOf(encoding, timeout !== null && timeoutMs === null),
+    compression,
+    replyCompression: answerCompression(valueOf(fields, acceptField) ?? '', compression),
+    isGet: false,
+    refusal:
+      versionRefusal(fields, kind) ?? refusalOf(encoding, timeout !== null && timeoutMs === null),
   }
 }
 
+function isConnect(kind: Kind): boolean {
+  return kind === 'unary' || kind === 'stream'
+}
+
 function readTimeout(text: string, kind: Kind): number | null {
-  if (kind === 'grpc-web') return parseTimeout(text)
+  if (!isConnect(kind)) return parseTimeout(text)
   return /^\d{1,10}$/.test(text) ? Number(text) : null
 }
 
 function refusalOf(encoding: string, hasBadTimeout: boolean): Status | null {
   if (hasBadTimeout) return statusOf('INVALID_ARGUMENT', 'the timeout is no number of milliseconds')
-  if (encoding === 'gzip' || encoding === 'identity') return null
+  if (encoding === 'identity' || compressionOf(encoding) !== null) return null
   return statusOf(
     'UNIMPLEMENTED',
-    `unknown compression "${encoding}": supported encodings are gzip`,
+    `unknown compression "${encoding}": supported encodings are ${COMPRESSION_NAMES}`,
   )
+}
+
+function versionRefusal(fields: readonly string[], kind: Kind): Status | null {
+  const version = valueOf(fields, 'connect-protocol-version')
+  if (!isConnect(kind) || version === null || version === '1') return null
+  return statusOf('INVALID_ARGUMENT', `connect-protocol-version must be 1, not '${version}'`)
 }
 
 /** A browser says which page asks; one of another site has no business here. */
@@ -156,4 +234,4 @@ class Refusal implements RequestHandler {
 
 const ACCEPTED =
   'application/json, application/proto, application/connect+json, application/connect+proto, ' +
-  'application/grpc, application/grpc-web'
+  'application/grpc, application/grpc-web, application/grpc-web-text'

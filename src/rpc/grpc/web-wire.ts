@@ -3,6 +3,7 @@ import { fieldsOf, statusFields } from '../grpc-fields.ts'
 import { Metadata } from '../metadata.ts'
 import { type Status, STATUS_CODES } from '../status.ts'
 import type { CallWire } from './call.ts'
+import type { Compression } from './compression.ts'
 import { endOfStream } from './connect-error.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -21,11 +22,11 @@ abstract class ContentWire implements CallWire {
     return this.exchange.isWaiting
   }
 
-  head(metadata: Metadata, isCompressed: boolean): void {
+  head(metadata: Metadata, compression: Compression | null): void {
     this.#hasHead = true
     this.exchange.head(200, [
       ...['content-type', this.#contentType],
-      ...(isCompressed ? [this.encodingField, 'gzip'] : []),
+      ...(compression === null ? [] : [this.encodingField, compression]),
       ...(fieldsOf(metadata) ?? []),
     ])
   }
@@ -35,7 +36,7 @@ abstract class ContentWire implements CallWire {
   }
 
   end(status: Status, trailers: Metadata): void {
-    if (!this.#hasHead) this.head(Metadata.EMPTY, false)
+    if (!this.#hasHead) this.head(Metadata.EMPTY, null)
     const bytes = this.last(status, trailers)
     const prefix = Buffer.alloc(PREFIX_BYTES)
     writePrefix(prefix, this.lastFlags, bytes.length)
