@@ -1,15 +1,22 @@
 /**
- * Writes every `*.gen.ts` anew from `spec/`: runs each `tools/generate-*.ts`, in order of name.
+ * Writes every `*.gen.ts` anew from `spec/`, and the pages of `docs/` that are made of the sources:
+ * runs each `tools/generate-*.ts`, in order of name.
  *
  * `--check` fails when a checked-in file differs from what its generator writes.
  */
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 
+/** What the first line of a generated page is. */
+const PAGE_MARK = /^<!-- Written by tools\/generate-[\w-]+\.ts/
+
 function generatedFiles(): Map<string, string> {
-  return new Map(
-    globSync('src/**/*.gen.ts').map((file) => [file, readFileSync(file, 'utf8')] as const),
-  )
+  const read = (file: string): readonly [string, string] => [file, readFileSync(file, 'utf8')]
+  const pages = globSync('docs/**/*.md').map(read)
+  return new Map([
+    ...globSync('src/**/*.gen.ts').map(read),
+    ...pages.filter(([, text]) => PAGE_MARK.test(text)),
+  ])
 }
 
 const before = generatedFiles()
@@ -23,8 +30,9 @@ for (const generator of generators) {
   execFileSync(process.execPath, [generator], { stdio: 'inherit' })
 }
 const after = generatedFiles()
-if (after.size > 0) {
-  execFileSync('oxfmt', [...after.keys()], { stdio: 'inherit' })
+const code = [...after.keys()].filter((file) => file.endsWith('.ts'))
+if (code.length > 0) {
+  execFileSync('oxfmt', code, { stdio: 'inherit' })
 }
 
 if (process.argv.includes('--check')) {

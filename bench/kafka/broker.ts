@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { PORTS } from '../../src/server/protocol-ports.ts'
-import { nowMs, sleep } from '../load/clock.ts'
+import { nowMs, sleep } from '../../src/load/clock.ts'
 import { freePort } from '../load/server.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Kafka, logLevel } from 'kafkajs'
-import { nowMs } from '../load/clock.ts'
+import { nowMs } from '../../src/load/clock.ts'
 import { cpuSeconds, residentBytes } from '../load/process-stats.ts'
 import type { Metrics } from '../load/target.ts'
 import type { KafkaBroker } from './broker.ts'

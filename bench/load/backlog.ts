@@ -1,11 +1,11 @@
-import { nowMs, sleep } from './clock.ts'
-import type { ConsumeResult } from './consumer.ts'
+import { nowMs, sleep } from '../../src/load/clock.ts'
+import type { ConsumeResult } from '../../src/load/consumer.ts'
 import { checkCounts, expectReady, runFlow } from './flow.ts'
 import { diskBytes, residentBytes } from './process-stats.ts'
-import type { PublishResult } from './publisher.ts'
+import type { PublishResult } from '../../src/load/publisher.ts'
 import type { StopSignal } from './server.ts'
 import type { Metrics, Target } from './target.ts'
-import { declareTopology, deleteTopology, type Topology } from './topology.ts'
+import { declareTopology, deleteTopology, type Topology } from '../../src/load/topology.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const BODY_BYTES = 100

@@ -1,7 +1,7 @@
-import { nowMs } from './clock.ts'
-import { Connection } from './connection.ts'
-import { inParallel } from './in-parallel.ts'
-import type { Endpoint } from './raw-socket.ts'
+import { nowMs } from '../../src/load/clock.ts'
+import { Connection } from '../../src/load/connection.ts'
+import { inParallel } from '../../src/load/in-parallel.ts'
+import type { Endpoint } from '../../src/load/raw-socket.ts'
 
 export interface ChurnSpec extends Endpoint {
   readonly role: 'churn'

@@ -1,5 +1,5 @@
 import type { ChurnResult } from './churn.ts'
-import { sleep } from './clock.ts'
+import { sleep } from '../../src/load/clock.ts'
 import { cpuSeconds, residentBytes } from './process-stats.ts'
 import type { Metrics, Target } from './target.ts'
 import { WorkerProcess } from './worker-process.ts'

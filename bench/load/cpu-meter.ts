@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { nowMs } from './clock.ts'
+import { nowMs } from '../../src/load/clock.ts'
 import { cpuSeconds, machineCpuSeconds } from './process-stats.ts'
 import type { Metrics } from './target.ts'
 

@@ -1,8 +1,8 @@
-import type { ConsumeResult } from './consumer.ts'
+import type { ConsumeResult } from '../../src/load/consumer.ts'
 import { expectReady } from './flow.ts'
-import type { PublishResult } from './publisher.ts'
+import type { PublishResult } from '../../src/load/publisher.ts'
 import type { Metrics, Target } from './target.ts'
-import { declareTopology, deleteTopology } from './topology.ts'
+import { declareTopology, deleteTopology } from '../../src/load/topology.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const BODY_BYTES = 100

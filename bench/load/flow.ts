@@ -1,11 +1,11 @@
-import { nowMs, sleep } from './clock.ts'
-import type { ConsumeResult } from './consumer.ts'
+import { nowMs, sleep } from '../../src/load/clock.ts'
+import type { ConsumeResult } from '../../src/load/consumer.ts'
 import { CpuMeter } from './cpu-meter.ts'
-import type { Latencies } from './histogram.ts'
-import type { PublishResult } from './publisher.ts'
-import { rateBetween } from './sampler.ts'
+import type { Latencies } from '../../src/load/histogram.ts'
+import type { PublishResult } from '../../src/load/publisher.ts'
+import { rateBetween } from '../../src/load/sampler.ts'
 import type { Metrics, Target } from './target.ts'
-import { countReady, declareTopology, deleteTopology } from './topology.ts'
+import { countReady, declareTopology, deleteTopology } from '../../src/load/topology.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 export interface FlowOptions {

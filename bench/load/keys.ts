@@ -1,9 +1,9 @@
-import type { ConsumeResult } from './consumer.ts'
+import type { ConsumeResult } from '../../src/load/consumer.ts'
 import { checkCounts, expectReady } from './flow.ts'
-import type { PublishResult } from './publisher.ts'
-import { rateBetween } from './sampler.ts'
+import type { PublishResult } from '../../src/load/publisher.ts'
+import { rateBetween } from '../../src/load/sampler.ts'
 import type { Metrics, Target } from './target.ts'
-import { declareTopology, deleteTopology } from './topology.ts'
+import { declareTopology, deleteTopology } from '../../src/load/topology.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const BODY_BYTES = 100

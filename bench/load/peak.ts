@@ -1,10 +1,15 @@
-import type { ConsumeResult } from './consumer.ts'
+import type { ConsumeResult } from '../../src/load/consumer.ts'
 import { checkCounts, expectReady } from './flow.ts'
 import { residentBytes } from './process-stats.ts'
-import type { PublishResult } from './publisher.ts'
-import type { Sample } from './sampler.ts'
+import type { PublishResult } from '../../src/load/publisher.ts'
+import type { Sample } from '../../src/load/sampler.ts'
 import type { Metrics, Target } from './target.ts'
-import { countReady, declareTopology, deleteTopology, type Topology } from './topology.ts'
+import {
+  countReady,
+  declareTopology,
+  deleteTopology,
+  type Topology,
+} from '../../src/load/topology.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** What the backend takes, in messages a second; the flood is ten times as much. */

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { probeAmqp } from './connection.ts'
-import type { Endpoint } from './raw-socket.ts'
+import { probeAmqp } from '../../src/load/connection.ts'
+import type { Endpoint } from '../../src/load/raw-socket.ts'
 import { freePort, type Server, type StopSignal, waitReady } from './server.ts'
 
 const RABBITMQ_SCRIPT = fileURLToPath(new URL('../../tools/rabbitmq.sh', import.meta.url))

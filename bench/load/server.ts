@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } fro
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { nowMs, sleep } from './clock.ts'
-import type { Endpoint } from './raw-socket.ts'
+import { nowMs, sleep } from '../../src/load/clock.ts'
+import type { Endpoint } from '../../src/load/raw-socket.ts'
 
 /** In order, or as a crash would. */
 export type StopSignal = 'stop' | 'kill'

@@ -23,7 +23,7 @@ import {
   u16,
   u32,
   u8,
-} from './wire.ts'
+} from '../../src/load/wire.ts'
 
 const PENDING_BYTES_MAX = 16 << 20
 const DELIVER: Buffer = method(

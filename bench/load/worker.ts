@@ -1,9 +1,9 @@
 /** The publisher or consumer process: does what `WorkerProcess` in the driver tells it. */
 import { churn, IdleConnections, type ChurnSpec, type IdleSpec } from './churn.ts'
-import { Consumer, type ConsumeSpec } from './consumer.ts'
+import { Consumer, type ConsumeSpec } from '../../src/load/consumer.ts'
 import { MqttIdleClients, type MqttIdleSpec } from './mqtt/idle.ts'
-import { MqttLoad, type MqttLoadSpec } from './mqtt/load.ts'
-import { Publisher, type PublishSpec } from './publisher.ts'
+import { MqttLoad, type MqttLoadSpec } from '../../src/load/mqtt/load.ts'
+import { Publisher, type PublishSpec } from '../../src/load/publisher.ts'
 
 export type WorkerSpec =
   | PublishSpec

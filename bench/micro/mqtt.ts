@@ -28,7 +28,7 @@ import {
   type Qos,
   subscribePacket,
   type Version,
-} from '../load/mqtt/wire.ts'
+} from '../../src/load/mqtt/wire.ts'
 
 const BATCH = 300
 const PEER: PeerInfo = {

@@ -11,7 +11,7 @@ import {
 } from '@grpc/grpc-js'
 import { connectChannel, createClient, listenChannel, serve } from '../../src/client/index.ts'
 import { startBroker } from '../../src/server/index.ts'
-import { nowMs } from '../load/clock.ts'
+import { nowMs } from '../../src/load/clock.ts'
 import { CONCURRENCY, Echo, ECHO_PATH, INPUT } from './echo.ts'
 
 /** One in so many calls is timed for the percentiles. */

@@ -8,6 +8,7 @@ import { addChanges } from './changes.ts'
 import { errorBody, STATUSES } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
 import { openConsole } from './console/index.ts'
+import { openDeliveries } from './deliveries.ts'
 import { addHealth } from './health.ts'
 import { addListings } from './listings.ts'
 import { addMetrics } from './metrics/metrics.ts'
@@ -39,6 +40,7 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   const app = new Hono<AdminContext>()
   if (parts.terms !== undefined) app.mount('/api', rabbitApi(parts, parts.terms).fetch)
   const console = openConsole(parts)
+  const deliveries = openDeliveries(parts)
   addHealth(app, parts)
   addMetrics(app, parts, authentication(parts, console.sessions, MONITORS))
   app.use(
@@ -55,6 +57,8 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   addOpenApi(app, parts, ofConsole)
   app.use(authentication(parts, console.sessions))
   noteRoutes(app, ofConsole, () => console.addPrivate(app))
+  // Before what notes each request as a change: a consumer settles all the time.
+  deliveries.add(app)
   addListings(app, parts)
   addChanges(app, parts)
   addRedrives(app, parts)
@@ -78,7 +82,13 @@ export function createAdminApp(parts: AdminParts): AdminApp {
     parts.log.error({ err: error, path: context.req.path }, 'an HTTP request failed')
     return context.json(errorBody('FAILED', 'the request failed, the log says why'), 500)
   })
-  return { fetch: (request, environment) => app.fetch(request, environment), close: console.close }
+  return {
+    fetch: (request, environment) => app.fetch(request, environment),
+    close: () => {
+      deliveries.close()
+      console.close()
+    },
+  }
 }
 
 /** Adds what `add` registers to `noted`, as method and path. */

@@ -37,6 +37,13 @@ export const MESSAGES_GOT_BYTES_MAX: number = 64 * 1024 * 1024
 /** Connections whose rates are remembered for RabbitMQ's tools: some 3 MB. */
 export const RATES_NAMED_MAX = 10_000
 
+/** Who consumes over HTTP at a time: people and scripts, each with a megabyte ahead of it. */
+export const DELIVERY_STREAMS_MAX = 100
+/** Octets of deliveries that wait for a client that reads slowly; then it is given no more. */
+export const DELIVERY_BYTES_AHEAD: number = 1024 * 1024
+/** Unsettled deliveries of one such client. */
+export const DELIVERIES_UNSETTLED_MAX = 10_000
+
 /** Queues and topics on a page of metrics: a dozen series each. */
 export const METRICS_PAGE_SIZE = 1000
 export const METRICS_PAGE_MAX = 10_000

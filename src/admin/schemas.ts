@@ -1,5 +1,10 @@
 import { z } from 'zod'
-import { NAME_LENGTH_MAX, PASSWORD_LENGTH_MAX, PATTERN_LENGTH_MAX } from './limits.ts'
+import {
+  DELIVERIES_UNSETTLED_MAX,
+  NAME_LENGTH_MAX,
+  PASSWORD_LENGTH_MAX,
+  PATTERN_LENGTH_MAX,
+} from './limits.ts'
 
 const name = z.string().min(1).max(NAME_LENGTH_MAX)
 const pattern = z.string().max(PATTERN_LENGTH_MAX)
@@ -102,6 +107,51 @@ export interface DeleteQuery {
 export const deleteQuery: z.ZodType<DeleteQuery> = z.strictObject({
   ifUnused: flag.optional(),
   ifEmpty: flag.optional(),
+})
+
+export interface DeliveriesBody {
+  /** Unsettled deliveries at a time. Default 100. */
+  readonly prefetch?: number | undefined
+  /** Each is settled when it is given out. Default false. */
+  readonly noAck?: boolean | undefined
+  /** All are kept until it ends, and then settled like that: what went back would come again. */
+  readonly atEnd?: 'release' | 'fail' | undefined
+  /** No more than so many. */
+  readonly count?: number | undefined
+  /** Goes on when all was given out. Default false: then it ends. */
+  readonly follow?: boolean | undefined
+  /** Of a topic; default `first`. */
+  readonly from?:
+    | 'first'
+    | 'last'
+    | 'next'
+    | { readonly offset: number }
+    | { readonly timeMs: number }
+    | undefined
+}
+export const deliveriesBody: z.ZodType<DeliveriesBody> = z.strictObject({
+  prefetch: z.number().int().min(1).max(DELIVERIES_UNSETTLED_MAX).optional(),
+  noAck: z.boolean().optional(),
+  atEnd: z.enum(['release', 'fail']).optional(),
+  count: z.number().int().min(1).optional(),
+  follow: z.boolean().optional(),
+  from: z
+    .union([
+      z.enum(['first', 'last', 'next']),
+      z.strictObject({ offset: z.number().int().min(0) }),
+      z.strictObject({ timeMs: z.number().int().min(0) }),
+    ])
+    .optional(),
+})
+
+export interface SettleBody {
+  /** The tag of the last delivery that is meant; those before it are too. */
+  readonly upTo: number
+  readonly outcome: 'accept' | 'release' | 'fail' | 'reject'
+}
+export const settleBody: z.ZodType<SettleBody> = z.strictObject({
+  upTo: z.number().int().min(1),
+  outcome: z.enum(['accept', 'release', 'fail', 'reject']),
 })
 
 export interface NewUserBody {

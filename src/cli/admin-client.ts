@@ -45,12 +45,15 @@ export class AdminClient {
     return new AdminClient({ url: endpoint.url, authorization })
   }
 
-  /** The text of a response that goes on until one side ends it, as it comes. */
-  async *stream(path: string): AsyncGenerator<string> {
+  /** The text of a response that goes on until one side ends it, as it comes; POST with a body. */
+  async *stream(path: string, body?: unknown): AsyncGenerator<string> {
     const { url, authorization } = this.#target
     let response: Response
     try {
-      response = await fetch(new URL(path, url), { headers: { authorization } })
+      response = await fetch(new URL(path, url), {
+        headers: { authorization, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+      })
     } catch (cause) {
       throw unreachable(url, cause)
     }

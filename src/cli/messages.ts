@@ -30,7 +30,8 @@ export interface BrowseFlags extends ConnectFlags {
   readonly json?: boolean
 }
 
-interface Message {
+/** As the API shows one. */
+export interface Message {
   readonly offset: number
   readonly storedAtMs: number
   readonly exchange: string
@@ -121,13 +122,13 @@ export async function browse(name: string, flags: BrowseFlags): Promise<void> {
   }
 }
 
-function wholeNumber(text: string, flag: string): number {
+export function wholeNumber(text: string, flag: string): number {
   const number = Number(text)
   if (text.trim() !== '' && Number.isSafeInteger(number) && number >= 0) return number
   throw new CommandError(EXIT.USAGE, `${flag} is '${text}', expected a whole number`)
 }
 
-function shown(message: Message): string {
+export function shown(message: Message): string {
   const { offset, storedAtMs, exchange, routingKey, properties, headers, bodyBytes } = message
   const way =
     exchange === '' ? cellText(routingKey) : `${cellText(exchange)} / ${cellText(routingKey)}`

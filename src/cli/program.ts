@@ -3,6 +3,7 @@ import { packageVersion } from '../server/version.ts'
 import type { AlterFlags } from './alter.ts'
 import type { AttachFlags } from './attach.ts'
 import { addBackupCommands } from './backup-commands.ts'
+import { addBenchCommands } from './bench-commands.ts'
 import { addCallCommands } from './call-commands.ts'
 import type * as changes from './changes.ts'
 import { addDefinitionCommands } from './definition-commands.ts'
@@ -13,6 +14,7 @@ import { LISTINGS, type ListFlags } from './listings.ts'
 import { addMessageCommands } from './message-commands.ts'
 import type { RedriveFlags, ResumeFlags } from './redrive.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
+import type { SettingsFlags } from './settings.ts'
 import type { StartFlags } from './config-flags.ts'
 import type { StatusFlags } from './status.ts'
 import type { TopFlags } from './top.ts'
@@ -47,6 +49,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addDefinitionCommands(program, administrative)
   addCallCommands(program)
   addAttach(program, exitWith)
+  addBenchCommands(program)
   addFsck(program, exitWith)
   return program
 }
@@ -84,6 +87,16 @@ function addStart(program: Command, exitWith: (code: number) => void): void {
     .action(async (flags: DoctorFlags) => {
       const { doctor } = await import('./doctor.ts')
       exitWith(await doctor(flags))
+    })
+  program
+    .command('settings [word]')
+    .summary('list what can be set, and how')
+    .description('Lists every setting, or those with the word in key or text.')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  waystation settings\n  waystation settings tls')
+    .action(async (word: string | undefined, flags: SettingsFlags) => {
+      const { settings } = await import('./settings.ts')
+      settings(word, flags)
     })
 }
 

@@ -5,6 +5,10 @@ import type { Log } from './log.ts'
 /** Lines that wait for a slow disk; beyond it they are counted, and the log says so. */
 const WAITING_MAX = 10_000
 
+/** All files together: enough for months of changes, and for some hours of an attack. */
+export const AUDIT_BYTES_DEFAULT: number = 100 * 1024 * 1024
+export const AUDIT_FILES_DEFAULT = 10
+
 const MODE = 0o600
 
 export interface AuditFileOptions {

@@ -1,93 +1,26 @@
 import { z } from 'zod'
 import { parsePrincipalRules } from '../net/index.ts'
+import { isLoopback, type ListenAddress } from './listen-address.ts'
+import { PORTS } from './protocol-ports.ts'
 import {
-  isLoopback,
-  LISTEN_ADDRESS_FORM,
-  parseListenAddress,
-  type ListenAddress,
-} from './listen-address.ts'
-import { PORTS, type PortSpec } from './protocol-ports.ts'
-import { parseDurationMs, parsePart, parseSize } from './quantity.ts'
-
-/**
- * Each setting's description is what a good value is, as a phrase that fits behind 'expected':
- * messages about wrong values, `--help` and the configuration page all use it.
- *
- * Numbers and switches are also read from text, because that is what environment and flags bring.
- */
-const scalar = z.union([z.string(), z.number(), z.boolean()])
-const quantity = z.union([z.string(), z.number()])
-
-function text(expected: string): z.ZodString {
-  return z.string().min(1).describe(expected)
-}
-
-function sizeBytes(min: number, max: number, expected: string): z.ZodType<number> {
-  return quantity
-    .transform((value, context) => parseSize(value) ?? refuse(context))
-    .refine((bytes) => bytes >= min && bytes <= max)
-    .describe(expected)
-}
-
-function durationMs(min: number, max: number, expected: string): z.ZodType<number> {
-  return quantity
-    .transform((value, context) => parseDurationMs(value) ?? refuse(context))
-    .refine((ms) => ms >= min && ms <= max)
-    .describe(expected)
-}
-
-function integer(min: number, max: number): z.ZodType<number> {
-  return quantity
-    .transform((value, context) => {
-      return /^\d+$/.test(String(value)) ? Number(value) : refuse(context)
-    })
-    .refine((count) => count >= min && count <= max)
-    .describe(`a whole number from ${min} to ${max}`)
-}
-
-/** A list, or text with commas where there are no lists. */
-function texts(expected: string): z.ZodType<readonly string[]> {
-  return z
-    .union([z.string(), z.array(z.string())])
-    .transform((value) => {
-      const parts = typeof value === 'string' ? value.split(',') : value
-      return parts.map((part) => part.trim()).filter((part) => part !== '')
-    })
-    .describe(expected)
-}
+  address,
+  durationMs,
+  file,
+  flag,
+  integer,
+  oneOf,
+  part,
+  type SettingKind,
+  sizeBytes,
+  text,
+  texts,
+} from './setting-kinds.ts'
 
 /** Keys that come in the clear could be anybody's. */
-function isSafeUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname } = new URL(text)
+function isSafeUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
   return protocol === 'https:' || isLoopback(hostname.replace(/^\[(.*)\]$/, '$1'))
-}
-
-function flag(): z.ZodType<boolean> {
-  return z
-    .union([z.boolean(), z.enum(['true', 'false'])])
-    .transform((value) => value === true || value === 'true')
-    .describe("'true' or 'false'")
-}
-
-function address(port: PortSpec): z.ZodType<ListenAddress | null> {
-  if (!port.available) {
-    return scalar
-      .refine((value) => parseListenAddress(value) === null)
-      .transform(() => null)
-      .describe(`'off', because this version does not speak ${port.title}`)
-  }
-  return scalar
-    .transform((value, context) => {
-      const parsed = parseListenAddress(value)
-      return parsed === undefined ? refuse(context) : parsed
-    })
-    .describe(LISTEN_ADDRESS_FORM)
-}
-
-function refuse(context: z.RefinementCtx): never {
-  context.addIssue({ code: 'custom' })
-  return z.NEVER
 }
 
 const listen = z.strictObject(
@@ -95,17 +28,14 @@ const listen = z.strictObject(
 )
 
 const tls = z.strictObject({
-  certFile: text('the path of a PEM file with the certificate and its chain').optional(),
-  keyFile: text('the path of a PEM file with the private key').optional(),
-  caFile: text(
+  certFile: file('the path of a PEM file with the certificate and its chain').optional(),
+  keyFile: file('the path of a PEM file with the private key').optional(),
+  caFile: file(
     'the path of a PEM file with the authorities that sign client certificates',
   ).optional(),
-  passphraseFile: text('the path of a file with the passphrase of the private key').optional(),
-  clientCertificate: z
-    .enum(['none', 'request', 'require'])
-    .describe("'none', 'request' or 'require'")
-    .optional(),
-  minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).describe("'TLSv1.2' or 'TLSv1.3'").optional(),
+  passphraseFile: file('the path of a file with the passphrase of the private key').optional(),
+  clientCertificate: oneOf(['none', 'request', 'require']).optional(),
+  minVersion: oneOf(['TLSv1.2', 'TLSv1.3']).optional(),
   ciphers: text('a list of ciphers as OpenSSL writes it').optional(),
   reloadEvery: durationMs(
     0,
@@ -113,19 +43,13 @@ const tls = z.strictObject({
     "a duration up to 1d such as '1h'; 0 only on SIGHUP",
   ).optional(),
   certificates: texts('a list of PEM files, each with a certificate and its key').optional(),
-  loginFrom: z
-    .enum(['common_name', 'distinguished_name', 'subject_alternative_name'])
-    .describe("'common_name', 'distinguished_name' or 'subject_alternative_name'")
-    .optional(),
-  loginSanType: z
-    .enum(['dns', 'ip', 'email', 'uri'])
-    .describe("'dns', 'ip', 'email' or 'uri'")
-    .optional(),
+  loginFrom: oneOf(['common_name', 'distinguished_name', 'subject_alternative_name']).optional(),
+  loginSanType: oneOf(['dns', 'ip', 'email', 'uri']).optional(),
   loginSanIndex: integer(0, 1000).optional(),
   principalRules: z
     .string()
     .refine((value) => parsePrincipalRules(value) !== null)
-    .describe("rules such as 'RULE:^CN=(.*?),.*$/$1/L,DEFAULT'")
+    .meta({ description: "rules such as 'RULE:^CN=(.*?),.*$/$1/L,DEFAULT'", type: 'text' })
     .optional(),
 })
 
@@ -137,11 +61,9 @@ const mqttListener = {
   topicAliasMaximum: integer(0, 65_535).optional(),
   maximumQos: z
     .union([z.string(), z.number()])
-    .transform((value, context): 0 | 1 | 2 => {
-      const qos = ([0, 1, 2] as const).find((candidate) => String(candidate) === String(value))
-      return qos ?? refuse(context)
-    })
-    .describe('0, 1 or 2')
+    .refine((value) => ['0', '1', '2'].includes(String(value)))
+    .transform((value) => Number(value) as 0 | 1 | 2)
+    .meta({ description: '0, 1 or 2', type: 'one of', limits: '0, 1, 2' })
     .optional(),
   retainAvailable: flag().optional(),
   packetSize: sizeBytes(
@@ -166,14 +88,14 @@ const mqttPorts = PORTS.filter(({ name }) => name.startsWith('mqtt'))
 
 /** The file's form, validated after file, environment and flags were put together. */
 export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
-  data: text("the path of a directory, or 'memory'").optional(),
+  data: file("the path of a directory, or 'memory'").optional(),
   listen: listen.optional(),
   tls: tls.optional(),
   defaultUser: z
     .strictObject({
       name: text('the name of the first user').optional(),
       password: text('the password of the first user').optional(),
-      passwordFile: text('the path of a file with the password of the first user').optional(),
+      passwordFile: file('the path of a file with the password of the first user').optional(),
     })
     .optional(),
   limits: z
@@ -226,14 +148,20 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       keysUrl: z
         .url({ protocol: /^https?$/ })
         .refine(isSafeUrl)
-        .describe("a URL such as 'https://example.com/jwks.json', http on this machine only")
+        .meta({
+          description: "a URL such as 'https://example.com/jwks.json', http on this machine only",
+          type: 'URL',
+        })
         .optional(),
-      keysFile: text('the path of a file with a JSON Web Key Set or a public key').optional(),
-      scopePrefix: z.string().describe('what the scopes of this broker begin with').optional(),
+      keysFile: file('the path of a file with a JSON Web Key Set or a public key').optional(),
+      scopePrefix: z
+        .string()
+        .meta({ description: 'what the scopes of this broker begin with', type: 'text' })
+        .optional(),
       scopeClaims: texts("a list of claims with scopes such as 'scope'").optional(),
       scopeAliases: texts("a list such as 'admin=waystation.tag:administrator'")
         .refine((list) => list.every((one) => /^[^=]+=\S/.test(one)))
-        .describe("a list such as 'admin=waystation.tag:administrator'")
+        .meta({ description: "a list such as 'admin=waystation.tag:administrator'", type: 'list' })
         .optional(),
       userClaims: texts("a list of claims with the user's name such as 'sub'").optional(),
       verifyAudience: flag().optional(),
@@ -266,20 +194,16 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
     .strictObject({
       otlp: z
         .url({ protocol: /^https?$/ })
-        .describe("a URL such as 'http://127.0.0.1:4318/v1/traces'")
+        .meta({ description: "a URL such as 'http://127.0.0.1:4318/v1/traces'", type: 'URL' })
         .optional(),
-      sample: z
-        .union([z.string(), z.number()])
-        .transform((value, context) => parsePart(value) ?? refuse(context))
-        .describe("a part above 0 and up to 1, or of a hundred such as '1%'")
-        .optional(),
+      sample: part().optional(),
       serviceName: text('the name under which spans appear').optional(),
     })
     .optional(),
   metrics: z.strictObject({ public: flag().optional() }).optional(),
   audit: z
     .strictObject({
-      file: text('the path of a file for the audit log').optional(),
+      file: file('the path of a file for the audit log').optional(),
       fileSize: sizeBytes(4096, 2 ** 40, "a size from 4KiB such as '10MiB'").optional(),
       fileCount: integer(1, 1000).optional(),
     })
@@ -292,11 +216,8 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
   stopTimeout: durationMs(0, 600_000, "a duration up to 10m such as '10s'").optional(),
   log: z
     .strictObject({
-      level: z
-        .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
-        .describe("'trace', 'debug', 'info', 'warn', 'error' or 'silent'")
-        .optional(),
-      format: z.enum(['auto', 'pretty', 'json']).describe("'auto', 'pretty' or 'json'").optional(),
+      level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).optional(),
+      format: oneOf(['auto', 'pretty', 'json']).optional(),
     })
     .optional(),
 })
@@ -441,8 +362,8 @@ export interface MqttInput extends MqttListenerInput {
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 export type LogFormat = 'auto' | 'pretty' | 'json'
 
-/** A setting: the keys that lead to it and what a good value is. */
-export interface Setting {
+/** A setting: the keys that lead to it, what a good value is and what it may be. */
+export interface Setting extends Partial<SettingKind> {
   readonly path: readonly string[]
   readonly expected: string
 }
@@ -461,7 +382,13 @@ function collectSettings(schema: unknown, path: readonly string[], into: Setting
       collectSettings(value, [...path, key], into)
     }
   } else {
-    into.push({ path, expected: describe(schema) })
+    const { description = 'another value', type, limits } = metaOf(schema)
+    into.push({
+      path,
+      expected: description,
+      ...(type === undefined ? {} : { type }),
+      ...(limits === undefined ? {} : { limits }),
+    })
   }
 }
 
@@ -479,11 +406,11 @@ function unwrap(schema: unknown): unknown {
   return schema instanceof z.ZodOptional ? schema.unwrap() : schema
 }
 
-function describe(schema: unknown): string {
+/** What `setting-kinds.ts` and the schema above put there. */
+function metaOf(schema: unknown): Partial<SettingKind> & { readonly description?: string } {
   for (let current = schema; ; current = unwrap(current)) {
-    if (current instanceof z.ZodType && current.description !== undefined) {
-      return current.description
-    }
-    if (!(current instanceof z.ZodOptional)) return 'another value'
+    const meta = current instanceof z.ZodType ? current.meta() : undefined
+    if (meta?.description !== undefined) return meta as ReturnType<typeof metaOf>
+    if (!(current instanceof z.ZodOptional)) return {}
   }
 }

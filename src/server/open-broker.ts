@@ -19,7 +19,7 @@ import type {
   RpcInput,
   TracingInput,
 } from './config-schema.ts'
-import { AuditFile } from './audit-file.ts'
+import { AUDIT_BYTES_DEFAULT, AUDIT_FILES_DEFAULT, AuditFile } from './audit-file.ts'
 import { AuditLog } from './audit-log.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
@@ -53,10 +53,6 @@ export interface OpenParts {
   readonly rpcCore: RpcCore
   readonly listeners: readonly OpenListener[]
 }
-
-/** All files of the audit log together, unless the configuration says otherwise. */
-const AUDIT_FILE_BYTES = 100 * 1024 * 1024
-const AUDIT_FILES = 10
 
 /**
  * Puts the broker together: engine, users, core, protocols, listeners, in this order; whatever
@@ -166,7 +162,7 @@ async function openTracing(
 
 /** Refusals and changes go into a file of their own, or into the log under the name `audit`. */
 function openAudit(
-  { file, fileSize = AUDIT_FILE_BYTES, fileCount = AUDIT_FILES }: AuditInput,
+  { file, fileSize = AUDIT_BYTES_DEFAULT, fileCount = AUDIT_FILES_DEFAULT }: AuditInput,
   world: {
     readonly clock: Clock
     readonly log: Log

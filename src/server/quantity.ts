@@ -7,6 +7,8 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   kib: 1024,
   mib: 1024 ** 2,
   gib: 1024 ** 3,
+  tib: 1024 ** 4,
+  pib: 1024 ** 5,
 }
 
 const DURATION_UNITS: Readonly<Record<string, number>> = {
@@ -36,6 +38,42 @@ export function parsePart(value: string | number): number | undefined {
   const number = text === '' ? NaN : Number(isPercent ? text.slice(0, -1) : text)
   const part = isPercent ? number / 100 : number
   return part > 0 && part <= 1 ? part : undefined
+}
+
+/** The shortest way to write so many bytes that `parseSize` reads. */
+export function formatSize(bytes: number): string {
+  return formatQuantity(bytes, [
+    ['PiB', 1024 ** 5],
+    ['TiB', 1024 ** 4],
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ])
+}
+
+/** The shortest way to write so many milliseconds that `parseDurationMs` reads. */
+export function formatDuration(ms: number): string {
+  if (ms === 0) return '0'
+  return formatQuantity(
+    ms,
+    [
+      ['d', 86_400_000],
+      ['h', 3_600_000],
+      ['m', 60_000],
+      ['s', 1000],
+    ],
+    'ms',
+  )
+}
+
+/** In the largest unit of which it is a whole number. */
+function formatQuantity(
+  value: number,
+  units: readonly (readonly [name: string, size: number])[],
+  least = '',
+): string {
+  const unit = units.find(([, size]) => value !== 0 && value % size === 0)
+  return unit === undefined ? `${value}${least}` : `${value / unit[1]}${unit[0]}`
 }
 
 function parseQuantity(

@@ -73,9 +73,9 @@ export interface ConfigDefaults {
 
 type PrincipalRules = NonNullable<Naming['rules']>
 
-const STOP_TIMEOUT_MS = 10_000
+export const STOP_TIMEOUT_MS = 10_000
+export const DEFAULT_USER_NAME = 'guest'
 const LOOPBACK = '127.0.0.1'
-const DEFAULT_USER_NAME = 'guest'
 
 /** Fills in defaults and reads the files that hold secrets; throws `StartupError`. */
 export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): ServerConfig {

@@ -102,6 +102,11 @@ export class Command implements AsyncDisposable {
     })
   }
 
+  /** What it said until now. */
+  get stdout(): string {
+    return this.#stdout
+  }
+
   get ended(): Promise<Outcome> {
     return this.#ended
   }

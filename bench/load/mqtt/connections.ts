@@ -1,9 +1,9 @@
-import { nowMs, sleep } from '../clock.ts'
+import { nowMs, sleep } from '../../../src/load/clock.ts'
 import { cpuSeconds, residentBytes } from '../process-stats.ts'
 import type { Metrics, Target } from '../target.ts'
 import { WorkerProcess } from '../worker-process.ts'
 import type { MqttIdleResult } from './idle.ts'
-import type { Qos } from './wire.ts'
+import type { Qos } from '../../../src/load/mqtt/wire.ts'
 
 const COUNT = 10_000
 const KEEP_ALIVE_SECONDS = 60

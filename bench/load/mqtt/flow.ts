@@ -1,8 +1,8 @@
 import { CpuMeter } from '../cpu-meter.ts'
-import { rateBetween } from '../sampler.ts'
+import { rateBetween } from '../../../src/load/sampler.ts'
 import type { Metrics, Target } from '../target.ts'
 import { WorkerProcess } from '../worker-process.ts'
-import type { MqttLoadResult, MqttLoadSpec } from './load.ts'
+import type { MqttLoadResult, MqttLoadSpec } from '../../../src/load/mqtt/load.ts'
 
 export type MqttFlowOptions = Omit<MqttLoadSpec, 'role' | 'host' | 'port'>
 

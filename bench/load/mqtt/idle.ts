@@ -1,8 +1,8 @@
-import { nowMs } from '../clock.ts'
-import { inParallel } from '../in-parallel.ts'
-import type { Endpoint } from '../raw-socket.ts'
-import { MqttClient } from './client.ts'
-import type { Qos } from './wire.ts'
+import { nowMs } from '../../../src/load/clock.ts'
+import { inParallel } from '../../../src/load/in-parallel.ts'
+import type { Endpoint } from '../../../src/load/raw-socket.ts'
+import { MqttClient } from '../../../src/load/mqtt/client.ts'
+import type { Qos } from '../../../src/load/mqtt/wire.ts'
 
 export interface MqttIdleSpec extends Endpoint {
   readonly role: 'mqtt-idle'

@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { checkMqttCounts } from './flow.ts'
 import { MqttIdleClients } from './idle.ts'
-import { MqttLoad, type MqttLoadResult, type MqttLoadSpec } from './load.ts'
+import { MqttLoad, type MqttLoadResult, type MqttLoadSpec } from '../../../src/load/mqtt/load.ts'
 import { createMqttSink, type MqttSinkFaults } from './sink.ts'
-import { packet, PacketRange } from './wire.ts'
+import { packet, PacketRange } from '../../../src/load/mqtt/wire.ts'
 
 const COUNT = 1_000
 

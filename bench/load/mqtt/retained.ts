@@ -1,8 +1,8 @@
-import { nowMs, sleep } from '../clock.ts'
+import { nowMs, sleep } from '../../../src/load/clock.ts'
 import { cpuSeconds, diskBytes, residentBytes } from '../process-stats.ts'
 import type { Metrics, Target } from '../target.ts'
-import { MqttClient } from './client.ts'
-import { PACKET, PacketRange, publishPacket, type Qos } from './wire.ts'
+import { MqttClient } from '../../../src/load/mqtt/client.ts'
+import { PACKET, PacketRange, publishPacket, type Qos } from '../../../src/load/mqtt/wire.ts'
 
 const DEVICES_PER_FLEET = 1_000
 const BODY_BYTES = 100

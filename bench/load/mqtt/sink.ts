@@ -7,8 +7,14 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { AckBuffer } from './ack-buffer.ts'
-import { packet, PACKET, packetIdStart, PacketRange, PINGRESP } from './wire.ts'
+import { AckBuffer } from '../../../src/load/mqtt/ack-buffer.ts'
+import {
+  packet,
+  PACKET,
+  packetIdStart,
+  PacketRange,
+  PINGRESP,
+} from '../../../src/load/mqtt/wire.ts'
 
 const CONNACK = Buffer.of(PACKET.CONNACK << 4, 2, 0, 0)
 const PENDING_BYTES_MAX = 16 << 20

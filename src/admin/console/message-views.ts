@@ -25,10 +25,15 @@ export interface MessageView {
   readonly deaths: readonly object[]
 }
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true })
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Copies out of the borrowed view. */
-export function messageView(vhost: VirtualHost, offset: number, view: StoredMessage): MessageView {
+export function messageView(
+  vhost: VirtualHost,
+  offset: number,
+  view: StoredMessage,
+  bodyBytesMax: number = BROWSE_BODY_BYTES_MAX,
+): MessageView {
   const { data, headerStart, headerEnd, addressStart, addressEnd, bodyStart, bodyEnd } = view
   const form = vhost.form(view.form)
   const canonical = form?.canonical(data, headerStart, headerEnd) ?? null
@@ -44,7 +49,10 @@ export function messageView(vhost: VirtualHost, offset: number, view: StoredMess
       return { name, value: headerToShow(value) }
     }),
     bodyBytes: bodyEnd - bodyStart,
-    ...bodyOf(data.subarray(bodyStart, Math.min(bodyEnd, bodyStart + BROWSE_BODY_BYTES_MAX))),
+    ...bodyOf(
+      data.subarray(bodyStart, Math.min(bodyEnd, bodyStart + bodyBytesMax)),
+      bodyEnd - bodyStart > bodyBytesMax,
+    ),
     deaths: view.annotations?.deaths ?? [],
   }
 }
@@ -60,18 +68,18 @@ function propertiesOf(canonical: CanonicalProperties): MessageView['properties']
 }
 
 function textOf(bytes: Uint8Array): string {
-  const { body, encoding } = bodyOf(bytes)
+  const { body, encoding } = bodyOf(bytes, false)
   return encoding === 'utf8' ? body : `base64:${body}`
 }
 
 /** A character that was cut at the end makes no text of octets. */
-function bodyOf(bytes: Uint8Array): Pick<MessageView, 'body' | 'encoding'> {
+function bodyOf(bytes: Uint8Array, isCut: boolean): Pick<MessageView, 'body' | 'encoding'> {
   for (let cut = 0; cut < 4 && cut <= bytes.length; cut++) {
     try {
       return { body: UTF8.decode(bytes.subarray(0, bytes.length - cut)), encoding: 'utf8' }
     } catch {
       // No text, or not yet: a character has four bytes at most.
-      if (bytes.length < BROWSE_BODY_BYTES_MAX) break
+      if (!isCut) break
     }
   }
   return { body: Buffer.from(bytes).toString('base64'), encoding: 'base64' }

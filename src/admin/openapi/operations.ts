@@ -6,6 +6,7 @@ import {
   changedUserBody,
   changedVhostBody,
   deleteQuery,
+  deliveriesBody,
   limitsBody,
   newUserBody,
   permissionsBody,
@@ -13,6 +14,7 @@ import {
   redriveBody,
   topicPermissionsBody,
   topicPermissionsQuery,
+  settleBody,
   vhostQuery,
 } from '../schemas.ts'
 import { callBody, servicePageQuery } from '../services/schemas.ts'
@@ -115,6 +117,16 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'PATCH /v1/destinations/:vhost/:destination': {
     summary: 'Change arguments, partitions or profile of a queue or topic in use',
     body: changedDestinationBody,
+  },
+  'POST /v1/destinations/:vhost/:destination/deliveries': {
+    summary: 'Consume: lines of JSON, the first with the id of the stream, then one a delivery',
+    body: deliveriesBody,
+    contentType: 'application/x-ndjson',
+  },
+  'POST /v1/deliveries/:id/settle': {
+    summary: 'Settle deliveries of a stream up to a tag',
+    body: settleBody,
+    ...DONE,
   },
   'POST /v1/destinations/:vhost/:destination/purge': { summary: 'Drop what waits' },
   'POST /v1/destinations/:vhost/:destination/redrive': {

@@ -3,7 +3,7 @@ import { inParallel } from '../in-parallel.ts'
 import type { Endpoint } from '../raw-socket.ts'
 import { Sampler, type Sample } from '../sampler.ts'
 import { MqttClient } from './client.ts'
-import { MqttPublisher } from './publisher.ts'
+import { type MqttLatencies, MqttPublisher } from './publisher.ts'
 import { MqttSubscriber } from './subscriber.ts'
 import type { Qos, Version } from './wire.ts'
 
@@ -22,6 +22,10 @@ export interface MqttLoadSpec extends Endpoint {
   /** Ends after this many messages of each publisher or seconds, whichever comes first. */
   readonly count: number
   readonly seconds: number
+  /** Begins every topic. Default `bench/flow`. */
+  readonly topic?: string
+  /** Default: nobody measures them. */
+  readonly latencies?: MqttLatencies
 }
 
 export interface MqttLoadResult {
@@ -41,7 +45,7 @@ const EXTRA_WAIT_MS = 100
 const BUFFER_BYTES = 1 << 20
 /** Where there are a thousand connections. */
 const SMALL_BUFFER_BYTES = 64 << 10
-const TOPIC = 'bench/flow'
+const TOPIC_DEFAULT = 'bench/flow'
 
 /**
  * Publishers and subscribers in one process: a publisher goes on when its messages came, so that
@@ -71,6 +75,19 @@ export class MqttLoad {
     await load.#openSubscribers()
     await load.#openPublishers()
     return load
+  }
+
+  get published(): number {
+    return this.#published
+  }
+
+  get consumed(): number {
+    return this.#consumed
+  }
+
+  /** Publishes no more: `run` resolves when all that was is acknowledged and consumed. */
+  stop(): void {
+    this.#stop()
   }
 
   /** Publishes until count or time is up and all is acknowledged and consumed. */
@@ -109,7 +126,7 @@ export class MqttLoad {
   }
 
   async #openSubscribers(): Promise<void> {
-    const { subscribers, publishers, qos } = this.#spec
+    const { subscribers, publishers, qos, topic = TOPIC_DEFAULT } = this.#spec
     const arrivals = {
       arrived: (publisher: number, sequence: number): void => {
         this.#consumed++
@@ -119,13 +136,14 @@ export class MqttLoad {
     }
     await inParallel(subscribers, async (index) => {
       const client = await this.#open(`sub-${index}`, subscribers)
-      await client.subscribe([publishers === 1 ? TOPIC : `${TOPIC}/+`], qos)
+      await client.subscribe([publishers === 1 ? topic : `${topic}/+`], qos)
       this.#subscribers.push(new MqttSubscriber(client, publishers, arrivals))
     })
   }
 
   async #openPublishers(): Promise<void> {
-    const { publishers, qos, bodyBytes, window, subscribers } = this.#spec
+    const { publishers, qos, bodyBytes, window, subscribers, latencies } = this.#spec
+    const { topic: prefix = TOPIC_DEFAULT } = this.#spec
     const events = {
       touch: (publisher: MqttPublisher): void => {
         publisher.isTouched = true
@@ -135,16 +153,17 @@ export class MqttLoad {
     }
     await inParallel(publishers, async (index) => {
       const client = await this.#open(`pub-${index}`, publishers)
-      const topic = publishers === 1 ? TOPIC : `${TOPIC}/${index}`
-      const spec = { index, topic, qos, bodyBytes, window, copies: subscribers }
+      const topic = publishers === 1 ? prefix : `${prefix}/${index}`
+      const spec = { index, topic, qos, bodyBytes, window, copies: subscribers, latencies }
       this.#publishers[index] = new MqttPublisher(client, spec, events)
     })
   }
 
   async #open(clientId: string, count: number): Promise<MqttClient> {
-    const { keepsSessions, version } = this.#spec
+    const { keepsSessions, version, user, password } = this.#spec
     const isKept = keepsSessions && clientId.startsWith('sub')
-    const connect = { clientId: `bench-${clientId}`, version, keepAliveSeconds: 0 }
+    const login = user === undefined ? {} : { user, password }
+    const connect = { clientId: this.#id(clientId), version, keepAliveSeconds: 0, ...login }
     const readBufferBytes = count > 10 ? SMALL_BUFFER_BYTES : BUFFER_BYTES
     const options = { readBufferBytes }
     // A kept session that a former run left behind would start with its messages.
@@ -156,6 +175,11 @@ export class MqttLoad {
     }
     this.#clients.push(client)
     return client
+  }
+
+  /** Of other topics, two runs at once do not take each other's clients over. */
+  #id(role: string): string {
+    return `${(this.#spec.topic ?? TOPIC_DEFAULT).replaceAll('/', '-')}-${role}`
   }
 
   async #forget(connect: { readonly clientId: string; readonly version: Version }): Promise<void> {
@@ -209,7 +233,7 @@ export class MqttLoad {
     await Promise.all(this.#clients.map((client) => client.close()))
     if (!keepsSessions) return
     await inParallel(subscribers, (index) =>
-      this.#forget({ clientId: `bench-sub-${index}`, version }),
+      this.#forget({ clientId: this.#id(`sub-${index}`), version }),
     )
   }
 }

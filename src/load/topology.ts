@@ -15,6 +15,8 @@ export interface TopologyOptions {
   readonly queueArguments: Arguments
   /** Of a fanout exchange: what is published with, in turn. Default: the empty one. */
   readonly routingKeys?: readonly string[]
+  /** What names of queues begin with. Default `bench`. */
+  readonly prefix?: string
   /** More arguments for each queue, by the names of all. */
   readonly ownArguments?: (queues: readonly string[]) => readonly Arguments[]
 }
@@ -29,7 +31,9 @@ export async function declareTopology(
   endpoint: Endpoint,
   options: TopologyOptions,
 ): Promise<Topology> {
-  const queues = Array.from({ length: options.queueCount }, (_, index) => queueName(index))
+  const queues = Array.from({ length: options.queueCount }, (_, index) => {
+    return queueName(options.prefix ?? 'bench', index)
+  })
   const control = await Connection.open(endpoint)
   try {
     if (options.fanOut) {
@@ -83,6 +87,6 @@ export async function deleteTopology(endpoint: Endpoint, topology: Topology): Pr
 }
 
 /** All of one length, so that every ready-made message has one, too. */
-function queueName(index: number): string {
-  return `bench.${String(index).padStart(4, '0')}`
+function queueName(prefix: string, index: number): string {
+  return `${prefix}.${String(index).padStart(4, '0')}`
 }

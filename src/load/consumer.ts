@@ -36,6 +36,8 @@ export interface ConsumeSpec extends Endpoint {
   readonly holdFirst: boolean
   /** What becomes of each message. Default `ack`. */
   readonly settle?: 'ack' | 'reject' | 'requeue'
+  /** Where the latencies of several are counted together. Default: its own. */
+  readonly histogram?: LatencyHistogram
 }
 
 export interface ConsumeResult {
@@ -86,7 +88,7 @@ export class Consumer {
     const { settle = 'ack' } = spec
     const nack = { multiple: true, requeue: settle === 'requeue' }
     this.#ack = settle === 'ack' ? ackFrame(1, 0, true) : nackFrame(1, 0, nack)
-    this.#histogram = spec.measureLatency ? new LatencyHistogram() : null
+    this.#histogram = spec.measureLatency ? (spec.histogram ?? new LatencyHistogram()) : null
     this.#ackEvery = Math.max(1, Math.floor(spec.prefetch / 10))
     this.#ackTimer = setInterval(() => this.#acknowledge(1), ACK_DELAY_MS)
     connection.onError = (error) => {
@@ -112,6 +114,21 @@ export class Consumer {
       connection.socket.write(method(1, METHOD.basicConsume, ...args))
     }
     return consumer
+  }
+
+  get consumed(): number {
+    return this.#consumed
+  }
+
+  /** Why it gets no more; null: it does. */
+  get failure(): Error | null {
+    return this.#failure
+  }
+
+  /** Lets go of the connection, whatever is under way. */
+  abort(): void {
+    this.#stopTimers()
+    this.#connection.socket.destroy()
   }
 
   /** Resolves when `expected` messages were seen, all are acknowledged and no more came. */

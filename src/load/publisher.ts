@@ -28,6 +28,8 @@ export interface PublishSpec extends Endpoint {
   readonly seconds: number
   /** Messages a second; 0 is as fast as confirms allow. */
   readonly rate: number
+  /** Where the latencies of several are counted together. Default: its own, at a fixed rate only. */
+  readonly confirmHistogram?: LatencyHistogram
 }
 
 export interface PublishResult {
@@ -92,7 +94,7 @@ export class Publisher {
     // Waking for every single confirm would cost the CPU that the broker is to have.
     this.#batchMin = Math.max(1, spec.window >> 4)
     this.#early = new Uint8Array(this.#slotCount)
-    this.#histogram = spec.rate > 0 ? new LatencyHistogram() : null
+    this.#histogram = spec.confirmHistogram ?? (spec.rate > 0 ? new LatencyHistogram() : null)
     this.#connection.scan = (view, end) => this.#scan(view, end)
   }
 
@@ -105,8 +107,8 @@ export class Publisher {
   /** Publishes until count or time is up and all is confirmed. */
   async run(): Promise<PublishResult> {
     const startMs = nowMs()
-    this.#sampler.start(() => this.#published - this.#unconfirmed())
-    const timer = setTimeout(() => this.#stop(), this.#spec.seconds * 1000)
+    this.#sampler.start(() => this.confirmed)
+    const timer = setTimeout(() => this.stop(), this.#spec.seconds * 1000)
     let stalled: NodeJS.Timeout | undefined
     try {
       await new Promise<void>((resolve, reject) => {
@@ -125,7 +127,7 @@ export class Publisher {
     await this.#connection.close()
     return {
       published: this.#published,
-      confirmed: this.#published - this.#unconfirmed(),
+      confirmed: this.confirmed,
       sequenceSum: (this.#published * (this.#published - 1)) / 2,
       startMs,
       endMs,
@@ -135,13 +137,27 @@ export class Publisher {
     }
   }
 
-  #unconfirmed(): number {
-    return this.#published - this.#confirmedBelow - this.#earlyCount
+  get published(): number {
+    return this.#published
   }
 
-  #stop(): void {
+  get confirmed(): number {
+    return this.#published - this.#unconfirmed()
+  }
+
+  /** Publishes no more: `run` resolves when all is confirmed. */
+  stop(): void {
     this.#stopping = true
     if (this.#unconfirmed() === 0) this.#finish()
+  }
+
+  /** Lets go of the connection, whatever is under way. */
+  abort(): void {
+    this.#connection.socket.destroy()
+  }
+
+  #unconfirmed(): number {
+    return this.#published - this.#confirmedBelow - this.#earlyCount
   }
 
   #watchStall(reject: (error: Error) => void): NodeJS.Timeout {
@@ -165,8 +181,9 @@ export class Publisher {
       this.#slotCount - (this.#published - this.#confirmedBelow),
     )
     if (room < this.#batchMin && unconfirmed > 0) return
-    this.#publish(Math.min(room, this.#spec.count - this.#published), 0)
-    if (this.#published === this.#spec.count) this.#stop()
+    const stampMs = this.#histogram === null ? 0 : nowMs()
+    this.#publish(Math.min(room, this.#spec.count - this.#published), stampMs)
+    if (this.#published === this.#spec.count) this.stop()
   }
 
   /** At a fixed rate: sends what is due, then sleeps a millisecond. */
@@ -184,7 +201,7 @@ export class Publisher {
       const dueMs = startMs + (this.#published * 1000) / this.#spec.rate
       this.#publish(due, now - dueMs > LATE_MS ? dueMs : now)
     }
-    if (this.#published >= this.#spec.count) this.#stop()
+    if (this.#published >= this.#spec.count) this.stop()
     else setTimeout(() => this.#tick(startMs), 1)
   }
 

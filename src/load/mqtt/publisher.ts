@@ -1,4 +1,6 @@
 import { AckBuffer } from './ack-buffer.ts'
+import { nowMs } from '../clock.ts'
+import type { LatencyHistogram } from '../histogram.ts'
 import type { MqttClient } from './client.ts'
 import {
   BODY_PUBLISHER_OFFSET,
@@ -19,6 +21,13 @@ export interface PublisherSpec {
   readonly window: number
   /** How many subscribers each message is for. */
   readonly copies: number
+  readonly latencies?: MqttLatencies | undefined
+}
+
+/** From publish to acknowledgement, and to each arrival. */
+export interface MqttLatencies {
+  readonly acknowledged: LatencyHistogram
+  readonly arrived: LatencyHistogram
 }
 
 /** What a publisher says during a read. */
@@ -53,6 +62,8 @@ export class MqttPublisher {
   readonly #batchMin: number
   /** Of each slot: subscribers its message has not come to, and whether its ack is missing. */
   readonly #awaited: Int32Array
+  /** When the message of each slot was published; empty where nobody asks. */
+  readonly #sentMs: Float64Array
   readonly #acks = new AckBuffer()
   readonly #range = new PacketRange()
   readonly #events: PublisherEvents
@@ -77,6 +88,7 @@ export class MqttPublisher {
     // Waking for every single message would cost the CPU that the broker is to have.
     this.#batchMin = Math.max(1, window >> 2)
     this.#awaited = new Int32Array(window)
+    this.#sentMs = new Float64Array(spec.latencies === undefined ? 0 : window)
     client.scan = (view, end) => {
       const at = this.#scan(view, end)
       events.settle()
@@ -112,12 +124,15 @@ export class MqttPublisher {
       throw new Error(`message ${sequence} came, which is not under way`)
     }
     const slot = sequence % this.#spec.window
+    const { latencies } = this.#spec
+    if (latencies !== undefined) latencies.arrived.record(nowMs() - (this.#sentMs[slot] ?? 0))
     this.#set(slot, (this.#awaited[slot] ?? 0) - 1)
   }
 
   #stamp(from: number, run: number): void {
     const { qos, copies } = this.#spec
     const awaited = copies + (qos === 0 ? 0 : ACK_AWAITED)
+    if (this.#sentMs.length > 0) this.#sentMs.fill(nowMs(), from, from + run)
     let at = from * this.#slotBytes + this.#bodyAt + BODY_SEQUENCE_OFFSET
     for (let index = 0; index < run; index++) {
       this.#view.setUint32(at, this.published + index)
@@ -158,6 +173,8 @@ export class MqttPublisher {
     const awaited = this.#awaited[slot] ?? 0
     if (awaited < ACK_AWAITED) throw new Error(`packet ${packetId} is acknowledged twice`)
     this.acknowledged++
+    const { latencies } = this.#spec
+    if (latencies !== undefined) latencies.acknowledged.record(nowMs() - (this.#sentMs[slot] ?? 0))
     this.#set(slot, awaited - ACK_AWAITED)
   }
 }

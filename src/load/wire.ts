@@ -85,7 +85,7 @@ export function table(fields: TableFields): Buffer {
   return Buffer.concat([u32(bytes.length), bytes])
 }
 
-export function frame(type: number, channel: number, ...payload: readonly Buffer[]): Buffer {
+function frame(type: number, channel: number, ...payload: readonly Buffer[]): Buffer {
   const size = payload.reduce((sum, part) => sum + part.length, 0)
   return Buffer.concat([u8(type), u16(channel), u32(size), ...payload, END])
 }

@@ -25,7 +25,7 @@ export class Connection extends RawSocket {
   static async open(endpoint: Endpoint, options: OpenOptions = {}): Promise<Connection> {
     const connection = new Connection(endpoint, options)
     connection.socket.write(PROTOCOL_HEADER)
-    await connection.#handshake()
+    await connection.#handshake(endpoint)
     return connection
   }
 
@@ -52,19 +52,19 @@ export class Connection extends RawSocket {
     this.end()
   }
 
-  async #handshake(): Promise<void> {
+  async #handshake({ user = 'guest', password = 'guest', vhost = '/' }: Endpoint): Promise<void> {
     const start = await this.reply()
     this.serverVersion = serverVersion(start)
     const capabilities = { 'connection.blocked': true } as const
     const properties = table({ product: 'waystation-bench', capabilities })
-    const login = longString('\0guest\0guest')
+    const login = longString(`\0${user}\0${password}`)
     const startOk = [properties, shortString('PLAIN'), login, shortString('en_US')]
     const tune = await this.ask(method(0, METHOD.connectionStartOk, ...startOk))
     if (tune.readUInt32BE(0) !== METHOD.connectionTune) throw new Error('login refused')
     const heartbeatOff = u16(0)
     const tuneOk = [u16(16), u32(FRAME_SIZE_MAX), heartbeatOff]
     this.socket.write(method(0, METHOD.connectionTuneOk, ...tuneOk))
-    await this.ask(method(0, METHOD.connectionOpen, shortString('/'), u8(0), u8(0)))
+    await this.ask(method(0, METHOD.connectionOpen, shortString(vhost), u8(0), u8(0)))
     await this.ask(method(1, METHOD.channelOpen, shortString('')))
   }
 

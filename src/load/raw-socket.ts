@@ -6,6 +6,11 @@ const REPLY_TIMEOUT_MS = 60_000
 export interface Endpoint {
   readonly host: string
   readonly port: number
+  /** Default `guest` for AMQP, nobody for MQTT. */
+  readonly user?: string
+  readonly password?: string
+  /** AMQP only. Default `/`. */
+  readonly vhost?: string
 }
 
 export interface OpenOptions {

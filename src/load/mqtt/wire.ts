@@ -29,12 +29,12 @@ export const DISCONNECT: Buffer = Buffer.of(PACKET.DISCONNECT << 4, 0)
 /** Of every acknowledgement that only says success: two octets, then the packet id. */
 export const ACK_BYTES = 4
 
-export function text(value: string): Buffer {
+function text(value: string): Buffer {
   const bytes = Buffer.from(value)
   return Buffer.concat([u16(bytes.length), bytes])
 }
 
-export function u16(value: number): Buffer {
+function u16(value: number): Buffer {
   return Buffer.of(value >> 8, value & 0xff)
 }
 
@@ -54,16 +54,20 @@ export interface ConnectOptions {
   readonly clean: boolean
   /** 0: the broker never waits for a sign of life. */
   readonly keepAliveSeconds: number
+  /** Absent: nobody's name is given. */
+  readonly user?: string | undefined
+  readonly password?: string | undefined
 }
 
 export function connectPacket(options: ConnectOptions): Buffer {
-  const { clientId, version, clean, keepAliveSeconds } = options
-  const flags = Buffer.of(version, clean ? 2 : 0)
+  const { clientId, version, clean, keepAliveSeconds, user, password = '' } = options
+  const login = user === undefined ? [] : [text(user), text(password)]
+  const flags = Buffer.of(version, (clean ? 2 : 0) | (user === undefined ? 0 : 0xc0))
   // Session expiry never, which is what a kept session of 3.1.1 has.
   const expiry = clean ? Buffer.of(0) : Buffer.of(5, 0x11, 0xff, 0xff, 0xff, 0xff)
   const properties = version === 5 ? expiry : Buffer.alloc(0)
   const head = [text('MQTT'), flags, u16(keepAliveSeconds), properties]
-  return packet(PACKET.CONNECT << 4, ...head, text(clientId))
+  return packet(PACKET.CONNECT << 4, ...head, text(clientId), ...login)
 }
 
 export function subscribePacket(version: Version, filters: readonly string[], qos: Qos): Buffer {
@@ -151,4 +155,3 @@ export function packetIdStart(view: DataView, range: PacketRange): number {
 /** What every body starts with: its sequence number and its publisher, each counted from 0. */
 export const BODY_SEQUENCE_OFFSET = 0
 export const BODY_PUBLISHER_OFFSET = 4
-export const BODY_SIZE_MIN = 8
