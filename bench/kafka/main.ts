@@ -20,8 +20,8 @@ const USAGE = `npm run bench -- kafka-... [options]
   --target waystation|none
                          none: load the peer only
   --rounds N             how often each scenario runs on each target (default 3)
-  --megabytes N          record values in a throughput run (default 200)
-  --seconds N            how long the run at a fixed rate takes (default 15)
+  --megabytes N          record values in a throughput run (default 400)
+  --seconds N            how long the run at a fixed rate takes (default 30)
   --json FILE            where to write the runs (default bench/results/local/DATE-COMMIT.json)
 scenarios (kafka: all of them):
 ${KAFKA_SCENARIOS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}`
@@ -34,8 +34,8 @@ export async function runKafkaBench(args: readonly string[]): Promise<void> {
       peer: { type: 'string', default: 'kafka' },
       target: { type: 'string', default: 'waystation' },
       rounds: { type: 'string', default: '3' },
-      megabytes: { type: 'string', default: '200' },
-      seconds: { type: 'string', default: '15' },
+      megabytes: { type: 'string', default: '400' },
+      seconds: { type: 'string', default: '30' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },

@@ -25,8 +25,11 @@ interface Flow {
 }
 
 const MEGABYTE = 1_000_000
-/** So much of a run is warm-up, of the broker's and the tool's own compilers. */
-const WARMUP_SHARE = 0.2
+/**
+ * So much of a run is warm-up. The compilers of the tool's machine, and of Kafka's, work for some
+ * fifteen seconds on two processors and take them from everybody meanwhile.
+ */
+const WARMUP_SHARE = 0.5
 const LATENCY_RECORD_BYTES = 1_000
 const LATENCY_BYTES_PER_SECOND = 10 * MEGABYTE
 
