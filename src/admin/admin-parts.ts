@@ -8,6 +8,7 @@ import type { PageFiles } from './console/page-files.ts'
 import type { ProcessFigures } from './metrics/process-figures.ts'
 import type { AmqpTerms } from './rabbitmq/amqp-terms.ts'
 import type { ConnectionView } from './shapes/connections.ts'
+import type { LogLine, StatusView } from './shapes/status.ts'
 
 /** A part of a connection with an order of its own. */
 export interface ChannelView {
@@ -33,45 +34,10 @@ export interface ConnectionSource {
   closeConnection(id: number, reason: string): boolean
 }
 
-/** One thing that the broker said. */
-export interface LogLine {
-  /** Grows by one from line to line. */
-  readonly number: number
-  readonly atMs: number
-  readonly level: 'info' | 'warn' | 'error'
-  readonly text: string
-  /** As JSON, without secrets; cut where it is long. */
-  readonly fields: string
-}
-
 /** The end of the log, for those who cannot see the rest. */
 export interface LogTail {
   /** What came after line `number`, the oldest first. */
   after(number: number, countMax: number): readonly LogLine[]
-}
-
-/** What the composition root knows of the whole. */
-export interface StatusView {
-  readonly version: string
-  readonly pid: number
-  readonly startedAtMs: number
-  readonly data: string
-  readonly memoryBytes: number
-  readonly memoryLimitBytes: number
-  readonly diskFreeBytes: number
-  /** Below it publishers are held back. */
-  readonly diskFreeLimitBytes: number
-  readonly store: {
-    readonly engine: string
-    readonly durability: string
-    readonly state: string
-  }
-  readonly listeners: readonly {
-    readonly name: string
-    readonly address: string
-    readonly tls: boolean
-    readonly connections: number
-  }[]
 }
 
 /** The store held still: the first `bytes` bytes of each file below `folder` are its state. */

@@ -1,5 +1,6 @@
-export type { LogLine, LogTail } from './admin-parts.ts'
-export type { AdminParts, Backups, ConnectionSource, StatusView } from './admin-parts.ts'
+export type { LogTail } from './admin-parts.ts'
+export type { AdminParts, Backups, ConnectionSource } from './admin-parts.ts'
 export type { ProcessFigures } from './metrics/process-figures.ts'
 export { createAdminApp, type AdminApp } from './app.ts'
 export type { PageFile, PageFiles } from './console/page-files.ts'
+export type { LogLine, StatusView } from './shapes/status.ts'

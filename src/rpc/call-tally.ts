@@ -1,6 +1,10 @@
 /** So many values are looked back on: half as much counts what is older. */
 const VALUES_MAX = 4096
 
+/** The first calls are timed, and then one of so many. */
+const ALL_TIMED = 64
+const TIMED_EVERY = 8
+
 /** Quarters of each power of two, of microseconds: no answer is off by more than a fifth. */
 const BUCKETS = 32 * 4
 
@@ -11,9 +15,13 @@ export class CallTally {
   readonly #buckets = new Uint32Array(BUCKETS)
   #size = 0
 
-  /** A call has ended, so long after the provider got it. */
-  add(tookMs: number, isFailed: boolean): void {
-    if (isFailed) this.failedCount += 1
+  /** Whether the provider's call of that number is timed: looking at a clock costs, so not each is. */
+  static isTimed(number: number): boolean {
+    return number < ALL_TIMED || number % TIMED_EVERY === 0
+  }
+
+  /** A timed call has ended, so long after the provider got it. */
+  add(tookMs: number): void {
     this.#buckets[bucketOf(tookMs)]! += 1
     this.#size += 1
     if (this.#size === VALUES_MAX) this.#fade()

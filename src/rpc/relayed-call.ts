@@ -1,5 +1,6 @@
 import type { Deadlined } from '../lib/deadlines.ts'
 import { CLOSED_REQUEST, type CallHead, type ReplySink, type RequestSink } from './call.ts'
+import { CallTally } from './call-tally.ts'
 import { hopDetail, hopOf, isUndelivered, type HopStage } from './hop.ts'
 import { KEPT_BYTES_PER_CALL_MAX, REROUTES_MAX } from './limits.ts'
 import { Metadata } from './metadata.ts'
@@ -34,7 +35,8 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
   #stage: HopStage = 'queued'
   #waitedSinceMs = -1
   #waitedMs = 0
-  #providedAtMs = 0
+  /** When its provider got it; -1: it is not timed. */
+  #providedAtMs = -1
   #rerouteCount = 0
 
   constructor(relay: Relay, service: Service, head: CallHead, caller: ReplySink) {
@@ -56,8 +58,9 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
     this.#state = 'open'
     this.#attachment = attachment
     attachment.outstanding += 1
+    const isTimed = CallTally.isTimed(attachment.callCount)
     attachment.callCount += 1
-    this.#providedAtMs = this.#relay.clock.monotonicMs()
+    this.#providedAtMs = isTimed ? this.#relay.clock.monotonicMs() : -1
     this.#stage = 'delivered'
     const provider = attachment.callee.open(this.#head, this)
     // It may have turned the call away at once, and another one has it.
@@ -239,8 +242,11 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
   }
 
   #tally(isFailed: boolean): void {
-    const tookMs = this.#relay.clock.monotonicMs() - this.#providedAtMs
-    this.#attachment?.tally.add(tookMs, isFailed)
+    const tally = this.#attachment?.tally
+    if (tally === undefined) return
+    if (isFailed) tally.failedCount += 1
+    const sinceMs = this.#providedAtMs
+    if (sinceMs >= 0) tally.add(this.#relay.clock.monotonicMs() - sinceMs)
   }
 
   #endWaiting(): void {

@@ -1,32 +1,14 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
+import type { MessagePage, MessageView } from '../../../src/admin/shapes/messages.ts'
 import { pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { bytesText, countText, timeText } from '../numbers.ts'
 import { Facts } from '../parts/facts.tsx'
 import { Failure } from '../parts/notice.tsx'
+import { Steps } from '../parts/steps.tsx'
 import { say } from '../words.ts'
-
-interface Message {
-  readonly offset: number
-  readonly storedAtMs: number
-  readonly expiresAtMs: number | null
-  readonly protocol: string | null
-  readonly exchange: string
-  readonly routingKey: string
-  readonly properties: Readonly<Record<string, unknown>>
-  readonly headers: readonly { readonly name: string; readonly value: unknown }[]
-  readonly bodyBytes: number
-  readonly body: string
-  readonly encoding: 'utf8' | 'base64'
-  readonly deaths: readonly object[]
-}
-
-interface Page {
-  readonly messages: readonly Message[]
-  readonly next: number | null
-}
 
 const PAGE_MESSAGES = 10
 
@@ -36,7 +18,7 @@ export function Messages({ details }: { readonly details: DestinationDetails }):
   const [partition, setPartition] = useState(0)
   /** Where the pages before this one began. */
   const [starts, setStarts] = useState<readonly number[]>([0])
-  const page = useFetched<Page>(`v1/destinations/${pathOf(vhost, name)}/messages`, {
+  const page = useFetched<MessagePage>(`v1/destinations/${pathOf(vhost, name)}/messages`, {
     partition,
     from: starts.at(-1) ?? 0,
     limit: PAGE_MESSAGES,
@@ -68,20 +50,7 @@ export function Messages({ details }: { readonly details: DestinationDetails }):
         <button type="button" onClick={page.again}>
           {say('app.refresh')}
         </button>
-        <button
-          type="button"
-          disabled={starts.length === 1}
-          onClick={() => setStarts(starts.slice(0, -1))}
-        >
-          {say('table.previous')}
-        </button>
-        <button
-          type="button"
-          disabled={next === null}
-          onClick={() => next !== null && setStarts([...starts, next])}
-        >
-          {say('table.next')}
-        </button>
+        <Steps starts={starts} next={next} onStarts={setStarts} />
       </div>
       <Failure reason={page.error} />
       {page.value?.messages.length === 0 && <p class="empty">{say('messages.none')}</p>}
@@ -96,7 +65,7 @@ export function Messages({ details }: { readonly details: DestinationDetails }):
   )
 }
 
-function MessageCard({ message }: { readonly message: Message }): JSX.Element {
+function MessageCard({ message }: { readonly message: MessageView }): JSX.Element {
   const { offset, storedAtMs, protocol, exchange, routingKey, properties, headers } = message
   const { bodyBytes, body, encoding, deaths } = message
   return (

@@ -1,58 +1,23 @@
 import type { JSX } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
+import type { Picture, PictureExchange } from '../../../src/admin/shapes/pictures.ts'
 import { pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { countText } from '../numbers.ts'
 import type { Flow, FlowEdge, FlowItem } from '../parts/flow-layout.ts'
 import { FlowPicture, rateNote } from '../parts/flow-picture.tsx'
 import { Failure, Notice } from '../parts/notice.tsx'
+import { SearchInput } from '../parts/search-input.tsx'
 import { Table } from '../parts/table.tsx'
 import { useVhosts, VhostChoice } from '../parts/vhost-choice.tsx'
 import { say } from '../words.ts'
 
-interface Picture {
-  readonly exchanges: readonly Exchange[]
-  readonly bindings: readonly {
-    readonly source: string
-    readonly target: string
-    readonly targetKind: 'destination' | 'exchange'
-    readonly keys: readonly string[]
-    readonly count: number
-  }[]
-  readonly destinations: readonly {
-    readonly name: string
-    readonly profile: 'queue' | 'topic'
-    readonly ready: number
-    readonly enqueued: number
-  }[]
-  readonly consumers: readonly {
-    readonly destination: string
-    readonly name: string
-    readonly protocol: string | null
-    readonly count: number
-  }[]
-  readonly isCut: boolean
-}
-
-interface Exchange {
-  readonly name: string
-  readonly type: string
-  readonly published: number
-  readonly unrouted: number
-}
-
 const EVERY_MS = 2000
-const TYPING_MS = 300
 
 export function Exchanges(): JSX.Element {
   const vhosts = useVhosts()
   const [vhost, setVhost] = useState('/')
-  const [typed, setTyped] = useState('')
   const [search, setSearch] = useState('')
-  useEffect(() => {
-    const timer = window.setTimeout(() => setSearch(typed), TYPING_MS)
-    return () => window.clearTimeout(timer)
-  }, [typed])
   const picture = useFetched<Picture>(`v1/picture/${pathOf(vhost)}`, { search }, EVERY_MS)
   const rates = useRates(picture.value)
   return (
@@ -60,14 +25,7 @@ export function Exchanges(): JSX.Element {
       <h1>{say('nav.exchanges')}</h1>
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
         <VhostChoice vhosts={vhosts} value={vhost} onChange={setVhost} />
-        <label>
-          {say('table.search')}
-          <input
-            type="search"
-            value={typed}
-            onInput={(event) => setTyped(event.currentTarget.value)}
-          />
-        </label>
+        <SearchInput onSearch={setSearch} />
       </form>
       <Failure reason={picture.error} />
       {picture.value !== null && (
@@ -161,7 +119,7 @@ function ExchangeTable({
   exchanges,
   rates,
 }: {
-  readonly exchanges: readonly Exchange[]
+  readonly exchanges: readonly PictureExchange[]
   readonly rates: Rates
 }): JSX.Element {
   return (

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
+import type { LogLine } from '../../../src/admin/shapes/status.ts'
 import { get } from '../api.ts'
 import { messageOf } from '../fetched.ts'
 import { timeText } from '../numbers.ts'
@@ -7,27 +8,19 @@ import { Failure } from '../parts/notice.tsx'
 import { Table } from '../parts/table.tsx'
 import { say } from '../words.ts'
 
-interface Line {
-  readonly number: number
-  readonly atMs: number
-  readonly level: 'info' | 'warn' | 'error'
-  readonly text: string
-  readonly fields: string
-}
-
 const EVERY_MS = 1500
 const LINES_KEPT_MAX = 500
 
 /** What the broker said last, the newest first. */
 export function LogTail(): JSX.Element {
-  const [lines, setLines] = useState<readonly Line[]>([])
+  const [lines, setLines] = useState<readonly LogLine[]>([])
   const [failure, setFailure] = useState<string | null>(null)
   const [level, setLevel] = useState('')
   useEffect(() => {
     let after = 0
     const look = async (): Promise<void> => {
       try {
-        const fresh = await get<readonly Line[]>('v1/log', { after })
+        const fresh = await get<readonly LogLine[]>('v1/log', { after })
         after = fresh.at(-1)?.number ?? after
         setFailure(null)
         if (fresh.length > 0) setLines((old) => [...old, ...fresh].slice(-LINES_KEPT_MAX))

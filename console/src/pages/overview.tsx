@@ -1,5 +1,6 @@
 import type { JSX } from 'preact'
 import type { Sample } from '../../../src/admin/shapes/beats.ts'
+import type { StatusView } from '../../../src/admin/shapes/status.ts'
 import { useCell } from '../cell.ts'
 import { useFetched } from '../fetched.ts'
 import { samples } from '../live.ts'
@@ -10,27 +11,11 @@ import { Table } from '../parts/table.tsx'
 import { Tile } from '../parts/tile.tsx'
 import { say } from '../words.ts'
 
-interface Status {
-  readonly version: string
-  readonly pid: number
-  readonly startedAtMs: number
-  readonly data: string
-  readonly store: { readonly engine: string; readonly durability: string; readonly state: string }
-  readonly listeners: readonly Listener[]
-}
-
-interface Listener {
-  readonly name: string
-  readonly address: string
-  readonly tls: boolean
-  readonly connections: number
-}
-
 const STATUS_MS = 5000
 
 export function Overview(): JSX.Element {
   const all = useCell(samples)
-  const status = useFetched<Status>('v1/status', {}, STATUS_MS)
+  const status = useFetched<StatusView>('v1/status', {}, STATUS_MS)
   const last = all.at(-1)
   return (
     <>
@@ -70,8 +55,11 @@ function Tiles({ sample }: { readonly sample: Sample | undefined }): JSX.Element
       <Tile label={say('count.bytes')} value={bytesText(sample?.storedBytes ?? 0)} />
       <Tile label={say('count.connections')} value={countText(connections)} />
       <Tile label={say('count.consumers')} value={countText(sample?.consumers ?? 0)} />
-      <Tile label={say('count.queues')} value={countText(sample?.queues ?? 0)} />
-      <Tile label={say('count.topics')} value={countText(sample?.topics ?? 0)} />
+      <Tile
+        label={say('count.queues')}
+        value={countText(sample?.queues ?? 0)}
+        note={`${say('count.topics')} ${countText(sample?.topics ?? 0)}`}
+      />
       <Tile
         label={say('rate.sync')}
         value={
@@ -155,7 +143,7 @@ function Connections({ counts }: { readonly counts: Sample['connections'] }): JS
   )
 }
 
-function Node({ status }: { readonly status: Status }): JSX.Element {
+function Node({ status }: { readonly status: StatusView }): JSX.Element {
   const { version, pid, startedAtMs, data, store } = status
   return (
     <section class="card">
@@ -180,7 +168,7 @@ function Node({ status }: { readonly status: Status }): JSX.Element {
   )
 }
 
-function Listeners({ listeners }: { readonly listeners: readonly Listener[] }): JSX.Element {
+function Listeners({ listeners }: { readonly listeners: StatusView['listeners'] }): JSX.Element {
   return (
     <section class="card">
       <h2>{say('overview.listeners')}</h2>

@@ -6,6 +6,7 @@ import { bytesText, countText, timeText } from '../numbers.ts'
 import { Action } from '../parts/action.tsx'
 import { Form } from '../parts/form.tsx'
 import { Failure } from '../parts/notice.tsx'
+import { Steps } from '../parts/steps.tsx'
 import { Table } from '../parts/table.tsx'
 import { useVhosts, VhostChoice } from '../parts/vhost-choice.tsx'
 import { say } from '../words.ts'
@@ -97,20 +98,7 @@ function Waiting({ vhost }: { readonly vhost: string }): JSX.Element {
         ]}
       />
       <div class="pager">
-        <button
-          type="button"
-          disabled={starts.length === 1}
-          onClick={() => setStarts(starts.slice(0, -1))}
-        >
-          {say('table.previous')}
-        </button>
-        <button
-          type="button"
-          disabled={next === null}
-          onClick={() => next !== null && setStarts([...starts, next])}
-        >
-          {say('table.next')}
-        </button>
+        <Steps starts={starts} next={next} onStarts={setStarts} />
       </div>
     </section>
   )

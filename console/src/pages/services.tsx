@@ -27,7 +27,7 @@ function columns(): Column<ServiceRow>[] {
       title: say('field.name'),
       cell: ({ vhost, service, versions }) => (
         <>
-          <a href={hrefOf('service', vhost, service)}>{service}</a>
+          <a href={hrefOf('service', vhost, service)}>{service}</a>{' '}
           {versions.map((version) => (
             <span class="badge" key={version}>
               {version}

@@ -25,7 +25,7 @@ function columns(): Column<SubscriptionRow>[] {
     { key: 'name', title: say('field.name'), isSortable: true, cell: ({ name }) => name },
     {
       key: 'topic',
-      title: say('profile.topic'),
+      title: say('field.topic'),
       isSortable: true,
       cell: ({ vhost, topic }) =>
         topic === null ? '–' : <a href={hrefOf('destination', vhost, topic)}>{topic}</a>,

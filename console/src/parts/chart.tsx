@@ -75,7 +75,12 @@ function clockText(seconds: number): string {
 }
 
 function dataOf(timesMs: readonly number[], series: readonly Series[]): uPlot.AlignedData {
-  return [timesMs.map((ms) => ms / 1000), ...series.map(({ values }) => [...values])]
+  if (timesMs.length > 0) {
+    return [timesMs.map((ms) => ms / 1000), ...series.map(({ values }) => [...values])]
+  }
+  // Without a point there would be no time to draw an axis of.
+  const now = Date.now() / 1000
+  return [[now - SPAN_SECONDS_MIN, now], ...series.map(() => [null, null])]
 }
 
 function optionsOf(

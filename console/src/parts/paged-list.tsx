@@ -5,6 +5,7 @@ import { useFetched } from '../fetched.ts'
 import { say } from '../words.ts'
 import { Failure } from './notice.tsx'
 import { Pager } from './pager.tsx'
+import { SearchInput } from './search-input.tsx'
 import { Table, type Column, type Order } from './table.tsx'
 
 interface Page<Row> {
@@ -14,8 +15,6 @@ interface Page<Row> {
 
 const ROWS = 50
 const EVERY_MS = 2000
-/** Nobody types faster than this and wants an answer for each letter. */
-const TYPING_MS = 200
 
 interface PagedListProps<Row> {
   readonly title: string
@@ -33,14 +32,9 @@ interface PagedListProps<Row> {
 /** A list that the broker finds, orders and cuts: there may be tens of thousands of rows. */
 export function PagedList<Row>(props: PagedListProps<Row>): JSX.Element {
   const { title, path, columns, keyOf, none, filters, query = {} } = props
-  const [typed, setTyped] = useState('')
   const [search, setSearch] = useState('')
   const [order, setOrder] = useState<Order>({ key: 'name', isDescending: false })
   const [offset, setOffset] = useState(0)
-  useEffect(() => {
-    const timer = window.setTimeout(() => setSearch(typed), TYPING_MS)
-    return () => window.clearTimeout(timer)
-  }, [typed])
   useEffect(() => setOffset(0), [search, order, JSON.stringify(query)])
   const isOrdered = columns.some(({ isSortable }) => isSortable)
   const sorting = isOrdered ? { sort: order.key, descending: order.isDescending } : {}
@@ -50,14 +44,7 @@ export function PagedList<Row>(props: PagedListProps<Row>): JSX.Element {
     <>
       <h1>{title}</h1>
       <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-        <label>
-          {say('table.search')}
-          <input
-            type="search"
-            value={typed}
-            onInput={(event) => setTyped(event.currentTarget.value)}
-          />
-        </label>
+        <SearchInput onSearch={setSearch} />
         {filters}
       </form>
       <Failure reason={page.error} />

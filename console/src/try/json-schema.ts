@@ -100,9 +100,11 @@ function descriptionOf({ description }: Schema): Schema {
 function fieldOf(name: string, schema: Schema, isRequired: boolean): SchemaField {
   const { default: given, description, enum: values } = schema
   const type = typeOf(schema)
-  const hint = description ?? schema.format ?? type
+  // Of a tick or a choice one sees what it is.
+  const hint = description ?? schema.format ?? (/^(boolean|enum)$/.test(type) ? undefined : type)
   const field: Field = {
-    ...{ name: `in ${name}`, label: name, hint, isRequired },
+    ...{ name: `in ${name}`, label: name, isRequired },
+    ...(hint === undefined ? {} : { hint }),
     ...(given === undefined ? {} : { value: textOf(given) }),
   }
   const optional = (read: (text: string) => unknown) => (text: string | undefined) => {

@@ -276,4 +276,5 @@ export const en = {
   'schedules.recurring.add': 'Add a recurring message',
   'schedules.cron.hint': 'Minute, hour, day, month, day of the week',
   'schedules.zone': 'Time zone',
+  'field.topic': 'Topic',
 }

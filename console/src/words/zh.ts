@@ -275,4 +275,5 @@ export const zh: Record<keyof typeof en, string> = {
   'schedules.recurring.add': '添加周期消息',
   'schedules.cron.hint': '分 时 日 月 星期',
   'schedules.zone': '时区',
+  'field.topic': '主题',
 }

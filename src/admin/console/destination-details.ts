@@ -9,12 +9,13 @@ import type { AdminContext } from '../authentication.ts'
 import { requireVhost } from '../listings.ts'
 import { destinationParams, type DestinationParams } from '../schemas.ts'
 import type { DestinationDetails } from '../shapes/destinations.ts'
+import type { MessagePage, MessageView } from '../shapes/messages.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { params, query } from '../validation.ts'
 import { bindingView, destinationView } from '../views.ts'
 import { BROWSE_COUNT_MAX } from './limits.ts'
 import { oldestMs, visitPartition, visitQueue } from './message-pages.ts'
-import { messageView, type MessageView } from './message-views.ts'
+import { messageView } from './message-views.ts'
 import { browseQuery } from './schemas.ts'
 
 const BROWSE_COUNT = 10
@@ -74,7 +75,7 @@ interface Page {
 async function browse(
   destination: Queue | Topic,
   { partition: index, from, count: asked }: Page,
-): Promise<{ readonly messages: readonly MessageView[]; readonly next: number | null }> {
+): Promise<MessagePage> {
   const { vhost, name } = destination
   const count = Math.min(asked, BROWSE_COUNT_MAX)
   const messages: MessageView[] = []

@@ -2,28 +2,9 @@ import type { StoredMessage } from '../../broker/stored-message.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { exchangeOf, routingKeyOf } from '../../model/address.ts'
 import type { CanonicalProperties } from '../../model/canonical-properties.ts'
+import type { MessageView } from '../shapes/messages.ts'
 import { headerToShow } from '../views.ts'
 import { BROWSE_BODY_BYTES_MAX } from './limits.ts'
-
-/** A message as a person reads it, whatever protocol it came by. */
-export interface MessageView {
-  readonly offset: number
-  readonly storedAtMs: number
-  readonly expiresAtMs: number | null
-  /** Of its publisher. */
-  readonly protocol: string | null
-  readonly exchange: string
-  readonly routingKey: string
-  /** Those that it has. */
-  readonly properties: Readonly<Record<string, string | number | boolean>>
-  readonly headers: readonly { readonly name: string; readonly value: unknown }[]
-  readonly bodyBytes: number
-  /** The beginning of a longer one. */
-  readonly body: string
-  readonly encoding: 'utf8' | 'base64'
-  /** Where it died before, the newest first. */
-  readonly deaths: readonly object[]
-}
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 

@@ -3,45 +3,19 @@ import type { VirtualHost } from '../../broker/virtual-host.ts'
 import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
 import { requireVhost } from '../listings.ts'
+import type {
+  Picture,
+  PictureBinding,
+  PictureConsumer,
+  PictureDestination,
+  PictureExchange,
+} from '../shapes/pictures.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { vhostParams } from '../schemas.ts'
 import { params, query } from '../validation.ts'
 import { enqueuedCount } from './destination-beats.ts'
 import { PICTURE_NODES_MAX } from './limits.ts'
 import { pictureQuery } from './schemas.ts'
-
-interface PictureExchange {
-  readonly name: string
-  readonly type: string
-  /** Since the broker started. */
-  readonly published: number
-  readonly unrouted: number
-}
-
-interface PictureBinding {
-  readonly source: string
-  readonly target: string
-  readonly targetKind: 'destination' | 'exchange'
-  /** The first of them; `count` says how many there are. */
-  readonly keys: readonly string[]
-  readonly count: number
-}
-
-interface PictureDestination {
-  readonly name: string
-  readonly profile: 'queue' | 'topic'
-  readonly ready: number
-  /** Only differences mean something. */
-  readonly enqueued: number
-}
-
-interface PictureConsumer {
-  readonly destination: string
-  /** A client or a group of them. */
-  readonly name: string
-  readonly protocol: string | null
-  readonly count: number
-}
 
 const KEYS_SHOWN_MAX = 3
 
@@ -54,7 +28,7 @@ export function addPictures(app: Hono<AdminContext>, parts: AdminParts): void {
   })
 }
 
-function pictureOf(host: VirtualHost, search: string): object {
+function pictureOf(host: VirtualHost, search: string): Picture {
   const arrows = arrowsOf(host, search)
   const names = (kind: 'destination' | 'exchange'): Set<string> => {
     const named = arrows.filter(({ targetKind }) => targetKind === kind).map(({ target }) => target)

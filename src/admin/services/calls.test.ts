@@ -123,6 +123,12 @@ test('a failure comes with its details as they can be read', async () => {
       { type: 'type.googleapis.com/x.Y', base64: 'AQ==' },
     ],
   ])
+  const page = await shop.world.ask('GET', '/v1/pages/services', { headers: ROOT })
+  const { rows } = (await page.json()) as { rows: { failed: number }[] }
+  assert.deepEqual(
+    rows.map(({ failed }) => failed),
+    [1],
+  )
 })
 
 test('several messages are a stream, none is one too, and a deadline ends it', async () => {
