@@ -11,6 +11,8 @@ const TARGET = 'docs/configuration-reference.md'
 const INTRODUCTIONS: Readonly<Record<string, string>> = {
   listen:
     'An address is `HOST:PORT`, `[IPV6]:PORT`, `*:PORT` for all addresses of the machine, or a port, on loopback; `off` ends it.',
+  limits:
+    '`connections` and `connectionRate` can be set for one listener only, by `limits.listeners.NAME.KEY`.',
   mqtt: 'Each can be set for one listener only, by `mqtt.listeners.NAME.KEY`: the last table has these names.',
 }
 
@@ -48,7 +50,8 @@ function shown(fallback: string): string {
 }
 
 function groupOf({ key }: SettingFacts): string {
-  if (key.startsWith('mqtt.listeners.')) return 'mqtt.listeners'
+  const [, group] = /^(\w+\.listeners)\./.exec(key) ?? []
+  if (group !== undefined) return group
   return key.includes('.') ? key.slice(0, key.indexOf('.')) : 'in no group'
 }
 

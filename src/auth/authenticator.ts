@@ -146,13 +146,29 @@ export class Authenticator {
       const name = peer.certificateName ?? null
       if (name === null || name !== username) return 'the peer has no certificate for that name'
       if (this.#users.get(username) === null) return `no user '${username}'`
-    } else if (!(await this.#users.verifyPassword(username, credentials.password))) {
-      return `user '${username}' - invalid credentials`
+    } else {
+      const reason = await this.#reasonAgainstPassword(username, credentials.password, peer)
+      if (reason !== null) return reason
     }
     if (!peer.loopback && this.#loopbackUsers.has(username)) {
       return `user '${username}' can only connect via localhost`
     }
     return null
+  }
+
+  async #reasonAgainstPassword(
+    username: string,
+    password: string,
+    { address }: Peer,
+  ): Promise<string | null> {
+    try {
+      const isRight = await this.#users.verifyPassword(username, password, address)
+      return isRight ? null : `user '${username}' - invalid credentials`
+    } catch (error) {
+      // Guesses that come together: refused unseen, in the words of any other.
+      if (error instanceof BrokerError && error.code === 'ACCESS_REFUSED') return error.message
+      throw error
+    }
   }
 }
 

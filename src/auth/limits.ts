@@ -35,6 +35,12 @@ export const HASHINGS_AT_ONCE_MAX = 2
 /** Logins that wait for a thread. Above it they are refused: no client waits a minute. */
 export const HASHINGS_WAITING_MAX = 1000
 
+/** Of those from one address: a fleet behind one gateway has room, and others have as much. */
+export const HASHINGS_WAITING_PER_ADDRESS_MAX = 500
+
+/** Different passwords of one user from one address; equal ones are hashed once. */
+export const HASHINGS_WAITING_PER_USER_MAX = 4
+
 /** Passwords found right and remembered, so that reconnecting costs no hashing. */
 export const VERIFICATIONS_CACHED_MAX = 10_000
 

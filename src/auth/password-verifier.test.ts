@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SeededRandom } from '../lib/random.ts'
+import type { HashingSource } from './hashing-queue.ts'
 import { HASHINGS_WAITING_MAX, type ScryptCost } from './limits.ts'
 import { hashPassword, matchesHash } from './password-hash.ts'
 import { PasswordVerifier } from './password-verifier.ts'
 
 const CHEAP: ScryptCost = { log2Rounds: 4, blockSize: 8, parallelism: 1 }
 const DEAR: ScryptCost = { log2Rounds: 14, blockSize: 8, parallelism: 1 }
+
+/** Each guess from somewhere else, so that only the limit of all together is met. */
+function sourceOf(index: number): HashingSource {
+  return { address: `192.0.2.${index % 250}`, username: `user-${index}` }
+}
 
 test('a hash fits its password only, and no two hashes are alike', async () => {
   const random = new SeededRandom(1)
@@ -42,7 +48,7 @@ test('a password found right is answered again without hashing', async () => {
   const stored = await verifier.hash('p')
   assert.equal(await verifier.verify('p', stored), true)
   const guesses = Array.from({ length: HASHINGS_WAITING_MAX + 100 }, (_one, index) =>
-    verifier.verify(`guess-${index}`, stored),
+    verifier.verify(`guess-${index}`, stored, sourceOf(index)),
   )
   const guessed = Promise.allSettled(guesses)
   // No place is free now: whatever had to be hashed would be refused.
@@ -67,7 +73,7 @@ test('when too many different passwords wait, the next are refused and the other
   const stored = await verifier.hash('p')
   const results = await Promise.allSettled(
     Array.from({ length: HASHINGS_WAITING_MAX + 100 }, (_, index) =>
-      verifier.verify(`guess-${index}`, stored),
+      verifier.verify(`guess-${index}`, stored, sourceOf(index)),
     ),
   )
   const refused = results.filter(({ status }) => status === 'rejected')

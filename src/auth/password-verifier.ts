@@ -1,9 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { RandomSource } from '../lib/random.ts'
-import { BrokerError } from '../model/errors.ts'
+import { HashingQueue, type HashingSource } from './hashing-queue.ts'
 import {
-  HASHINGS_AT_ONCE_MAX,
-  HASHINGS_WAITING_MAX,
   PASSWORD_COST,
   SCRAM_SALT_BYTES,
   type ScryptCost,
@@ -12,6 +10,9 @@ import {
 import { hashPassword, matchesHash } from './password-hash.ts'
 import { saltedHashOf } from './salted-hash.ts'
 import { deriveScramVerifier, type ScramName, type ScramVerifier } from './scram-verifier.ts'
+
+/** The broker itself, and commands of administrators. */
+const OURSELVES: HashingSource = { address: '', username: '' }
 
 /**
  * Checks passwords against stored hashes without paying for scrypt at each connection.
@@ -26,8 +27,7 @@ export class PasswordVerifier {
   readonly #secret: Buffer
   readonly #known = new Set<string>()
   readonly #asked = new Map<string, Promise<boolean>>()
-  readonly #waiting: (() => void)[] = []
-  #running = 0
+  readonly #queue = new HashingQueue()
   #nobody: Promise<string> | null = null
 
   constructor(random: RandomSource, cost: ScryptCost = PASSWORD_COST) {
@@ -38,17 +38,23 @@ export class PasswordVerifier {
 
   /** Rejects with `UNAVAILABLE` when too many wait. */
   hash(password: string, cost: ScryptCost = this.#cost): Promise<string> {
-    return this.#inTurn(() => hashPassword(password, cost, this.#random))
+    return this.#queue.run(OURSELVES, () => hashPassword(password, cost, this.#random))
   }
 
   /** What SCRAM needs of it. Rejects with `UNAVAILABLE` when too many wait. */
   scram(mechanism: ScramName, password: string, iterations: number): Promise<ScramVerifier> {
     const salt = this.#random.bytes(SCRAM_SALT_BYTES)
-    return this.#inTurn(() => deriveScramVerifier(mechanism, password, { salt, iterations }))
+    return this.#queue.run(OURSELVES, async () =>
+      deriveScramVerifier(mechanism, password, { salt, iterations }),
+    )
   }
 
-  /** Rejects with `UNAVAILABLE` when too many wait. */
-  async verify(password: string, stored: string): Promise<boolean> {
+  /** Rejects with `UNAVAILABLE` when too many wait, `ACCESS_REFUSED` when too many of `source` do. */
+  async verify(
+    password: string,
+    stored: string,
+    source: HashingSource = OURSELVES,
+  ): Promise<boolean> {
     const question = createHmac('sha256', this.#secret)
       .update(stored)
       .update('\0')
@@ -57,14 +63,14 @@ export class PasswordVerifier {
     if (this.#known.has(question)) return true
     let answer = this.#asked.get(question)
     if (answer === undefined) {
-      answer = this.#inTurn(() => matchesHash(password, stored))
+      answer = this.#queue.run(source, async () => matchesHash(password, stored))
       this.#asked.set(question, answer)
     }
     try {
       const right = await answer
       if (right) this.#remember(question)
       // One digest is quick: a guess must not show by its time whose hash came from elsewhere.
-      else if (saltedHashOf(stored) !== null) await this.verifyNobody(password)
+      else if (saltedHashOf(stored) !== null) await this.verifyNobody(password, source)
       return right
     } finally {
       this.#asked.delete(question)
@@ -72,10 +78,10 @@ export class PasswordVerifier {
   }
 
   /** Takes the time of `verify`, so that a stranger cannot tell which users there are. */
-  async verifyNobody(password: string): Promise<false> {
+  async verifyNobody(password: string, source: HashingSource = OURSELVES): Promise<false> {
     this.#nobody ??= hashPassword('', this.#cost, this.#random)
     const stored = await this.#nobody
-    await this.#inTurn(() => matchesHash(password, stored))
+    await this.#queue.run(source, async () => matchesHash(password, stored))
     return false
   }
 
@@ -87,27 +93,5 @@ export class PasswordVerifier {
       }
     }
     this.#known.add(question)
-  }
-
-  async #inTurn<R>(work: () => Promise<R>): Promise<R> {
-    if (this.#running >= HASHINGS_AT_ONCE_MAX) {
-      if (this.#waiting.length >= HASHINGS_WAITING_MAX) {
-        throw new BrokerError(
-          'UNAVAILABLE',
-          `${this.#waiting.length} logins wait to be verified, limit is ${HASHINGS_WAITING_MAX}`,
-        )
-      }
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#waiting.push(resolve)
-      await promise
-    } else this.#running += 1
-    try {
-      return await work()
-    } finally {
-      // The place is handed on, so that nobody slips in between.
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#running -= 1
-      else next()
-    }
   }
 }

@@ -314,12 +314,16 @@ export class UserStore implements ScramSecrets {
     }
   }
 
-  /** Takes as long for a user that does not exist. Rejects with `UNAVAILABLE` when overrun. */
-  async verifyPassword(name: string, password: string): Promise<boolean> {
+  /**
+   * Takes as long for a user that does not exist. Rejects with `UNAVAILABLE` when overrun, and with
+   * `ACCESS_REFUSED` when other passwords of that user came from that address and wait.
+   */
+  async verifyPassword(name: string, password: string, address = ''): Promise<boolean> {
     const hash = this.#users.get(name)?.passwordHash ?? null
     if (password === '' || Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return false
-    if (hash === null) return this.#verifier.verifyNobody(password)
-    const right = await this.#verifier.verify(password, hash)
+    const source = { address, username: name }
+    if (hash === null) return this.#verifier.verifyNobody(password, source)
+    const right = await this.#verifier.verify(password, hash, source)
     // The password may have been changed while it was verified.
     return right && this.#users.get(name)?.passwordHash === hash
   }

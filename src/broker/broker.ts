@@ -13,7 +13,7 @@ import { Flows } from './flow/index.ts'
 import { Keeper } from './keeper.ts'
 import { type BrokerLimits, DEFAULT_LIMITS } from './limits.ts'
 import { Metadata } from './metadata.ts'
-import type { Pressure } from './pressure.ts'
+import { LOW_ON_DISK, type Pressure } from './pressure.ts'
 import { recoverShard } from './recovery.ts'
 import { Redrives } from './redrives.ts'
 import type { SessionListener } from './sessions.ts'
@@ -33,8 +33,8 @@ export const DEFAULT_VHOST = '/'
 /** What publishers are told, in RabbitMQ's words where it has some; the log has the details. */
 const ALARMS: Readonly<Record<EngineState, string | null>> = {
   ready: null,
-  'low-space': 'low on disk',
-  full: 'low on disk',
+  'low-space': LOW_ON_DISK,
+  full: LOW_ON_DISK,
   failed: 'the store failed',
 }
 
@@ -102,7 +102,9 @@ export class Broker {
       now: () => options.clock.now(),
       cycle: shards.cycle,
     })
-    this.flows = new Flows(options.clock, options.log, shards.owners)
+    const { owners, limits } = shards
+    const { consumerCountMax } = limits
+    this.flows = new Flows(options.clock, options.log, { owners, consumerCountMax })
     this.#metadata = new Metadata(options.engine.kv, options.engine.capabilities.kvOpsMax)
   }
 
@@ -305,6 +307,7 @@ export class Broker {
       flows: this.flows,
       metadata: this.#metadata,
       shards: this.#shards,
+      pressure: this.pressure,
       forms: this.#forms,
       sessionListeners: this.#sessionListeners,
       calendar: this.#options.calendar ?? NO_CALENDAR,

@@ -2,7 +2,7 @@ import type { Actor } from '../model/actor.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { ConsumeOptions, Destination } from './destination.ts'
 import type { MessageFilter } from './filter/index.ts'
-import { Pace, type Rates } from './flow/index.ts'
+import { type Flow, Pace, type Rates } from './flow/index.ts'
 import type { StoredMessage } from './stored-message.ts'
 
 /** Where deliveries go: a channel, a session, a reader. Implemented by protocols. */
@@ -64,6 +64,8 @@ export class Consumer {
   readonly hasOwnRates: boolean
   /** Null: it is given as much as it takes. */
   #pace: Pace | null
+  /** Whose consumers it is one of; null: of nobody, or not any more. */
+  #flow: Flow | null
   /** The client could take more, whether its rate lets it or not. */
   #wants = false
   /** Whether it can take a message now. Changed by `pause` and `resume` only. */
@@ -74,6 +76,7 @@ export class Consumer {
   inRing = false
   #home: ConsumerHome | null
 
+  /** Throws `LIMIT_EXCEEDED` where its user or virtual host has all it may have. */
   constructor(destination: Destination, home: ConsumerHome, options: ConsumeOptions) {
     this.destination = destination
     this.#home = home
@@ -87,7 +90,9 @@ export class Consumer {
     this.arguments = options.arguments
     this.filter = options.filter ?? null
     this.oneOfKey = options.oneOfKey ?? false
-    this.#pace = options.flow?.pace(() => this.#mayGoOn()) ?? null
+    this.#flow = options.flow ?? null
+    this.#flow?.openConsumer(destination.name)
+    this.#pace = this.#flow?.pace(() => this.#mayGoOn()) ?? null
     this.hasOwnRates = options.rates !== undefined
     if (options.rates !== undefined) this.setRates(options.rates)
   }
@@ -145,6 +150,8 @@ export class Consumer {
 
   #end(): void {
     this.#home = null
+    this.#flow?.consumerClosed()
+    this.#flow = null
     this.#wants = false
     this.ready = false
     this.#pace?.stop()

@@ -40,6 +40,8 @@ export class Exchange {
   readonly matcher: Matcher<MatchedTarget>
   /** From arguments and policy. */
   alternateExchange: string | null
+  /** Bindings that each message is compared with; owned by `BindingSet`. */
+  comparedCount = 0
   /** Messages published to it, and how many of them went nowhere. */
   readonly totals = { published: 0, unrouted: 0 }
 

@@ -32,9 +32,17 @@ export class Inbox {
     return this.#isOpen
   }
 
-  /** Takes what `exchange` routes by `key`, one copy however many keys match. Again: no change. */
+  /**
+   * Takes what `exchange` routes by `key`, one copy however many keys match. Again: no change.
+   * Throws `LIMIT_EXCEEDED` where the virtual host has all the bindings it may have.
+   */
   bind(exchange: Exchange, key: string): void {
-    if (!this.#isOpen || !exchange.matcher.add(this, key)) return
+    if (!this.#isOpen || exchange.matcher.has(this, key)) return
+    const { bounds } = this.#vhost
+    const spec = { source: exchange.name, target: this.name, targetKind: 'destination' } as const
+    bounds.requireBinding(spec)
+    exchange.matcher.add(this, key)
+    bounds.bindingCount++
     this.#bound.push({ exchange, key })
     this.#vhost.topologyVersion++
   }
@@ -45,6 +53,7 @@ export class Inbox {
     if (at < 0) return
     this.#bound.splice(at, 1)
     exchange.matcher.remove(this, key)
+    this.#vhost.bounds.bindingCount--
     this.#vhost.topologyVersion++
   }
 
@@ -52,6 +61,7 @@ export class Inbox {
     if (!this.#isOpen) return
     this.#isOpen = false
     for (const { exchange } of this.#bound) exchange.matcher.removeTarget(this)
+    this.#vhost.bounds.bindingCount -= this.#bound.length
     this.#bound.length = 0
     this.#close(this)
   }

@@ -8,6 +8,26 @@ const DAY_MS = 86_400_000
 /** The broker's sizes, with their defaults and the reason for each. Tests make them small. */
 export interface BrokerLimits {
   /**
+   * Queues, streams and topics of one virtual host that has no `max-queues`. Default 250,000: more
+   * than one broker of any kind serves well.
+   */
+  readonly destinationCountMax: number
+  /** Partitions of all its topics, without `max-partitions`. Default 100,000: a file each. */
+  readonly partitionTotalMax: number
+  /** Its exchanges, without `max-exchanges`. Default 100,000. */
+  readonly exchangeCountMax: number
+  /** Its bindings, without `max-bindings`. Default 1 million, which take some 2 GB of memory. */
+  readonly bindingCountMax: number
+  /**
+   * Bindings of one exchange that each message is compared with, by headers or by a filter. Default
+   * 10,000: some 2 ms for a message.
+   */
+  readonly comparedBindingsMax: number
+  /** Its sessions, without `max-sessions`. Default 1 million: as many devices. */
+  readonly sessionCountMax: number
+  /** Its consumers, without `max-consumers`. Default 1 million. */
+  readonly consumerCountMax: number
+  /**
    * A stretch of the durable log that is freed, or moved, as a whole. Default 8 MiB: 10 GB of
    * messages are some 1,200 stretches, and moving the survivors of one takes milliseconds.
    */
@@ -134,6 +154,13 @@ export interface BrokerLimits {
 }
 
 export const DEFAULT_LIMITS: BrokerLimits = {
+  destinationCountMax: 250_000,
+  partitionTotalMax: 100_000,
+  exchangeCountMax: 100_000,
+  bindingCountMax: 1_000_000,
+  comparedBindingsMax: 10_000,
+  sessionCountMax: 1_000_000,
+  consumerCountMax: 1_000_000,
   extentBytes: 8 * MIB,
   transientExtentBytes: MIB,
   readAheadBytes: 512 * KIB,

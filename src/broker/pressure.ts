@@ -3,21 +3,36 @@ export interface PressureListener {
   pressureChanged(): void
 }
 
+export const LOW_ON_DISK = 'low on disk'
+const LOW_ON_MEMORY = 'low on memory'
+
 /** So many bytes may wait for the disk before publishers are made to wait too. */
 const UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024
 
 /**
- * Whether publishers must wait: because disk space runs out (they are told), or because more was
+ * Whether publishers must wait: because disk space or memory runs out (they are told), or because more was
  * published than the disk has taken yet (their sockets are simply not read).
  */
 export class Pressure {
   readonly #listeners: Set<PressureListener> = new Set()
+  #storeAlarm: string | null = null
+  #isMemoryLow = false
   #alarm: string | null = null
   #overloaded = false
 
-  /** A sentence for publishers, or null while all is well. */
+  /** A sentence for publishers, in RabbitMQ's words, or null while all is well. */
   get alarm(): string | null {
     return this.#alarm
+  }
+
+  /** The same of the store alone. */
+  get storeAlarm(): string | null {
+    return this.#storeAlarm
+  }
+
+  /** Memory runs out: nothing new is declared either. */
+  get isMemoryLow(): boolean {
+    return this.#isMemoryLow
   }
 
   get overloaded(): boolean {
@@ -32,10 +47,15 @@ export class Pressure {
     this.#listeners.delete(listener)
   }
 
+  /** Of the store. */
   setAlarm(reason: string | null): void {
-    if (this.#alarm === reason) return
-    this.#alarm = reason
-    this.#tell()
+    this.#storeAlarm = reason
+    this.#update()
+  }
+
+  setMemoryLow(isLow: boolean): void {
+    this.#isMemoryLow = isLow
+    this.#update()
   }
 
   /** Looks at what waits for the disk; relief comes at half of what starts the pressure. */
@@ -45,6 +65,15 @@ export class Pressure {
       : uncommittedBytes > UNCOMMITTED_BYTES_MAX
     if (overloaded === this.#overloaded) return
     this.#overloaded = overloaded
+    this.#tell()
+  }
+
+  #update(): void {
+    const both = this.#storeAlarm === LOW_ON_DISK ? `${LOW_ON_MEMORY} & disk` : this.#storeAlarm
+    const low = this.#storeAlarm === null ? LOW_ON_MEMORY : both
+    const alarm = this.#isMemoryLow ? low : this.#storeAlarm
+    if (this.#alarm === alarm) return
+    this.#alarm = alarm
     this.#tell()
   }
 

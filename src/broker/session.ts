@@ -1,3 +1,5 @@
+import type { Allowance } from './flow/index.ts'
+
 /** Who is connected under the name of a session. */
 export interface SessionOwner {
   /** Another connection claims the session: let go of it, with `release`, before this returns. */
@@ -25,6 +27,8 @@ export interface StoredSession extends SessionSpec {
 /** What a client has here under its name, whether it is connected or not. */
 export class Session {
   readonly spec: SessionSpec
+  /** For whom it counts. */
+  readonly user: Allowance
   /** How long it lives on without an owner; 0: not at all, Infinity: until it is ended. */
   expiryMs: number
   /** The protocol's own; `Sessions.save` keeps it. */
@@ -34,8 +38,13 @@ export class Session {
   /** Of the expiry; owned by `Sessions`. */
   timer = 0
 
-  constructor(spec: SessionSpec, expiryMs: number, state: unknown) {
+  constructor(
+    spec: SessionSpec,
+    user: Allowance,
+    { expiryMs, state }: { readonly expiryMs: number; readonly state: unknown },
+  ) {
     this.spec = spec
+    this.user = user
     this.expiryMs = expiryMs
     this.state = state
   }

@@ -1,3 +1,4 @@
+import type { Allowance } from './flow/index.ts'
 import type { Metadata } from './metadata.ts'
 import { Session, type SessionOwner, type SessionSpec, type StoredSession } from './session.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -49,7 +50,7 @@ export class Sessions {
 
   restore(stored: readonly StoredSession[]): void {
     for (const { expiryMs, state, ...spec } of stored) {
-      this.#sessions.set(spec.name, new Session(spec, expiryMs ?? Infinity, state))
+      this.#add(new Session(spec, this.#userOf(spec), { expiryMs: expiryMs ?? Infinity, state }))
     }
   }
 
@@ -57,7 +58,10 @@ export class Sessions {
     for (const session of this.#sessions.values()) this.#ownerless(session)
   }
 
-  /** Takes the session from whoever has it; resolves when what is kept of it is stored. */
+  /**
+   * Takes the session from whoever has it; resolves when what is kept of it is stored. Rejects with
+   * `LIMIT_EXCEEDED` where there are as many as there may be.
+   */
   async claim(
     owner: SessionOwner,
     claim: Claim,
@@ -69,12 +73,11 @@ export class Sessions {
       const isKept = kept !== undefined && kept.expiryMs > 0 && kept.spec.user === user
       const isResumed = isKept && !claim.fresh
       if (kept !== undefined && !isResumed) await this.#end(kept)
-      const session = isResumed ? kept : new Session(claim.spec, claim.expiryMs, claim.state)
+      const session = isResumed ? kept : this.#make(claim)
       this.#vhost.timers.cancel(session.timer)
       session.timer = 0
       session.owner = owner
       session.expiryMs = claim.expiryMs
-      this.#sessions.set(name, session)
       await this.save(session)
       return { session, isResumed }
     })
@@ -101,8 +104,29 @@ export class Sessions {
   }
 
   dispose(): void {
-    for (const session of this.#sessions.values()) this.#vhost.timers.cancel(session.timer)
+    for (const session of this.#sessions.values()) {
+      this.#vhost.timers.cancel(session.timer)
+      session.user.sessionCount--
+    }
     this.#sessions.clear()
+  }
+
+  /** Throws `LIMIT_EXCEEDED` where there are as many as there may be. */
+  #make(claim: Claim): Session {
+    const { spec } = claim
+    const user = this.#userOf(spec)
+    this.#vhost.bounds.requireSession(spec.name, this.#sessions.size, user)
+    return this.#add(new Session(spec, user, claim))
+  }
+
+  #add(session: Session): Session {
+    this.#sessions.set(session.name, session)
+    session.user.sessionCount++
+    return session
+  }
+
+  #userOf({ user }: SessionSpec): Allowance {
+    return this.#vhost.flows.user(user)
   }
 
   #ownerless(session: Session): void {
@@ -129,6 +153,7 @@ export class Sessions {
   async #end(session: Session): Promise<void> {
     if (this.#sessions.get(session.name) !== session) return
     this.#sessions.delete(session.name)
+    session.user.sessionCount--
     this.#vhost.timers.cancel(session.timer)
     for (const listener of this.#listeners) listener.sessionEnded(this.#vhost, session)
     const { destinations, durable } = session.spec

@@ -6,7 +6,7 @@ import type { LimitSet } from '../model/limit-set.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { NativeForm } from '../model/native-form.ts'
 import type { BindingSpec } from './binding.ts'
-import { BindingSet, type HeldBinding, isStoredBinding } from './binding-set.ts'
+import { BindingSet, type HeldBinding, isStoredBinding, type StepsOptions } from './binding-set.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
 import { type Destination, type DestinationSpec, isStored } from './destination.ts'
@@ -18,6 +18,7 @@ import type { BrokerLog } from './broker-log.ts'
 import type { Calendar } from './calendar.ts'
 import type { Metadata, StoredDestination, StoredVhost, VhostIds } from './metadata.ts'
 import { type DeclareMismatch, effectiveSettings, type Policy, PolicySet } from './policy.ts'
+import type { Pressure } from './pressure.ts'
 import { PREDECLARED_EXCHANGES } from './predeclared-exchanges.ts'
 import { changeProfile } from './profile-change.ts'
 import { Queue } from './queue.ts'
@@ -36,6 +37,7 @@ import { TopicStates } from './topics/topic-states.ts'
 import { Topic } from './topics/topic.ts'
 import type { Transactions } from './topics/transactions.ts'
 import type { Tracer } from './tracing/tracer.ts'
+import { VhostBounds } from './vhost-bounds.ts'
 import { VhostTotals } from './vhost-totals.ts'
 
 /** What a virtual host is built from; all of it belongs to the broker. */
@@ -49,6 +51,7 @@ export interface VhostOptions {
   readonly metadata: Metadata
   readonly flows: Flows
   readonly shards: Shards
+  readonly pressure: Pressure
   readonly forms: ReadonlyMap<number, NativeForm>
   readonly sessionListeners: ReadonlySet<SessionListener>
   readonly calendar: Calendar
@@ -73,6 +76,7 @@ export class VirtualHost {
   readonly shared: SharedSubscriptions
   readonly transactions: Transactions
   readonly totals: VhostTotals = new VhostTotals()
+  readonly bounds: VhostBounds
   declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
@@ -86,7 +90,8 @@ export class VirtualHost {
   readonly #topicMaker: TopicMaker
   readonly #topicStates: TopicStates
   readonly #inboxes: Map<string, Inbox> = new Map()
-  readonly #bindings: BindingSet = new BindingSet((source) => this.#routesChanged(source))
+  readonly #bindings: BindingSet
+  readonly #steps: StepsOptions
   readonly #owned: Map<object, Set<Destination>> = new Map()
   /** Destinations that are being opened or changed, by name: whoever comes next waits. */
   readonly #opening: Map<string, Promise<unknown>> = new Map()
@@ -103,9 +108,13 @@ export class VirtualHost {
     this.#openRoom()
     this.#options = options
     this.#clock = options.clock
+    const forget: StepsOptions['forget'] = async (all) => this.#forgetBindings(all)
+    this.#steps = { clock: options.clock, forget }
     this.deadLetters = new DeadLetters(this)
     this.sessions = new Sessions(this, options.metadata, options.sessionListeners)
     const { durable, limits } = options.shards
+    this.bounds = new VhostBounds(name, { ...options, limits })
+    this.#bindings = new BindingSet(this.bounds, (source) => this.#routesChanged(source))
     this.delays = new DelayStore(ids.delayId, this, durable)
     const { calendar, shards } = options
     const recurring = { state: shards.state, calendar, limits, id: ids.delayId }
@@ -266,6 +275,7 @@ export class VirtualHost {
       await this.#options.metadata.settled()
       return existing
     }
+    this.bounds.require('exchange', spec.name, this.#exchanges.size)
     const exchange = this.#addExchange(spec)
     try {
       if (spec.durable) await this.#options.metadata.putExchange(this.name, spec)
@@ -287,6 +297,9 @@ export class VirtualHost {
         `exchange '${name}' in vhost '${this.name}' in use`,
       )
     }
+    const steps = this.#bindings.dropInSteps(exchange, this.#steps)
+    if (steps !== null) await steps
+    if (this.#exchanges.get(name) !== exchange) return
     this.#exchanges.delete(name)
     this.totals.exchangeGone(exchange.totals)
     const { stored, sources } = this.#dropBindingsOf(exchange)
@@ -307,7 +320,7 @@ export class VirtualHost {
       await this.#options.metadata.settled()
       return existing
     }
-    this.#checkCount(spec.name)
+    this.bounds.require('queue', spec.name, this.#destinations.size)
     const stored = isStored(spec)
     const id = stored ? this.#options.metadata.takeId() : this.#options.shards.takeTransientId()
     if (spec.profile === 'queue') {
@@ -366,6 +379,7 @@ export class VirtualHost {
 
   /** Adds a binding and resolves when it is stored; adding it again changes nothing. */
   async bind(spec: BindingSpec): Promise<void> {
+    this.#bindings.requireRoom(spec, this.#exchanges.get(spec.source))
     const held = this.#addBinding(spec)
     if (held !== null && isStoredBinding(held)) {
       await this.#options.metadata.putBinding(this.name, spec)
@@ -377,7 +391,7 @@ export class VirtualHost {
     const held = this.#bindings.get(spec)
     if (held === undefined) return
     this.#bindings.drop(held)
-    if (isStoredBinding(held)) await this.#options.metadata.delete(this.name, null, '', [held.spec])
+    if (isStoredBinding(held)) await this.#forgetBindings([held.spec])
     this.#deleteUnusedExchange(held.source)
   }
 
@@ -411,8 +425,7 @@ export class VirtualHost {
       changeProfile(old, spec, {
         ...{ shards, forms },
         takeStoredId: async () => metadata.takeStoredId(),
-        openTopic: async (id, topic) =>
-          (await this.#topicMaker.open([{ id, spec: topic }])).get(id)!,
+        openTopic: async (id, topic) => this.#topicMaker.openNew(id, topic),
         checkThere: (destination) => this.#checkHas(destination),
         store: async (destination) => this.#storeAgain(destination),
         replace: (was, next) => this.#replace(was, next),
@@ -479,25 +492,8 @@ export class VirtualHost {
 
   /** All that waits here counts for the limits of the virtual host. */
   #openRoom(): void {
-    const count = (): { messages: number; bytes: number } => {
-      let messages = 0
-      let bytes = 0
-      for (const { readyCount, readyBytes } of this.#destinations.values()) {
-        messages += readyCount
-        bytes += readyBytes
-      }
-      return { messages, bytes }
-    }
     const allowance = this.flows.vhost(this.name)
-    allowance.room = new VhostRoom(allowance, count, this.flows.clock)
-  }
-
-  /** Throws where there are as many destinations as there may be, in RabbitMQ's words. */
-  #checkCount(name: string): void {
-    const max = this.limits['max-queues']
-    if (max === undefined || this.#destinations.size < max) return
-    const limit = `queue limit in vhost '${this.name}' (${max}) is reached`
-    throw new BrokerError('LIMIT_EXCEEDED', `cannot declare queue '${name}': ${limit}`)
+    allowance.room = new VhostRoom(allowance, () => this.destinations(), this.flows.clock)
   }
 
   #checkThere(): void {
@@ -529,7 +525,7 @@ export class VirtualHost {
   }
 
   async #addTopic(id: number, spec: DestinationSpec): Promise<Topic> {
-    const topic = (await this.#topicMaker.open([{ id, spec }])).get(id)!
+    const topic = await this.#topicMaker.openNew(id, spec)
     this.#register(topic)
     return topic
   }
@@ -605,6 +601,9 @@ export class VirtualHost {
   }
 
   async #drop(destination: Queue | Topic): Promise<void> {
+    const steps = this.#bindings.dropInSteps(destination, this.#steps)
+    if (steps !== null) await steps
+    if (this.#destinations.get(destination.name) !== destination) return
     this.#destinations.delete(destination.name)
     if (destination.exclusiveOwner !== null) {
       this.#owned.get(destination.exclusiveOwner)?.delete(destination)
@@ -623,6 +622,10 @@ export class VirtualHost {
     this.#topicStates.topicDeleted(id)
     for (const partition of partitions) partition.forget()
     await this.#topicMaker.delete(partitions)
+  }
+
+  async #forgetBindings(all: readonly BindingSpec[]): Promise<void> {
+    await this.#options.metadata.delete(this.name, null, '', all)
   }
 
   #addBinding(spec: BindingSpec): HeldBinding | null {

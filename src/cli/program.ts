@@ -357,9 +357,10 @@ function addLimitCommands(program: Command): void {
 }
 
 const LIMITS_HELP = `
-Limits of both: max-connections, publish-rate, publish-rate-bytes, consume-rate, consume-rate-bytes
-(per second), rate-burst (milliseconds), max-length, max-length-bytes; of a virtual host: max-queues;
-of a user: max-channels. Numbers below 0 mean none.
+Limits of both: max-connections, max-channels, max-sessions, max-consumers, max-message-size (bytes),
+publish-rate, publish-rate-bytes, consume-rate, consume-rate-bytes (per second), rate-burst
+(milliseconds), max-length, max-length-bytes; of a virtual host: max-queues, max-partitions,
+max-exchanges, max-bindings. Numbers below 0 take a limit away.
 
 Examples:
   waystation set-vhost-limits --vhost / '{"max-queues": 1000, "publish-rate": 5000}'

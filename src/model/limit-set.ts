@@ -16,6 +16,13 @@ const RATE_LIMITS = [
 export const VHOST_LIMITS: readonly string[] = [
   'max-connections',
   'max-queues',
+  'max-channels',
+  'max-partitions',
+  'max-exchanges',
+  'max-bindings',
+  'max-sessions',
+  'max-consumers',
+  'max-message-size',
   'max-length',
   'max-length-bytes',
   ...RATE_LIMITS,
@@ -25,6 +32,9 @@ export const VHOST_LIMITS: readonly string[] = [
 export const USER_LIMITS: readonly string[] = [
   'max-connections',
   'max-channels',
+  'max-sessions',
+  'max-consumers',
+  'max-message-size',
   'max-length',
   'max-length-bytes',
   ...RATE_LIMITS,

@@ -1,3 +1,4 @@
+export { limitAcceptRate } from './accept-rate.ts'
 export { connect, type ConnectTls } from './connector.ts'
 export { ListenError, type ListenErrorCode } from './listen-error.ts'
 export { type ListenOptions, type Listener, listen } from './listener.ts'

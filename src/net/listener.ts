@@ -2,6 +2,7 @@ import { type Server as HttpServer, createServer as createHttpServer } from 'nod
 import { createServer as createHttpsServer } from 'node:https'
 import { type Server, type Socket, createServer } from 'node:net'
 import { type TLSSocket, createServer as createTlsServer } from 'node:tls'
+import { limitAcceptRate } from './accept-rate.ts'
 import type { CertificateNaming } from './certificate-name.ts'
 import {
   BACKLOG_SIZE,
@@ -36,6 +37,8 @@ export interface ListenOptions {
   readonly webSocket?: WebSocketOptions
   /** Default 65536; one more is closed at once and logged. */
   readonly connectionsMax?: number
+  /** New connections in a second; one more is closed at once and logged. Default: as they come. */
+  readonly connectionRate?: number
   readonly log: NetLog
 }
 
@@ -143,6 +146,9 @@ class SocketListener implements Listener {
       this.#log.warn(fields, 'connection refused: too many connections')
     })
     this.#webSockets = options.webSocket ?? null
+    const { connectionRate: rate } = options
+    // First, so that nobody else takes up a connection that is one too many.
+    if (rate !== undefined) limitAcceptRate(server, rate, { listener: this.name, log: this.#log })
     if (this.tls) this.#watchTls()
     if (this.#webSockets !== null) this.#watchWebSockets(this.#webSockets)
     else if (!this.tls) server.on('connection', (socket) => this.#accept(socket))

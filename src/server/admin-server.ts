@@ -1,5 +1,5 @@
 import { statfsSync } from 'node:fs'
-import { tmpdir, totalmem } from 'node:os'
+import { tmpdir } from 'node:os'
 import type { AdminApp, AdminParts, StatusView } from '../admin/index.ts'
 import { EMBEDDED_LIMITS, type EmbeddedEngine } from '../engine/embedded/index.ts'
 import { ListenError } from '../net/index.ts'
@@ -23,6 +23,8 @@ export interface AdminOptions extends Omit<AdminParts, FoundHere> {
   readonly config: ServerConfig
   readonly engine: EmbeddedEngine
   readonly startedAtMs: number
+  /** Bytes above which publishers are held back. */
+  readonly memoryLimit: () => number
   /** Everything that listens; looked at when somebody asks. */
   readonly listeners: readonly OpenListener[]
   readonly random: RandomSource
@@ -100,7 +102,9 @@ async function open(
   if (port.tls && config.tls === null) {
     throw new StartupError('config', `${name} needs tls.certFile and tls.keyFile`)
   }
-  const options = { name, address, tls: port.tls ? config.tls : null, log }
+  const tls = port.tls ? config.tls : null
+  const limits = config.limits.listeners?.[name] ?? {}
+  const options = { name, address, tls, log, limits }
   try {
     return await listenHttp(app, options)
   } catch (cause) {
@@ -119,7 +123,8 @@ async function open(
   }
 }
 
-function statusView({ config, engine, startedAtMs, listeners }: AdminOptions): StatusView {
+function statusView(options: AdminOptions): StatusView {
+  const { config, engine, startedAtMs, listeners, memoryLimit } = options
   const { name, durability } = engine.capabilities
   return {
     version: packageVersion(),
@@ -127,7 +132,7 @@ function statusView({ config, engine, startedAtMs, listeners }: AdminOptions): S
     startedAtMs,
     data: config.data,
     memoryBytes: process.memoryUsage.rss(),
-    memoryLimitBytes: totalmem(),
+    memoryLimitBytes: memoryLimit(),
     diskFreeBytes: freeBytes(config.data === MEMORY ? tmpdir() : config.data),
     diskFreeLimitBytes: config.limits.freeDiskSpace ?? EMBEDDED_LIMITS.diskFreeBytesMin,
     store: { engine: name, durability, state: engine.state },

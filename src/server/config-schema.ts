@@ -14,6 +14,7 @@ import {
   sizeBytes,
   text,
   texts,
+  watermark,
 } from './setting-kinds.ts'
 
 /** Keys that come in the clear could be anybody's. */
@@ -84,6 +85,12 @@ const mqttListener = {
   ).optional(),
 }
 
+/** What a listener may be asked of, all of them or one. */
+const listenerLimits = {
+  connections: integer(1, 1_000_000).optional(),
+  connectionRate: integer(1, 1_000_000).optional(),
+}
+
 const mqttPorts = PORTS.filter(({ name }) => name.startsWith('mqtt'))
 
 /** The file's form, validated after file, environment and flags were put together. */
@@ -100,7 +107,7 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
     .optional(),
   limits: z
     .strictObject({
-      connections: integer(1, 1_000_000).optional(),
+      ...listenerLimits,
       messageSize: sizeBytes(
         1024,
         128 * MIB,
@@ -113,6 +120,16 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
         2 ** 50,
         "a size such as '1GiB'; 0 turns the alarm off",
       ).optional(),
+      memoryHighWatermark: watermark(
+        "a part of the memory such as 0.6, or a size such as '4GiB'; 0 turns it off",
+      ).optional(),
+      listeners: z
+        .strictObject(
+          Object.fromEntries(
+            PORTS.map(({ name }) => [name, z.strictObject(listenerLimits).optional()]),
+          ),
+        )
+        .optional(),
     })
     .optional(),
   mqtt: z
@@ -289,8 +306,15 @@ export interface TlsInput {
   readonly principalRules?: string | undefined
 }
 
-export interface LimitsInput {
+/** Of each listener. */
+export interface ListenerLimitsInput {
   readonly connections?: number | undefined
+  /** In a second. */
+  readonly connectionRate?: number | undefined
+}
+
+export interface LimitsInput extends ListenerLimitsInput {
+  readonly listeners?: Readonly<Record<string, ListenerLimitsInput | undefined>> | undefined
   /** Bytes. */
   readonly messageSize?: number | undefined
   readonly channelsPerConnection?: number | undefined
@@ -298,6 +322,8 @@ export interface LimitsInput {
   readonly frameSize?: number | undefined
   /** Bytes. */
   readonly freeDiskSpace?: number | undefined
+  /** Up to 1: a part of the memory there is; above: bytes; 0: none. */
+  readonly memoryHighWatermark?: number | undefined
 }
 
 /** Where refusals and changes are written; without a file: into the log. */

@@ -3,7 +3,14 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { AdminApp } from '../admin/index.ts'
-import { ListenError, type NetLog, TlsReloader, type TlsOptions } from '../net/index.ts'
+import type { ListenerLimitsInput } from './config-schema.ts'
+import {
+  limitAcceptRate,
+  ListenError,
+  type NetLog,
+  TlsReloader,
+  type TlsOptions,
+} from '../net/index.ts'
 import { listenErrorOf } from '../net/listen-error.ts'
 import { refuseForeignCertificates } from '../net/foreign-certificates.ts'
 import { HttpSockets } from './http-sockets.ts'
@@ -27,6 +34,7 @@ export interface HttpListenOptions {
   /** null: plain HTTP. */
   readonly tls: TlsOptions | null
   readonly log: NetLog
+  readonly limits: ListenerLimitsInput
 }
 
 /** Whoever has not sent a whole request by then is closed: commands send theirs at once. */
@@ -54,7 +62,10 @@ export async function listenHttp(app: AdminApp, options: HttpListenOptions): Pro
     // Answers 500 by itself where the app throws.
     void respond(incoming, outgoing)
   })
-  const sockets = new HttpSockets(server, { listener: name, log })
+  const { connections: max, connectionRate } = options.limits
+  const about = { listener: name, log }
+  if (connectionRate !== undefined) limitAcceptRate(server, connectionRate, about)
+  const sockets = new HttpSockets(server, max === undefined ? about : { ...about, max })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenErrorOf(error, address.host, address.port)))
     server.listen({ host: address.host, port: address.port }, resolve)

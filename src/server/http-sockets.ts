@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { NetLog } from '../net/index.ts'
 
 /** One console or a few commands at a time; a flood of sockets is none of these. */
-const CONNECTIONS_MAX = 1024
+export const HTTP_CONNECTIONS_MAX = 1024
 
 /** A flood is told of once in so long. */
 const WARN_EVERY_MS = 10_000
@@ -27,7 +27,7 @@ export class HttpSockets {
   ) {
     this.#listener = options.listener
     this.#log = options.log
-    this.#max = options.max ?? CONNECTIONS_MAX
+    this.#max = options.max ?? HTTP_CONNECTIONS_MAX
     server.on('connection', (socket: Socket) => this.#opened(socket))
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       const socket = rawSocketOf(request.socket)

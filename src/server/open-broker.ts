@@ -23,6 +23,7 @@ import { AUDIT_BYTES_DEFAULT, AUDIT_FILES_DEFAULT, AuditFile } from './audit-fil
 import { AuditLog } from './audit-log.ts'
 import { prepareDataDirectory } from './data-directory.ts'
 import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './default-user.ts'
+import { MemoryWatch, type MemoryUse, PROCESS_MEMORY, WATERMARK_DEFAULT } from './memory-watch.ts'
 import { LogRing } from './log-ring.ts'
 import type { Log } from './log.ts'
 import { PROTOCOLS, type ServedProtocol } from './protocols.ts'
@@ -104,7 +105,17 @@ export async function openBroker(
   broker.redrives.goOn()
   durable.resume((vhost) => rpcCore.host(vhost))
   opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
-  const admin = await openAdmin({ ...parts, engine, protocols, listeners, startedAtMs, logTail })
+  const memory = opened.use(watchMemory(config.limits, broker, log))
+  const memoryLimit = (): number => memory.limitBytes
+  const admin = await openAdmin({
+    ...parts,
+    memoryLimit,
+    engine,
+    protocols,
+    listeners,
+    startedAtMs,
+    logTail,
+  })
   if (admin !== null) {
     opened.use(admin)
     listeners.push(...admin.listeners)
@@ -143,6 +154,20 @@ function openRpc(
     limits: waitingCalls === undefined ? {} : { waitingCallsMax: waitingCalls },
   })
   return { rpcCore, durable }
+}
+
+/** Publishers wait while memory runs out, and nothing new is declared. */
+function watchMemory(
+  { memoryHighWatermark: watermark = WATERMARK_DEFAULT }: LimitsInput,
+  { pressure }: Broker,
+  log: Log,
+): MemoryWatch {
+  const changed = (isLow: boolean, use: MemoryUse): void => {
+    pressure.setMemoryLow(isLow)
+    if (isLow) log.warn({ ...use, watermark }, 'memory is low: publishers must wait')
+    else log.info({ ...use, watermark }, 'memory is not low any more')
+  }
+  return new MemoryWatch({ source: PROCESS_MEMORY, watermark, changed })
 }
 
 /** Spans are sent before the broker is closed, and what is traced from the start is picked. */
@@ -221,6 +246,20 @@ function messageLimit({ messageSize }: LimitsInput): { readonly messageBytesMax?
   return messageSize === undefined ? {} : { messageBytesMax: messageSize + PACKET_HEAD_BYTES }
 }
 
+/** Of one listener, else of all. */
+function connectionLimits(
+  name: string,
+  limits: LimitsInput,
+): { readonly connectionsMax?: number; readonly connectionRate?: number } {
+  const own = limits.listeners?.[name]
+  const connectionsMax = own?.connections ?? limits.connections
+  const connectionRate = own?.connectionRate ?? limits.connectionRate
+  return {
+    ...(connectionsMax === undefined ? {} : { connectionsMax }),
+    ...(connectionRate === undefined ? {} : { connectionRate }),
+  }
+}
+
 async function openListener(
   { port, address, isExplicit }: ListenerConfig,
   protocol: ProtocolHandler,
@@ -239,7 +278,7 @@ async function openListener(
       log,
       ...(port.tls && tls !== null ? { tls } : {}),
       ...(port.alpn === null ? {} : { alpn: port.alpn }),
-      ...(limits.connections === undefined ? {} : { connectionsMax: limits.connections }),
+      ...connectionLimits(port.name, limits),
       ...(port.webSocket === null
         ? {}
         : { webSocket: { ...port.webSocket, origins, ...messageLimit(limits) } }),

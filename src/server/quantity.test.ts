@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseDurationMs, parseSize } from './quantity.ts'
+import { parseDurationMs, parseSize, parseWatermark } from './quantity.ts'
 
 test('sizes have decimal and binary units', () => {
   const cases: [string | number, number | undefined][] = [
@@ -31,4 +31,19 @@ test('durations are milliseconds unless they say otherwise', () => {
     ['s', undefined],
   ]
   for (const [text, ms] of cases) assert.equal(parseDurationMs(text), ms, String(text))
+})
+
+test('a watermark is a part or a size', () => {
+  const cases: [string | number, number | undefined][] = [
+    [0.6, 0.6],
+    ['40%', 0.4],
+    ['1', 1],
+    ['2GiB', 2 * 1024 ** 3],
+    ['0', 0],
+    ['-0.5', undefined],
+    ['1.5', undefined],
+    ['', undefined],
+    ['much', undefined],
+  ]
+  for (const [text, watermark] of cases) assert.equal(parseWatermark(text), watermark, String(text))
 })

@@ -76,6 +76,11 @@ function formatQuantity(
   return unit === undefined ? `${value}${least}` : `${value / unit[1]}${unit[0]}`
 }
 
+/** A part up to 1, a size above it, or 0; undefined when it is none of these. */
+export function parseWatermark(value: string | number): number | undefined {
+  return /^0+(?:\.0+)?$/.test(String(value)) ? 0 : (parsePart(value) ?? parseSize(value))
+}
+
 function parseQuantity(
   value: string | number,
   units: Readonly<Record<string, number>>,

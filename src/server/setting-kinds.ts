@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { LISTEN_ADDRESS_FORM, parseListenAddress, type ListenAddress } from './listen-address.ts'
 import type { PortSpec } from './protocol-ports.ts'
-import { formatDuration, formatSize, parseDurationMs, parsePart, parseSize } from './quantity.ts'
+import {
+  formatDuration,
+  formatSize,
+  parseDurationMs,
+  parsePart,
+  parseSize,
+  parseWatermark,
+} from './quantity.ts'
 
 /** What a setting may be, for those who read about it. */
 export interface SettingKind {
@@ -67,6 +74,13 @@ export function part(): z.ZodType<number> {
       type: 'part',
       limits: 'above 0, up to 1 or 100%',
     })
+}
+
+/** A part of what there is, or a size of its own. */
+export function watermark(expected: string): z.ZodType<number> {
+  return quantity
+    .transform((value, context) => parseWatermark(value) ?? refuse(context))
+    .meta({ description: expected, type: 'part or size', limits: '0 to 1, or a size' })
 }
 
 /** A list, or text with commas where there are no lists. */

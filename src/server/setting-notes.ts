@@ -7,6 +7,8 @@ import { DEFAULT_LIMITS as RPC } from '../protocols/rpc/limits.ts'
 import { DURABLE_LIMITS } from '../rpc/durable/limits.ts'
 import { WAITING_CALLS_MAX } from '../rpc/limits.ts'
 import { AUDIT_BYTES_DEFAULT, AUDIT_FILES_DEFAULT } from './audit-file.ts'
+import { HTTP_CONNECTIONS_MAX } from './http-sockets.ts'
+import { WATERMARK_DEFAULT } from './memory-watch.ts'
 import { PORTS, type PortSpec } from './protocol-ports.ts'
 import { formatDuration, formatSize } from './quantity.ts'
 import { DEFAULT_USER_NAME, STOP_TIMEOUT_MS } from './server-config.ts'
@@ -59,7 +61,18 @@ const NOTES: Readonly<Record<string, readonly [fallback: string | number, about:
     'Its password; better in a file. The default one is for this machine only.',
   ],
   'defaultUser.passwordFile': ['', 'File whose first line is its password.'],
-  'limits.connections': [CONNECTIONS_MAX_DEFAULT, 'Connections of each listener; more are closed.'],
+  'limits.connections': [
+    CONNECTIONS_MAX_DEFAULT,
+    `Connections of each listener; more are closed. HTTP has ${HTTP_CONNECTIONS_MAX} of its own.`,
+  ],
+  'limits.connectionRate': [
+    '',
+    'New connections a second of each listener but HTTP; more are closed at once.',
+  ],
+  'limits.memoryHighWatermark': [
+    WATERMARK_DEFAULT,
+    'With more of the heap or the memory in use, publishers must wait; `0`: never.',
+  ],
   'limits.messageSize': [
     formatSize(AMQP.messageSizeMax),
     'Largest message that a client may publish.',
@@ -176,14 +189,17 @@ const NOTES: Readonly<Record<string, readonly [fallback: string | number, about:
   'log.format': ['auto', '`json` lines, or `pretty` ones to read; `auto`: pretty on a terminal.'],
 }
 
-const OF_ONE_LISTENER = /^mqtt\.listeners\.([\w-]+)\.(\w+)$/
+const OF_ONE_LISTENER = /^(limits|mqtt)\.listeners\.([\w-]+)\.(\w+)$/
 
 /** Throws for a key that nobody wrote a note for: a test asks for all of them. */
 export function noteOf(key: string): SettingNote {
   if (key.startsWith('listen.')) return noteOfListener(key.slice('listen.'.length))
-  const [, listener, own] = OF_ONE_LISTENER.exec(key) ?? []
-  if (listener !== undefined) {
-    return { about: `The same for listener \`${listener}\` only.`, fallback: `\`mqtt.${own}\`` }
+  const [, group, listener = '', own] = OF_ONE_LISTENER.exec(key) ?? []
+  if (group !== undefined) {
+    const hasOwn = group === 'limits' && listener.startsWith('http')
+    const ofHttp = own === 'connections' ? String(HTTP_CONNECTIONS_MAX) : ''
+    const fallback = hasOwn ? ofHttp : `\`${group}.${own}\``
+    return { about: `The same for listener \`${listener}\` only.`, fallback }
   }
   const note = NOTES[key]
   if (note === undefined) throw new Error(`no note says what '${key}' does`)

@@ -200,6 +200,8 @@ export class TestBroker implements AsyncDisposable {
           }),
         ),
         stopTimeout: STOP_TIMEOUT_MS,
+        // The memory of the process is the test's.
+        limits: { memoryHighWatermark: 0 },
       },
       {
         data: MEMORY,

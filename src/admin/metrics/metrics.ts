@@ -74,6 +74,11 @@ function writeStore(out: Exposition, parts: AdminParts, topicBytes: number): voi
     '1 while publishers are held back.',
     single(Number(broker.pressure.alarm !== null)),
   )
+  out.gauge(
+    'waystation_memory_alarm',
+    '1 while memory runs out, and publishers are held back for that.',
+    single(Number(broker.pressure.isMemoryLow)),
+  )
   out.gauge('waystation_stored_bytes', 'Bytes that the store holds.', [
     [{ kind: 'queues' }, broker.storedBytes],
     [{ kind: 'topics' }, topicBytes],
@@ -94,8 +99,13 @@ function writeStore(out: Exposition, parts: AdminParts, topicBytes: number): voi
 }
 
 function writeProcess(out: Exposition, { figures, status }: AdminParts): void {
-  const { memoryBytes, startedAtMs } = status()
+  const { memoryBytes, memoryLimitBytes, startedAtMs } = status()
   out.gauge('process_resident_memory_bytes', 'Resident memory.', single(memoryBytes))
+  out.gauge(
+    'waystation_memory_limit_bytes',
+    'Above it publishers are held back.',
+    single(memoryLimitBytes),
+  )
   out.gauge(
     'process_start_time_seconds',
     'When it started, since 1970.',

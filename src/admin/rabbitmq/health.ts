@@ -24,9 +24,13 @@ export function addHealthChecks(routes: Routes, parts: RabbitParts): void {
   }
   const alarms = (reason: string) => {
     return (asked: Asked): Response => {
-      const { alarm } = broker.pressure
+      const { alarm, isMemoryLow, storeAlarm } = broker.pressure
       if (alarm === null) return asked.json({ status: 'ok' })
-      return failed(asked, reason, { alarms: [{ node: NODE, resource: 'disk', text: alarm }] })
+      const resources = [
+        ...(isMemoryLow ? [{ node: NODE, resource: 'memory', text: alarm }] : []),
+        ...(storeAlarm === null ? [] : [{ node: NODE, resource: 'disk', text: alarm }]),
+      ]
+      return failed(asked, reason, { alarms: resources })
     }
   }
   const ok = (more: object = {}) => {

@@ -207,7 +207,7 @@ export function listenerViews({ status }: RabbitParts): ListenerView[] {
 function nodeView(parts: RabbitParts): View {
   const { broker, terms } = parts
   const status = parts.status()
-  const { alarm } = broker.pressure
+  const { storeAlarm, isMemoryLow } = broker.pressure
   const sockets = status.listeners.reduce((sum, { connections }) => sum + connections, 0)
   return {
     name: NODE,
@@ -223,11 +223,11 @@ function nodeView(parts: RabbitParts): View {
     processors: 1,
     mem_used: status.memoryBytes,
     mem_limit: status.memoryLimitBytes,
-    mem_alarm: false,
+    mem_alarm: isMemoryLow,
     mem_calculation_strategy: 'rss',
     disk_free: status.diskFreeBytes,
     disk_free_limit: status.diskFreeLimitBytes,
-    disk_free_alarm: alarm !== null,
+    disk_free_alarm: storeAlarm !== null,
     fd_used: 0,
     fd_total: 0,
     sockets_used: sockets,

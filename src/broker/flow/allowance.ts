@@ -19,6 +19,11 @@ export class Allowance {
   countsPublishes = false
   connectionCount = 0
   channelCount = 0
+  consumerCount = 0
+  /** Of a user. */
+  sessionCount = 0
+  /** Bytes of the largest body that may be published; Infinity: as large as its listener takes. */
+  messageSizeMax: number = Infinity
 
   constructor(title: string) {
     this.title = title
@@ -26,6 +31,7 @@ export class Allowance {
 
   set(limits: LimitSet, nowMs: number): void {
     this.limits = limits
+    this.messageSizeMax = this.max('max-message-size')
     const rates = (of: string): object => ({
       messages: limits[`${of}-rate`],
       bytes: limits[`${of}-rate-bytes`],

@@ -1,4 +1,5 @@
 import type { Timer } from '../../lib/clock.ts'
+import { BrokerError } from '../../model/errors.ts'
 import type { MessageOwner } from '../../model/message-owner.ts'
 import type { Allowance } from './allowance.ts'
 import type { Flows } from './flows.ts'
@@ -113,6 +114,50 @@ export class Flow {
     if (cause === null) return 0
     this.#hold(cause, nowMs)
     return cause.waitMs
+  }
+
+  /** HOT: bytes of the largest body it may publish; Infinity: as large as its listener takes. */
+  get messageSizeMax(): number {
+    return Math.min(this.user.messageSizeMax, this.vhost.messageSizeMax)
+  }
+
+  /** One more channel. Throws `NOT_ALLOWED`, in RabbitMQ's words, where it is too many. */
+  openChannel(): void {
+    const { user, vhost } = this
+    for (const [kind, of] of [
+      ['user', user],
+      ['vhost', vhost],
+    ] as const) {
+      const max = of.max('max-channels')
+      if (of.channelCount < max) continue
+      const whose = `number of channels opened for ${of.title}`
+      const limit = `the maximum allowed ${kind} limit of (${max})`
+      throw new BrokerError('NOT_ALLOWED', `${whose} has reached ${limit}`)
+    }
+    user.channelCount++
+    vhost.channelCount++
+  }
+
+  channelsClosed(count: number): void {
+    this.user.channelCount -= count
+    this.vhost.channelCount -= count
+  }
+
+  /** One more consumer, until `consumerClosed`. Throws `LIMIT_EXCEEDED` where it is too many. */
+  openConsumer(destination: string): void {
+    for (const { title, consumerCount, limits } of [this.user, this.vhost]) {
+      const max = limits['max-consumers'] ?? this.#flows.consumerCountMax
+      if (consumerCount < max) continue
+      const limit = `consumer limit of ${title} (${max}) is reached`
+      throw new BrokerError('LIMIT_EXCEEDED', `cannot consume from '${destination}': ${limit}`)
+    }
+    this.user.consumerCount++
+    this.vhost.consumerCount++
+  }
+
+  consumerClosed(): void {
+    this.user.consumerCount--
+    this.vhost.consumerCount--
   }
 
   /** For whom what it publishes counts while it is stored; null: for nobody. */

@@ -13,12 +13,20 @@ export interface Refusing {
   readonly heldBackBy: string | null
 }
 
+export interface FlowsOptions {
+  readonly owners: Owners
+  /** Default: as many as come. */
+  readonly consumerCountMax?: number
+}
+
 /** The limits of users and virtual hosts, and the connections that are held to them. */
 export class Flows {
   readonly clock: Clock
   readonly log: BrokerLog
   /** Whose stored messages are counted. */
   readonly owners: Owners
+  /** Consumers of a user or a virtual host without a limit of its own. */
+  readonly consumerCountMax: number
   /** Whose bytes are being read; null: nobody waits for what is published now. */
   current: Flow | null = null
   /** The same, while its user or its virtual host has limits. */
@@ -28,10 +36,11 @@ export class Flows {
   readonly #users: Map<string, Allowance> = new Map()
   readonly #vhosts: Map<string, Allowance> = new Map()
 
-  constructor(clock: Clock, log: BrokerLog, owners: Owners) {
+  constructor(clock: Clock, log: BrokerLog, { owners, consumerCountMax = Infinity }: FlowsOptions) {
     this.clock = clock
     this.log = log
     this.owners = owners
+    this.consumerCountMax = consumerCountMax
   }
 
   user(name: string): Allowance {

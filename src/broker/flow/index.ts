@@ -1,3 +1,4 @@
+export type { Allowance } from './allowance.ts'
 export { Flow, type FlowNames, type FlowPeer, type HeldBack } from './flow.ts'
 export { Flows } from './flows.ts'
 export { INTAKE, Intake, type IntakeResult } from './intake.ts'

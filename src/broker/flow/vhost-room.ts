@@ -7,10 +7,10 @@ export interface Room {
   readonly fullBecause: string | null
 }
 
-/** What waits in all destinations of a virtual host. */
+/** What waits in one destination. */
 export interface Stored {
-  readonly messages: number
-  readonly bytes: number
+  readonly readyCount: number
+  readonly readyBytes: number
 }
 
 /** It is counted no more often: with ten thousand destinations that takes a millisecond. */
@@ -19,16 +19,16 @@ const RECOUNT_MS = 20
 /** Whether the destinations of a virtual host may take more, all of them together. */
 export class VhostRoom implements Room {
   readonly #allowance: Allowance
-  readonly #count: () => Stored
+  readonly #all: () => Iterable<Stored>
   readonly #clock: Clock
   /** As counted, and what was published since. */
   #messages = 0
   #bytes = 0
   #countedMs = -Infinity
 
-  constructor(allowance: Allowance, count: () => Stored, clock: Clock) {
+  constructor(allowance: Allowance, all: () => Iterable<Stored>, clock: Clock) {
     this.#allowance = allowance
-    this.#count = count
+    this.#all = all
     this.#clock = clock
   }
 
@@ -42,9 +42,7 @@ export class VhostRoom implements Room {
     const bytesMax = this.#allowance.max('max-length-bytes')
     const nowMs = this.#clock.monotonicMs()
     if (nowMs - this.#countedMs >= RECOUNT_MS) {
-      const { messages, bytes } = this.#count()
-      this.#messages = messages
-      this.#bytes = bytes
+      this.#count()
       this.#countedMs = nowMs
     }
     const { title } = this.#allowance
@@ -52,6 +50,15 @@ export class VhostRoom implements Room {
       return `${title} is full, it may hold ${messagesMax} messages`
     if (this.#bytes >= bytesMax) return `${title} is full, it may hold ${bytesMax} bytes`
     return null
+  }
+
+  #count(): void {
+    this.#messages = 0
+    this.#bytes = 0
+    for (const { readyCount, readyBytes } of this.#all()) {
+      this.#messages += readyCount
+      this.#bytes += readyBytes
+    }
   }
 
   published(bodyBytes: number, count: number): void {

@@ -19,10 +19,18 @@ interface MakerParts {
 export class TopicMaker {
   readonly #vhost: VirtualHost
   readonly #parts: MakerParts
+  /** Of all topics here, with those that are being opened. */
+  #partitionCount = 0
 
   constructor(vhost: VirtualHost, parts: MakerParts) {
     this.#vhost = vhost
     this.#parts = parts
+  }
+
+  /** Throws `LIMIT_EXCEEDED` where there are as many partitions as there may be. */
+  async openNew(id: number, spec: DestinationSpec): Promise<Topic> {
+    this.#requireRoom(spec.name, spec.partitionCount ?? 1)
+    return (await this.open([{ id, spec }])).get(id)!
   }
 
   /** Opened side by side, for each waits for the disk; by id. Nobody is told of them. */
@@ -35,7 +43,9 @@ export class TopicMaker {
       const state = isStored(spec) ? shards.state : null
       topics.set(id, new Topic(id, this.#vhost, spec, { limits, forms, cycle, state }))
     }
-    await openTopics(topics.values(), this.#parts)
+    const counts = stored.map(({ spec: { partitionCount = 1 } }) => partitionCount)
+    const count = counts.reduce((sum, each) => sum + each, 0)
+    await this.#counted(count, openTopics(topics.values(), this.#parts))
     return topics
   }
 
@@ -49,12 +59,30 @@ export class TopicMaker {
       )
     }
     checkPartitionCount({ ...topic.spec, partitionCount }, this.#parts.shards.limits)
-    return openPartitions(topic, partitionCount, this.#parts)
+    const added = partitionCount - had
+    this.#requireRoom(topic.name, added)
+    return this.#counted(added, openPartitions(topic, partitionCount, this.#parts))
   }
 
   async delete(partitions: readonly Partition[]): Promise<void> {
     const { shards } = this.#parts
+    this.#partitionCount -= partitions.length
     await Promise.all(partitions.map((each) => shards.deletePartitionLogs(each)))
+  }
+
+  #requireRoom(name: string, added: number): void {
+    this.#vhost.bounds.requirePartitions(name, this.#partitionCount + added)
+  }
+
+  /** At once, since others are opened meanwhile. */
+  async #counted<Value>(count: number, opening: Promise<Value>): Promise<Value> {
+    this.#partitionCount += count
+    try {
+      return await opening
+    } catch (error) {
+      this.#partitionCount -= count
+      throw error
+    }
   }
 }
 

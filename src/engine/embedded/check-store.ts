@@ -183,7 +183,7 @@ class StoreCheck {
         for (const { data } of entries) {
           bytes += data.length
           if (id !== KV_LOG_ID) continue
-          for (const item of decodeItems(data).items) noteLogName(this.#names, item)
+          for (const item of decodeItems(data)) noteLogName(this.#names, item)
         }
       }
       nextOffset = Math.max(nextOffset, found.nextOffset)

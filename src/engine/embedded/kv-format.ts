@@ -1,13 +1,11 @@
 /**
- * One entry of the kv's log: `u8 flags, u32 items`, then each item as `u64 revision,
- * u32 key bytes, u32 value bytes (all ones: deleted), key, value`. Flag 1: forget everything
- * before, because a snapshot begins. All numbers are little-endian.
+ * One entry of the kv's log: `u32 items`, then each item as `u64 revision, u32 key bytes,
+ * u32 value bytes (all ones: deleted), key, value`. All numbers are little-endian.
  */
 import { readU64, writeU64 } from '../../storage/entry-format.ts'
 
-const HEADER_BYTES = 5
+const HEADER_BYTES = 4
 const ITEM_BYTES = 16
-const FLAG_RESET = 1
 const DELETED = 0xffff_ffff
 
 export interface KvItem {
@@ -17,14 +15,13 @@ export interface KvItem {
   readonly revision: number
 }
 
-export function encodeItems(items: readonly KvItem[], isReset: boolean): Buffer {
+export function encodeItems(items: readonly KvItem[]): Buffer {
   let size = HEADER_BYTES
   for (const { key, value } of items) {
     size += ITEM_BYTES + Buffer.byteLength(key) + (value?.length ?? 0)
   }
   const bytes = Buffer.allocUnsafe(size)
-  bytes[0] = isReset ? FLAG_RESET : 0
-  bytes.writeUInt32LE(items.length, 1)
+  bytes.writeUInt32LE(items.length, 0)
   let at = HEADER_BYTES
   for (const { key, value, revision } of items) {
     const keyBytes = Buffer.byteLength(key)
@@ -40,12 +37,9 @@ export function encodeItems(items: readonly KvItem[], isReset: boolean): Buffer 
 }
 
 /** The entry carries a checksum of its own, so its fields are taken at their word. */
-export function decodeItems(bytes: Buffer): {
-  readonly isReset: boolean
-  readonly items: KvItem[]
-} {
+export function decodeItems(bytes: Buffer): KvItem[] {
   const items: KvItem[] = []
-  const count = bytes.readUInt32LE(1)
+  const count = bytes.readUInt32LE(0)
   let at = HEADER_BYTES
   for (let index = 0; index < count; index++) {
     const revision = readU64(bytes, at)
@@ -62,5 +56,5 @@ export function decodeItems(bytes: Buffer): {
     items.push({ key, value: Buffer.from(bytes.subarray(at, at + valueBytes)), revision })
     at += valueBytes
   }
-  return { isReset: (bytes[0]! & FLAG_RESET) !== 0, items }
+  return items
 }

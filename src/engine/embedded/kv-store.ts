@@ -113,7 +113,7 @@ export class KvStore {
       // The caller keeps its buffer, and may change it after the answer.
       return { key: space + key, value: value === null ? null : Buffer.from(value), revision }
     })
-    const data = encodeItems(items, false)
+    const data = encodeItems(items)
     try {
       this.#log.append(data, 1)
     } catch (error) {
@@ -144,12 +144,7 @@ export class KvStore {
   }
 
   #replay(data: Buffer): void {
-    const { isReset, items } = decodeItems(data)
-    if (isReset) {
-      this.#entries.clear()
-      this.#liveBytes = 0
-    }
-    for (const item of items) {
+    for (const item of decodeItems(data)) {
       this.#revision = Math.max(this.#revision, item.revision)
       this.#apply(item)
     }
@@ -182,28 +177,29 @@ export class KvStore {
 
   async #snapshot(): Promise<void> {
     await this.#host.roll(this.#log)
-    // From here to the commit nothing may wait, so that no change falls between the entries.
     const base = this.#log.nextOffset
+    const revision = this.#revision
     let items: KvItem[] = []
     let bytes = 0
-    let isReset = true
-    const flush = (): void => {
-      this.#log.append(encodeItems(items, isReset), 1)
+    const flush = async (): Promise<void> => {
+      this.#log.append(encodeItems(items), 1)
       items = []
       bytes = 0
-      isReset = false
+      await new Promise<void>((resolve, reject) => {
+        this.#host.commit(this.#log, (error) => (error === null ? resolve() : reject(error)))
+      })
     }
+    // Others go on between two entries, and what they change stands behind `base` by itself. What
+    // came before it is needed until all is written.
     for (const entry of this.#entries.values()) {
+      if (entry.revision > revision) continue
       items.push(entry)
       bytes += entry.key.length + entry.value.length
-      if (bytes >= SNAPSHOT_ENTRY_BYTES) flush()
+      if (bytes >= SNAPSHOT_ENTRY_BYTES) await flush()
     }
     // An item of its own carries the revision on when every key is deleted.
     items.push({ key: `${INTERNAL}revision`, value: null, revision: this.#revision })
-    flush()
-    await new Promise<void>((resolve, reject) => {
-      this.#host.commit(this.#log, (error) => (error === null ? resolve() : reject(error)))
-    })
+    await flush()
     this.#log.discard(0, base)
   }
 }

@@ -35,14 +35,14 @@ export class FrameRouter implements FrameHandler {
     if (this.#channels[channel.number] !== channel) return
     this.#channels[channel.number] = undefined
     this.#count--
-    this.#connection.flow.user.channelCount--
+    this.#connection.flow.channelsClosed(1)
   }
 
   /** `isCounted`: deliveries come back as failed attempts. */
   disposeAll(isCounted: boolean): void {
     for (const channel of this.channels()) channel.dispose(isCounted)
     this.#channels = []
-    if (this.#count > 0) this.#connection.flow.user.channelCount -= this.#count
+    if (this.#count > 0) this.#connection.flow.channelsClosed(this.#count)
     this.#count = 0
   }
 
@@ -109,13 +109,7 @@ export class FrameRouter implements FrameHandler {
       const limit = `has reached the negotiated channel_max (${channelMax})`
       throw new AmqpError('NOT_ALLOWED', `number of channels opened (${opened}) ${limit}`)
     }
-    const { user } = this.#connection.flow
-    if (user.channelCount >= user.max('max-channels')) {
-      const limit = `the maximum allowed user limit of (${user.max('max-channels')})`
-      const whose = `number of channels opened for user '${this.#connection.user.name}'`
-      throw new AmqpError('NOT_ALLOWED', `${whose} has reached ${limit}`)
-    }
-    user.channelCount++
+    this.#connection.flow.openChannel()
     // Holes would make the array slow, and clients choose the numbers.
     while (this.#channels.length <= number) this.#channels.push(undefined)
     this.#channels[number] = new Channel(number, this.#connection)

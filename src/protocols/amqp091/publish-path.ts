@@ -100,7 +100,7 @@ export class PublishPath {
     if (end - start >= 2) this.#checkClass((bytes[start]! << 8) | bytes[start + 1]!)
     view.read(bytes, start, end)
     const bodySize = view.bodySize
-    const sizeMax = connection.limits.messageSizeMax
+    const sizeMax = Math.min(connection.limits.messageSizeMax, connection.flow.messageSizeMax)
     if (bodySize > sizeMax) {
       throw preconditionFailed(
         `message size ${bodySize} is larger than configured max size ${sizeMax}`,

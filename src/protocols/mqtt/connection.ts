@@ -50,7 +50,14 @@ import { Answers } from './answers.ts'
 import { Authentication } from './authentication.ts'
 import { claimOf, connackProperties, expiryMsOf } from './connect.ts'
 import type { ConnectionShared } from './connection-shared.ts'
-import { ConnectRefusal, isLimit, isUnsupportedVersion, ProtocolFault } from './faults.ts'
+import { SHARE_PREFIX } from './filter.ts'
+import {
+  ConnectRefusal,
+  refuseConnect,
+  isLimit,
+  isUnsupportedVersion,
+  ProtocolFault,
+} from './faults.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
 import { enter, login, type Login } from './login.ts'
@@ -467,7 +474,7 @@ export class MqttConnection
     const claim = claimOf(packet, { clientId, user: user.name, limits: this.limits })
     if (this.#isGone()) return
     this.#openFlow(user.name, vhost.name)
-    const { session, isResumed } = await vhost.sessions.claim(this, claim)
+    const { session, isResumed } = await vhost.sessions.claim(this, claim).catch(refuseConnect)
     if (this.#isGone()) {
       vhost.sessions.release(session, this)
       return
@@ -506,7 +513,7 @@ export class MqttConnection
     try {
       this.flow = this.broker.flows.open({ user, vhost, owner: this, connection: this.name }, this)
     } catch (error) {
-      throw new ConnectRefusal(REASON.QUOTA_EXCEEDED, (error as Error).message)
+      refuseConnect(error)
     }
   }
 
@@ -584,7 +591,7 @@ export class MqttConnection
     const { userProperties = [] } = properties
     const reasonCodes: number[] = []
     for (const subscription of subscriptions) {
-      if (subscription.noLocal && subscription.filter.startsWith('$share/')) {
+      if (subscription.noLocal && subscription.filter.startsWith(SHARE_PREFIX)) {
         throw new ProtocolFault('no local in a shared subscription')
       }
       const code = await subscriber.subscribe(subscription, identifier, userProperties)

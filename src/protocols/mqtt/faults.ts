@@ -23,6 +23,12 @@ export class ConnectRefusal extends Error {
   }
 }
 
+/** A limit of its user or its virtual host is in the way of the client. */
+export function refuseConnect(error: unknown): never {
+  if (!(error instanceof BrokerError)) throw error
+  throw new ConnectRefusal(REASON.QUOTA_EXCEEDED, error.message, { cause: error })
+}
+
 export function isLimit(error: unknown): error is BrokerError {
   return error instanceof BrokerError && error.code === 'LIMIT_EXCEEDED'
 }

@@ -14,7 +14,8 @@ export type ParsedFilter =
   /** `$queue/NAME` and `$stream/NAME`: a destination by its name. */
   | { readonly kind: 'destination'; readonly name: string }
 
-const SHARE = '$share/'
+/** What the filter of a group begins with. */
+export const SHARE_PREFIX = '$share/'
 const DESTINATION = /^\$(?:queue|stream)\/(.+)$/s
 
 /**
@@ -22,9 +23,9 @@ const DESTINATION = /^\$(?:queue|stream)\/(.+)$/s
  * levels. Throws `ProtocolFault` where it breaks section 4.7 or 4.8.
  */
 export function parseFilter(filter: string, levelsMax: number): ParsedFilter | null {
-  if (filter.startsWith(SHARE)) {
-    const end = filter.indexOf('/', SHARE.length)
-    const group = filter.slice(SHARE.length, end)
+  if (filter.startsWith(SHARE_PREFIX)) {
+    const end = filter.indexOf('/', SHARE_PREFIX.length)
+    const group = filter.slice(SHARE_PREFIX.length, end)
     if (end < 0 || group === '' || /[+#]/.test(group)) throw malformedFilter(filter)
     if (!isKey(filter)) return null
     const topic = parseTopicFilter(filter.slice(end + 1), levelsMax)

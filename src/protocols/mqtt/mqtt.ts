@@ -20,6 +20,7 @@ import { MqttConnection } from './connection.ts'
 import type { ConnectionShared } from './connection-shared.ts'
 import { DEFAULT_LIMITS, type MqttLimits } from './limits.ts'
 import { MQTT_FORM } from './mapping.ts'
+import { SHARE_PREFIX } from './filter.ts'
 import { leaveGroup, type SessionState } from './subscriber.ts'
 import { type MqttTotals, type SysSource, SysTopics } from './sys-topics.ts'
 import { Wills } from './wills.ts'
@@ -182,7 +183,7 @@ class Protocol implements Mqtt, ConnectionShared, SessionListener, SysSource {
   sessionEnded(vhost: VirtualHost, session: Session): void {
     this.wills.sessionEnded(session)
     for (const { filter } of (session.state as SessionState).subscriptions) {
-      if (filter.startsWith('$share/')) leaveGroup(vhost, filter)
+      if (filter.startsWith(SHARE_PREFIX)) leaveGroup(vhost, filter)
     }
   }
 

@@ -70,8 +70,14 @@ export class PublishPath {
   }
 
   /** Sections 3.2.2.3.4 and 3.2.2.3.5, which older versions are held to unsaid. */
-  #require({ qos, retain }: PublishView): void {
+  #require({ qos, retain, payloadStart, payloadEnd }: PublishView): void {
     const { maximumQos, isRetainAvailable } = this.#connection.limits
+    const sizeMax = this.#connection.flow?.messageSizeMax ?? Infinity
+    const size = payloadEnd - payloadStart
+    if (size > sizeMax) {
+      const text = `message size ${size} is larger than configured max size ${sizeMax}`
+      throw new ProtocolFault(text, REASON.PACKET_TOO_LARGE)
+    }
     if (qos > maximumQos) {
       const text = `a publish with QoS ${qos}, ${maximumQos} is the highest`
       throw new ProtocolFault(text, REASON.QOS_NOT_SUPPORTED)

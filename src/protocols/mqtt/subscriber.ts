@@ -10,6 +10,8 @@ import { BrokerError } from '../../model/errors.ts'
 import { headersIdentity, NO_HEADERS } from '../../model/header-value.ts'
 import { parseFilter, TOPIC_EXCHANGE } from './filter.ts'
 import { GroupCopies } from './group-copies.ts'
+import { joinedGroup, leftGroup } from './group-members.ts'
+import { KeptSubscriptions } from './kept-subscriptions.ts'
 import { keySharingAsked } from './key-sharing.ts'
 import { FILTERS_LENGTH_MAX, type MqttLimits } from './limits.ts'
 import { argumentsOf, messageFilterOf, wantedOf } from './message-filter.ts'
@@ -39,6 +41,7 @@ export interface SubscriberParts {
 
 /** What a session keeps of its own, as JSON. */
 export interface SessionState {
+  /** Changed by `KeptSubscriptions` only. */
   readonly subscriptions: readonly StoredSubscription[]
 }
 
@@ -190,7 +193,7 @@ export class Subscriber {
       if (SAID.has(error.code)) this.#refusal ??= error.message
       return REASONS[error.code] ?? REASON.UNSPECIFIED_ERROR
     }
-    this.#keep(held)
+    this.#keep(held, held.filter)
     if (limits.isRetainAvailable && wantsRetained(asked.retainHandling, isNew))
       this.#retained.push(held)
     return held.qos
@@ -227,7 +230,7 @@ export class Subscriber {
     if (outlet !== undefined) {
       this.#outlets.delete(filter)
       outbox.remove(outlet)
-      if (parsed.kind === 'shared') leaveGroup(vhost, filter)
+      if (parsed.kind === 'shared' && this.#isHeld()) leaveGroup(vhost, filter)
     } else if (parsed.kind === 'topic' && held !== undefined) {
       subscriptions.delete(filter)
       if (held.qos === 0) inbox.unbind(vhost.exchange(TOPIC_EXCHANGE)!, parsed.pattern)
@@ -251,7 +254,13 @@ export class Subscriber {
     }
     await this.#openQueue()
     subscriptions.set(held)
-    await this.#bindQueue(held, parsed.pattern, true)
+    try {
+      await this.#bindQueue(held, parsed.pattern, true)
+    } catch (error) {
+      if (before === undefined) subscriptions.delete(held.filter)
+      else subscriptions.set(before)
+      throw error
+    }
     if (before !== undefined && before.qos > 0 && !isSameWanted(before, held)) {
       await this.#bindQueue(before, parsed.pattern, false)
     }
@@ -346,19 +355,28 @@ export class Subscriber {
     requireTopicPermission(users, topic)
   }
 
-  #keep(added: HeldSubscription | null, removed = added?.filter): void {
-    const { session } = this.#parts
-    const { subscriptions } = session.state as SessionState
-    const kept = subscriptions.filter(({ filter }) => filter !== removed)
-    const gone = subscriptions.find(({ filter }) => filter === removed)
-    if (gone !== undefined) this.#filtersLength -= lengthOf(gone)
-    if (added !== null) {
-      const { parsed: _parsed, messages: _messages, ...stored } = added
-      kept.push(stored)
-      this.#filtersLength += lengthOf(stored)
-    }
-    session.state = { subscriptions: kept } satisfies SessionState
+  #keep(added: HeldSubscription | null, removed: string): void {
+    const kept = keptOf(this.#parts.session)
+    const gone = kept.take(removed)
+    if (gone !== null) this.#filtersLength -= lengthOf(gone)
+    if (added === null) return
+    const { parsed, messages: _messages, ...stored } = added
+    kept.add(stored)
+    this.#filtersLength += lengthOf(stored)
+    const { vhost } = this.#parts
+    if (gone === null && parsed.kind === 'shared' && this.#isHeld())
+      joinedGroup(vhost, stored.filter)
   }
+
+  /** False: the session was ended meanwhile, and has left its groups. */
+  #isHeld(): boolean {
+    const { session, vhost } = this.#parts
+    return vhost.sessions.get(session.name) === session
+  }
+}
+
+function keptOf(session: Session): KeptSubscriptions {
+  return KeptSubscriptions.of(session.state as SessionState)
 }
 
 /** What a session must keep of a subscription. */
@@ -375,10 +393,7 @@ function isSameWanted(
 
 /** The queue of a group goes with the last session that is a member. */
 export function leaveGroup(vhost: VirtualHost, filter: string): void {
-  for (const { state } of vhost.sessions.list()) {
-    const { subscriptions } = state as SessionState
-    if (subscriptions.some((held) => held.filter === filter)) return
-  }
+  if (!leftGroup(vhost, filter)) return
   const queue = vhost.destination(filter)
   if (queue !== undefined) vhost.deleteUnused(queue)
 }

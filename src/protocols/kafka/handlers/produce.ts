@@ -257,7 +257,14 @@ function transactionFault(
   return result === 'fenced' ? ERROR.INVALID_PRODUCER_EPOCH : ERROR.INVALID_TXN_STATE
 }
 
-function rulesFor(topic: Topic, { shared }: RequestContext): BatchRules {
+/** Those of the topic, and the size that its user and its virtual host may send. */
+function rulesFor(topic: Topic, context: RequestContext): BatchRules {
+  const rules = topicRules(topic, context)
+  const sizeMax = flowOf(context).messageSizeMax
+  return sizeMax < rules.bytesMax ? { ...rules, bytesMax: sizeMax } : rules
+}
+
+function topicRules(topic: Topic, { shared }: RequestContext): BatchRules {
   const known = rulesOf.get(topic)
   const config = topic.spec.arguments
   if (known !== undefined && known.config === config) return known.rules
