@@ -19,6 +19,12 @@ export function addCallCommands(program: Command): void {
     .addOption(
       new Option('--metadata <name=value>', 'sent along; several times').argParser(collect),
     )
+    .option('--durable', 'have the call stored until it is done, and print its id')
+    .option('--key <key>', 'durable: the same key is the same call')
+    .option('--order-key <key>', 'durable: calls with the same one are done one after the other')
+    .option('--delay <time>', 'durable: no provider gets it sooner')
+    .option('--outcome <id>', 'wait for the outcome of a durable call, and print it')
+    .option('--cancel <id>', 'end a durable call that no provider has')
     .addHelpText('after', HELP)
     .action(async (method: string, flags: CallFlags) => {
       const { call } = await import('./call.ts')
@@ -30,4 +36,6 @@ const HELP = `
 WAYSTATION_RPC_URL may hold the URL, with user and password.
 
 Example:
-  waystation call shop.v1.Orders/place -d '{"sku":"tea"}' --deadline 2s`
+  waystation call shop.v1.Orders/place -d '{"sku":"tea"}' --deadline 2s
+  waystation call shop.v1.Orders/place -d '{"sku":"tea"}' --durable --key order-7
+  waystation call shop.v1.Orders/place --outcome 0rH2vJmZ5VQ2M1nOuQvW3g --deadline 1m`

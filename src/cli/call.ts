@@ -16,12 +16,18 @@ export interface CallFlags {
   readonly data?: readonly string[]
   readonly deadline?: string
   readonly metadata?: readonly string[]
+  readonly durable?: boolean
+  readonly key?: string
+  readonly orderKey?: string
+  readonly delay?: string
+  readonly outcome?: string
+  readonly cancel?: string
 }
 
 const URL_DEFAULT = 'rpc://127.0.0.1:7700'
 
 /** Whatever JSON says: the provider checks it. */
-const JSON_VALUE: StandardSchema = {
+export const JSON_VALUE: StandardSchema = {
   '~standard': { version: 1, vendor: 'waystation', validate: (value) => ({ value }) },
 }
 
@@ -31,6 +37,11 @@ export async function call(path: string, flags: CallFlags): Promise<void> {
   if (name === undefined || method === undefined) {
     const text = `'${cellText(path)}' is no method such as shop.v1.Orders/place`
     throw new CommandError(EXIT.USAGE, text)
+  }
+  if (flags.durable === true || flags.outcome !== undefined || flags.cancel !== undefined) {
+    const { durableCall } = await import('./durable-call.ts')
+    await durableCall({ service: name, method, flags })
+    return
   }
   const messages = (flags.data ?? ['{}']).map(parsed)
   const options = { deadlineMs: deadlineOf(flags), metadata: metadataOf(flags) }
@@ -48,7 +59,7 @@ export async function call(path: string, flags: CallFlags): Promise<void> {
   }
 }
 
-function openChannel(flags: CallFlags): ReturnType<typeof connectChannel> {
+export function openChannel(flags: CallFlags): ReturnType<typeof connectChannel> {
   const url = flags.url ?? process.env['WAYSTATION_RPC_URL'] ?? URL_DEFAULT
   try {
     return connectChannel(url, { name: 'waystation call' })
@@ -58,7 +69,7 @@ function openChannel(flags: CallFlags): ReturnType<typeof connectChannel> {
   }
 }
 
-function parsed(text: string): unknown {
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
@@ -66,13 +77,13 @@ function parsed(text: string): unknown {
   }
 }
 
-function deadlineOf({ deadline = '10s' }: CallFlags): number {
+export function deadlineOf({ deadline = '10s' }: CallFlags): number {
   const ms = parseDurationMs(deadline)
   if (ms !== undefined) return ms
   throw new CommandError(EXIT.USAGE, `--deadline '${cellText(deadline)}' is no time such as 2s`)
 }
 
-function metadataOf({ metadata = [] }: CallFlags): [string, string][] {
+export function metadataOf({ metadata = [] }: CallFlags): [string, string][] {
   return metadata.map((pair) => {
     const at = pair.indexOf('=')
     if (at > 0) return [pair.slice(0, at), pair.slice(at + 1)]
@@ -80,7 +91,7 @@ function metadataOf({ metadata = [] }: CallFlags): [string, string][] {
   })
 }
 
-function failed(error: RpcError): CommandError {
+export function failed(error: RpcError): CommandError {
   const hop = hopOf(error)
   const stage =
     hop === null ? '' : ` (${hop.stage}${hop.provider === '' ? '' : ` at ${hop.provider}`})`

@@ -187,7 +187,7 @@ class Rig implements AsyncDisposable {
 
   /** Some calls of the life before are made again, under the same keys. */
   async #startCaller(): Promise<void> {
-    const first = Math.max(this.#accepted.size - 20, 0)
+    const first = Math.max(this.#accepted.size - 40, 0)
     this.#caller = await this.#spawn('call', String(first))
   }
 

@@ -36,7 +36,7 @@ export const Jobs: Contract<JobsMethods> = service('crash.v1.Jobs', {
 /** What becomes of the jobs, in turn: done, done at the third attempt, refused, never done. */
 export const KINDS = ['ok', 'ok', 'flaky', 'refused', 'ok', 'doomed'] as const
 
-const CALLS_AT_ONCE = 8
+const CALLS_AT_ONCE = 24
 /** Calls made before are made again under their keys, so often. */
 const AGAIN_EVERY = 5
 

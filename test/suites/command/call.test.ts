@@ -59,6 +59,17 @@ test('services are listed, and called with JSON', async () => {
   const joined = await run('shop.v1.Orders/join', '-d', '{"sku":"a"}', '-d', '{"sku":"b"}')
   assert.equal(joined.stdout, '{"text":"ab"}\n', joined.stderr)
 
+  const tea = ['shop.v1.Orders/place', '-d', '{"sku":"tea"}', '--durable', '--key', 'k'] as const
+  const stored = await run(...tea, '--metadata', 'tenant=t2', '--delay', '100ms')
+  const { id, wasKnown } = JSON.parse(stored.stdout) as { id: string; wasKnown: boolean }
+  assert.equal(wasKnown, false)
+  assert.deepEqual(JSON.parse((await run(...tea)).stdout), { id, wasKnown: true })
+  const done = await run('shop.v1.Orders/place', '--outcome', id)
+  assert.deepEqual([done.code, done.stdout], [0, '{"id":"tea-t2"}\n'], done.stderr)
+  const tooLate = await run('shop.v1.Orders/place', '--cancel', id)
+  assert.equal(tooLate.code, 1)
+  assert.match(tooLate.stderr, /FAILED_PRECONDITION: .* cannot be cancelled: it has ended/)
+
   const sold = await run('shop.v1.Orders/place', '-d', '{"sku":"gold"}')
   assert.equal(sold.code, 1)
   assert.match(

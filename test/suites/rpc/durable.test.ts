@@ -17,6 +17,7 @@ import {
   serve,
   service,
 } from '../../../src/client/index.ts'
+import { startBroker } from '../../../src/server/index.ts'
 import { startTestBroker, type TestBroker } from '../../../src/testing/index.ts'
 
 const Text = z.object({ text: z.string() })
@@ -392,6 +393,67 @@ test('without a broker there are no durable calls', async () => {
   channels.push(channel)
   const error = await failure(createClient(Jobs, channel).run.durable({ text: '' }))
   assert.equal(error.code, 'UNIMPLEMENTED')
+})
+
+test('an AMQP client puts a call into the queue; what is none goes to the dead letters', async () => {
+  const first = await jobs.run.durable({ text: 'ours' })
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createConfirmChannel()
+  const headers = { 'waystation-method': 'run', 'idempotency-key': 'k' }
+  const body = Buffer.from('{"text":"theirs"}')
+  const properties = { persistent: true, contentType: 'application/json' }
+  channel.sendToQueue(QUEUE, body, { ...properties, messageId: 'amqp-1', headers })
+  channel.sendToQueue(QUEUE, body, { ...properties, messageId: 'amqp-2' })
+  await channel.waitForConfirms()
+  await connection.close()
+  await provide((text, { durable }) => `${text} ${durable?.id} ${durable?.attempt}`)
+  assert.deepEqual(await first.result(), { text: `ours ${first.id} 1` })
+  await broker.destination(DEAD).waitFor({ ready: 1 })
+  const letter = await lookAt(DEAD)
+  const died = letter.properties as Properties
+  assert.equal(died.messageId, 'amqp-2')
+  assert.equal(died.headers?.['x-last-death-error'], 'the message is no call of this service')
+  await broker.destination(QUEUE).waitFor({ ready: 0, unsettled: 0 })
+  const theirs = jobs.run.durableCall('amqp-1')
+  assert.deepEqual(await theirs.result(), { text: 'theirs amqp-1 1' })
+  assert.equal((await jobs.run.durable({ text: '' }, { key: 'k' })).id, 'amqp-1')
+})
+
+test('a purged queue leaves calls that are lost', async () => {
+  const call = await jobs.run.durable({ text: 'a' })
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createChannel()
+  await channel.purgeQueue(QUEUE)
+  await connection.close()
+  assert.equal(await call.state(), 'lost')
+  assert.equal((await failure(call.result())).code, 'DATA_LOSS')
+})
+
+test('calls and outcomes are bounded: the oldest outcome goes first, what waits never', async () => {
+  await using limited = await startBroker({
+    listen: { amqp: false, rpc: 0 },
+    rpc: { durableCalls: 3, durableResultsSize: 2048 },
+  })
+  const channel = connectChannel(limited.url('rpc'))
+  channels.push(channel)
+  const client = createClient(Jobs, channel)
+  const run = async (text: string) => client.run.durable({ text }, { deadlineMs: 300 })
+  const first = await run('1')
+  const second = await run('2')
+  const third = await run('3')
+  assert.equal((await failure(run('4'))).code, 'RESOURCE_EXHAUSTED')
+  serve(channel, Jobs, { run: ({ text }) => ({ text: text.repeat(700) }), tell: () => {} })
+  const long = await Promise.all([second, third].map(async (call) => call.result()))
+  assert.deepEqual(
+    long.map(({ text }) => text.length),
+    [700, 700],
+  )
+  // Three outcomes of 700 bytes are more than 2048.
+  assert.equal((await failure(first.result())).code, 'NOT_FOUND')
+  const fourth = await run('4')
+  assert.equal((await fourth.result()).text.length, 700)
+  assert.equal((await failure(second.result())).code, 'NOT_FOUND')
+  assert.equal((await third.result()).text.length, 700)
 })
 
 test('what is asked in a wrong way is refused', async () => {
