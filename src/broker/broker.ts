@@ -76,6 +76,7 @@ export class Broker {
   readonly #forms: Map<number, NativeForm> = new Map()
   readonly #dialects: Set<ArgumentDialect> = new Set()
   readonly #vhosts: Map<string, VirtualHost> = new Map()
+  readonly #vhostListeners: ((vhost: VirtualHost) => void)[] = []
   readonly #sessionListeners: Set<SessionListener> = new Set()
   /** Virtual hosts that are being deleted, by name. */
   readonly #leaving: Map<string, Promise<unknown>> = new Map()
@@ -183,6 +184,12 @@ export class Broker {
     return this.#vhosts.values()
   }
 
+  /** Tells `listener` of each virtual host that is there, and of each that will come. */
+  eachVhost(listener: (vhost: VirtualHost) => void): void {
+    this.#vhostListeners.push(listener)
+    for (const vhost of this.#vhosts.values()) listener(vhost)
+  }
+
   /** Gives the one that is there, if it is. */
   async createVhost(name: string): Promise<VirtualHost> {
     // What is still being deleted would take the new one with it.
@@ -195,6 +202,7 @@ export class Broker {
     const ids = { delayId: this.#metadata.takeId(), retainedId: this.#metadata.takeId() }
     const vhost = new VirtualHost(name, ids, this.#vhostOptions())
     this.#vhosts.set(name, vhost)
+    for (const tell of this.#vhostListeners) tell(vhost)
     await this.#metadata.putVhost({ name, ...ids, declareMismatch: 'fail', limits: {} })
     return vhost
   }

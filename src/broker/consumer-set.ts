@@ -18,9 +18,12 @@ export class ConsumerSet {
   /** In descending order of priority. */
   readonly #groups: Group[] = []
   #active: Consumer | null = null
+  readonly #changed: () => void
 
-  constructor(singleActive: boolean) {
+  /** `changed` is called when one came or went. */
+  constructor(singleActive: boolean, changed: () => void = () => {}) {
     this.#singleActive = singleActive
+    this.#changed = changed
   }
 
   get size(): number {
@@ -42,12 +45,14 @@ export class ConsumerSet {
 
   add(consumer: Consumer): void {
     this.#consumers.add(consumer)
+    this.#changed()
     if (this.#singleActive && this.#active === null) this.#active = consumer
   }
 
   /** Forgets a consumer; returns the one that becomes active in its place, if any. */
   remove(consumer: Consumer): Consumer | null {
     this.#consumers.delete(consumer)
+    this.#changed()
     this.#leaveRing(consumer)
     if (this.#active !== consumer) return null
     this.#active = null

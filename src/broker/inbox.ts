@@ -1,10 +1,12 @@
+import type { Actor } from '../model/actor.ts'
 import type { Exchange } from './exchange.ts'
 import type { StoredMessage } from './stored-message.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
 /** Whoever waits for an answer or listens; the view is valid during the call only. */
 export interface InboxSink {
-  deliverDirect(message: StoredMessage): void
+  /** `from`: who published it; null: the broker itself. */
+  deliverDirect(message: StoredMessage, from: Actor | null): void
 }
 
 /**

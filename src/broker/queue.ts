@@ -90,7 +90,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.spec = spec
     this.shard = shard
     this.#settings = spec.settings
-    this.#consumers = new ConsumerSet(spec.singleActive)
+    this.#consumers = new ConsumerSet(spec.singleActive, () => vhost.consumerWatch.changed(this))
     const contents = new QueueContents({
       member: this,
       shard,

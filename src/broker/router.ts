@@ -228,7 +228,7 @@ export class Router {
     const record = Buffer.allocUnsafe(size)
     writeMessageRecord(record, 0, size, draft, [], NO_TIMES)
     view.set(record, 0, now)
-    for (const inbox of inboxes) if (inbox.isOpen) inbox.sink.deliverDirect(view)
+    for (const inbox of inboxes) if (inbox.isOpen) inbox.sink.deliverDirect(view, draft.actor)
     if (draft.trace === 0) return
     const detail = `handed over unstored to ${inboxes.length} who listened`
     this.#vhost.tracer.step(draft.trace, 'delivered', { detail })

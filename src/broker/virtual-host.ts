@@ -7,6 +7,7 @@ import type { MessageDraft } from '../model/message-draft.ts'
 import type { NativeForm } from '../model/native-form.ts'
 import type { BindingSpec } from './binding.ts'
 import { BindingSet, type HeldBinding, isStoredBinding, type StepsOptions } from './binding-set.ts'
+import { ConsumerWatch } from './consumer-watch.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
 import { type Destination, type DestinationSpec, isStored } from './destination.ts'
@@ -75,6 +76,7 @@ export class VirtualHost {
   readonly subscriptions: Subscriptions
   readonly shared: SharedSubscriptions
   readonly transactions: Transactions
+  readonly consumerWatch: ConsumerWatch
   readonly totals: VhostTotals = new VhostTotals()
   readonly bounds: VhostBounds
   declareMismatch: DeclareMismatch = 'fail'
@@ -100,6 +102,7 @@ export class VirtualHost {
   constructor(name: string, ids: VhostIds, options: VhostOptions) {
     this.name = name
     this.turn = options.turn
+    this.consumerWatch = new ConsumerWatch(options.turn)
     this.timers = options.timers
     this.tracer = options.tracer
     this.log = options.log
@@ -208,10 +211,6 @@ export class VirtualHost {
 
   inbox(name: string): Inbox | undefined {
     return this.#inboxes.get(name)
-  }
-
-  hasInbox(name: string): boolean {
-    return this.#inboxes.has(name)
   }
 
   /** A name that answers can be published to while it is open; nothing is stored for it. */

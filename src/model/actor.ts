@@ -6,6 +6,8 @@ export interface Actor {
   /** `127.0.0.1:40001 -> 127.0.0.1:5672`. */
   readonly connection: string
   readonly user: string | null
+  /** Whom to ask permissions for at present, if not for the user of that name. */
+  readonly principal?: () => string
   /** What the client calls itself; null when it said nothing. */
   readonly clientId: string | null
 }

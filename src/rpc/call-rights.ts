@@ -43,12 +43,17 @@ export class CallRights {
   }
 
   #refusal(service: string, kind: 'write' | 'read'): Status | null {
-    try {
-      this.#ask(permissionNameOf(service), kind)
-      return null
-    } catch (error) {
-      if (!(error instanceof BrokerError)) throw error
-      return statusOf('PERMISSION_DENIED', error.message)
-    }
+    return refusalBy(() => this.#ask(permissionNameOf(service), kind))
+  }
+}
+
+/** What a question that throws `BrokerError` means to a call; null: it may be made. */
+export function refusalBy(ask: () => void): Status | null {
+  try {
+    ask()
+    return null
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error
+    return statusOf('PERMISSION_DENIED', error.message)
   }
 }

@@ -104,3 +104,8 @@ export function serviceOf(path: string): string | null {
 export function permissionNameOf(service: string): string {
   return `rpc.${service}`
 }
+
+/** Consumers of the queue of this name provide the service; see `bridge/queue-providers.ts`. */
+export function workerQueueNameOf(service: string): string {
+  return `rpc-worker.${service}`
+}

@@ -22,6 +22,18 @@ export const SERVICES_MAX = 16_384
 /** Paths whose service is remembered; the memory begins anew when it is full. */
 export const PATHS_CACHED_MAX = 4096
 
+/** Calls that messages made in a virtual host and that have not ended; one more is refused. */
+export const MESSAGE_CALLS_MAX = 8192
+
+/** Calls that the consumers of one queue may have, or that wait for them in it, at once. */
+export const QUEUE_CALLS_MAX = 1024
+
+/** How often it is looked whether those who called by messages can still be answered. */
+export const CALLER_CHECK_MS = 1000
+
+/** Text of a status among the headers of an answer; the body has the whole of it. */
+export const HEADER_TEXT_MAX = 1024
+
 /** Names and values of one call's metadata, or of its trailers. */
 export const METADATA_BYTES_MAX = 65_536
 

@@ -12,6 +12,7 @@ import { listen, ListenError, type ProtocolHandler } from '../net/index.ts'
 import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
+import { openCallMessages } from './call-messages.ts'
 import type {
   AuditInput,
   LimitsInput,
@@ -85,6 +86,8 @@ export async function openBroker(
 
   const { rpcCore, durable } = openRpc(config.rpc, { broker, random, clock: connectionClock })
   opened.defer(() => rpcCore.close())
+  const calls = openCallMessages({ broker, core: rpcCore, users, config: config.rpc })
+  opened.defer(() => calls.close())
   const around = { turn, clock: connectionClock, random, log }
   const parts = { config, broker, rpcCore, users, authenticator, ...around }
   const listeners: OpenListener[] = []

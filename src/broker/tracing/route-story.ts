@@ -142,7 +142,7 @@ function tellByName(
       into.matched.push({ target: key, detail: 'by its name' })
       continue
     }
-    if (vhost.hasInbox(key)) continue
+    if (vhost.inbox(key) !== undefined) continue
     for (const { name } of vhost.destinations()) {
       if (into.nearly.length >= NEAR_MISSES_MAX || left-- <= 0) break
       const why = nearMiss('direct', key, name)

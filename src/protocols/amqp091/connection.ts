@@ -1,4 +1,10 @@
-import { type Authenticator, LoginExpiry, type User, type UserStore } from '../../auth/index.ts'
+import {
+  type Authenticator,
+  LoginExpiry,
+  principalOf,
+  type User,
+  type UserStore,
+} from '../../auth/index.ts'
 import type {
   Broker,
   BrokerLog,
@@ -194,6 +200,7 @@ export class Amqp091Connection
       connectionId: this.id,
       connection: this.name,
       user: this.userName,
+      principal: () => principalOf(this.user),
       clientId: this.client.name,
     }
     return this.#actor

@@ -241,7 +241,8 @@ function declared(channel: Channel, destination: Destination, nowait: boolean): 
 /** Says whether whoever asked for a direct reply is still there to read it. */
 function declareReplyName(channel: Channel, name: string, nowait: boolean): void {
   const { vhost } = channel
-  if (name !== REPLY_TO_NAME && !vhost.hasInbox(name)) throw notFound('queue', name, vhost.name)
+  const isThere = name === REPLY_TO_NAME || vhost.inbox(name) !== undefined
+  if (!isThere) throw notFound('queue', name, vhost.name)
   channel.lastQueue = name
   if (nowait) return
   channel.send({ name: 'queue.declare-ok', queue: name, messageCount: 0, consumerCount: 1 })

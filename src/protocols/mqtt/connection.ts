@@ -180,6 +180,7 @@ export class MqttConnection
       connectionId: this.id,
       connection: this.name,
       user: this.userName,
+      principal: () => principalOf(this.user!),
       clientId: this.clientName,
     }
   }

@@ -1,4 +1,6 @@
+import { CALL_EXCHANGE } from '../../broker/index.ts'
 import { REASON } from '../../codec/mqtt/index.ts'
+import { workerQueueNameOf } from '../../rpc/call.ts'
 import { ProtocolFault } from './faults.ts'
 import { isKey, keyTextOfTopic, patternOfFilter } from './topic-key.ts'
 
@@ -12,11 +14,20 @@ export type ParsedFilter =
       readonly pattern: string
     }
   /** `$queue/NAME` and `$stream/NAME`: a destination by its name. */
-  | { readonly kind: 'destination'; readonly name: string }
+  | {
+      readonly kind: 'destination'
+      readonly name: string
+      /** Made where it is missing, for as long as somebody consumes it. */
+      readonly isMade?: true
+    }
 
 /** What the filter of a group begins with. */
 export const SHARE_PREFIX = '$share/'
 const DESTINATION = /^\$(?:queue|stream)\/(.+)$/s
+/** `$rpc/SERVICE/#`: the calls of a service. */
+const SERVICE = /^\$rpc\/([^/+#]+)(?:\/[+#])?$/
+const METHOD = /^\$rpc\/([^/]+)\/([^/]+)$/
+const CALLS = '$rpc/'
 
 /**
  * null for one that is well formed and has no place here: too long, or of more than `levelsMax`
@@ -28,6 +39,8 @@ export function parseFilter(filter: string, levelsMax: number): ParsedFilter | n
     const group = filter.slice(SHARE_PREFIX.length, end)
     if (end < 0 || group === '' || /[+#]/.test(group)) throw malformedFilter(filter)
     if (!isKey(filter)) return null
+    // Whoever provides a service shares its calls anyway.
+    if (filter.startsWith(CALLS, end + 1)) return parseCalls(filter.slice(end + 1))
     const topic = parseTopicFilter(filter.slice(end + 1), levelsMax)
     return topic === null ? null : { ...topic, kind: 'shared', group }
   }
@@ -36,7 +49,21 @@ export function parseFilter(filter: string, levelsMax: number): ParsedFilter | n
     const name = destination[1]!
     return isKey(name) ? { kind: 'destination', name } : null
   }
+  if (filter.startsWith(CALLS)) return parseCalls(filter)
   return parseTopicFilter(filter, levelsMax)
+}
+
+/** Null: only all the calls of a service can be taken. */
+function parseCalls(filter: string): ParsedFilter | null {
+  const service = SERVICE.exec(filter)?.[1]
+  if (service === undefined || !isKey(filter)) return null
+  return { kind: 'destination', name: workerQueueNameOf(service), isMade: true }
+}
+
+/** The topic of a call, from the routing key it has on the exchange of calls. */
+export function topicOfCall(key: string): string {
+  const at = key.lastIndexOf('.')
+  return `${CALLS}${key.slice(0, at)}/${key.slice(at + 1)}`
 }
 
 function parseTopicFilter(
@@ -78,8 +105,8 @@ const DELAY_MS_MAX = 3650 * 86_400_000
 const DELAYED = /^\$delayed\/(\d{1,10})\/(.+)$/s
 
 /**
- * `$delayed/SECONDS/TOPIC` waits, `$queue/NAME` is a destination, all else a topic; null where
- * that has no routing key.
+ * `$delayed/SECONDS/TOPIC` waits, `$queue/NAME` is a destination, `$rpc/SERVICE/METHOD` a call, all
+ * else a topic; null where that has no routing key.
  */
 export function publishTargetOf(topic: string): PublishTarget | null {
   if (topic.startsWith('$')) {
@@ -93,6 +120,11 @@ export function publishTargetOf(topic: string): PublishTarget | null {
     if (destination !== null) {
       const key = destination[1]!
       return isKey(key) ? { exchange: '', key, delayMs: 0 } : null
+    }
+    const call = METHOD.exec(topic)
+    if (call !== null) {
+      const key = `${call[1]}.${call[2]}`
+      return isKey(key) ? { exchange: CALL_EXCHANGE, key, delayMs: 0 } : null
     }
   }
   const key = keyTextOfTopic(topic)

@@ -323,6 +323,9 @@ export class Subscriber {
     if (parsed.kind === 'destination') {
       const destination = vhost.destination(parsed.name)
       if (destination !== undefined) return destination
+      if (parsed.isMade) {
+        return declareOwnQueue(vhost, parsed.name, { durable: false, autoDelete: true })
+      }
       throw new BrokerError('NOT_FOUND', `no queue '${parsed.name}' in vhost '${vhost.name}'`)
     }
     const { durable } = session.spec

@@ -1,4 +1,5 @@
 import {
+  CALL_EXCHANGE,
   filteredOf,
   FilterFields,
   type KeySharing,
@@ -9,7 +10,7 @@ import type { NativeForm } from '../../model/native-form.ts'
 import type { Wanted } from './message-filter.ts'
 import { routingKeyOf, exchangeOf } from '../../model/address.ts'
 import { BytesCache } from './bytes-cache.ts'
-import { matchesLevels, type ParsedFilter } from './filter.ts'
+import { matchesLevels, type ParsedFilter, topicOfCall } from './filter.ts'
 import { topicOfKey } from './topic-key.ts'
 
 /** A subscription as a session keeps it. */
@@ -191,7 +192,9 @@ export function matchOfEnded(message: StoredMessage): Match {
 /** The topic a subscriber sees: a destination's own name where it was published to that. */
 function topicOf({ data, addressStart, addressEnd }: StoredMessage): string {
   const key = routingKeyOf(data, addressStart, addressEnd)
-  return exchangeOf(data, addressStart) === '' ? `$queue/${key}` : topicOfKey(key)
+  const exchange = exchangeOf(data, addressStart)
+  if (exchange === CALL_EXCHANGE) return topicOfCall(key)
+  return exchange === '' ? `$queue/${key}` : topicOfKey(key)
 }
 
 function matchOf(topic: string, found: readonly HeldSubscription[]): Match {

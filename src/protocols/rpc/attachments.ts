@@ -2,6 +2,7 @@ import { type AttachFrame, FRAME, writeStatus } from '../../codec/rpc/index.ts'
 import { BALANCE_POLICIES } from '../../rpc/balancer.ts'
 import type { FramePeer } from '../../rpc/frame-peer.ts'
 import type { Attachment, Registry } from '../../rpc/registry.ts'
+import { isOwnService, isServiceName } from '../../rpc/service-name.ts'
 import { OK_STATUS, RpcError, type Status, STATUS_CODES } from '../../rpc/status.ts'
 
 export interface AttachmentsParts {
@@ -90,10 +91,10 @@ export class Attachments {
       throw new RpcError('INVALID_ARGUMENT', `the policy '${policy}' is none of ${known}`)
     }
     for (const service of services) {
-      if (!SERVICE_NAME.test(service)) {
+      if (!isServiceName(service)) {
         throw new RpcError('INVALID_ARGUMENT', `'${service}' is no name of a service`)
       }
-      if (service.startsWith(OWN_PACKAGE)) {
+      if (isOwnService(service)) {
         throw new RpcError('PERMISSION_DENIED', `${service} is a service of the broker itself`)
       }
       requireProviding(service)
@@ -107,6 +108,3 @@ export class Attachments {
     peer.requestOutput()
   }
 }
-
-const SERVICE_NAME = /^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/
-const OWN_PACKAGE = 'waystation.rpc.'

@@ -17,6 +17,7 @@ const PAGES = [
   'filters',
   'rpc',
   'durable-calls',
+  'message-calls',
 ].map((page) => `docs/${page}.md`)
 const ROOT = new URL('../../../', import.meta.url)
 /** The package is not built where tests run. */
