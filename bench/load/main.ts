@@ -31,8 +31,7 @@ const USAGE = `npm run bench -- [scenario...] [options]
   --peer-backlog N       the same for the peer (default 1,000,000)
   --retained N           topics of the retained set (default 1,000,000)
   --json FILE            where to write the runs (default bench/results/local/DATE-COMMIT.json)
-scenarios (those of Kafka have their own help: npm run bench -- kafka --help; rpc compares calls
-with grpc-js and takes --seconds, --rounds and --json):
+scenarios (calls and Kafka have their own help: npm run bench -- rpc --help, kafka --help):
 ${SCENARIOS.map(({ name, about }) => `  ${name.padEnd(18)} ${about}`).join('\n')}`
 
 const { values: flags, positionals: names } = parseArgs({

@@ -1,56 +1,61 @@
 /**
- * `npm run bench -- rpc`: calls per second of our frames, brokered and direct, and of grpc-js in the
- * same run. Broker, provider and caller are processes of their own; the other side echoes about 100 octets.
+ * `npm run bench -- rpc`: calls per second of our frames and of our gRPC, directly and through the
+ * broker, beside those of others in the same run. Servers and callers are processes of their own;
+ * the other side echoes about 100 octets.
  */
-import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeCommit, describeMachine } from '../load/report.ts'
+import type { Measured } from './drive.ts'
+import { type Kind, KINDS, type Load, Parts } from './kinds.ts'
+import { Processes } from './processes.ts'
 
-const PEER = path.join(import.meta.dirname, 'peer.ts')
-const KINDS = ['brokered', 'direct', 'grpc-js'] as const
-const IN_FLIGHT = [1, 64] as const
-/** For a process to start on a machine that is busy. */
-const READY_WITHIN_MS = 60_000
-
-interface Measured {
-  readonly callsPerSecond: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-}
+const USAGE = `npm run bench -- rpc [kind...] [options]
+  --seconds N            how long each is measured (default 5)
+  --rounds N             how often; the kinds take turns (default 3)
+  --json FILE            where to write the runs
+kinds (all that are installed):
+${KINDS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}`
 
 interface RpcRun extends Measured {
   readonly kind: string
-  readonly inFlight: number
+  readonly load: string
   readonly round: number
 }
 
 export async function runRpcBench(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
     options: {
       seconds: { type: 'string', default: '5' },
       rounds: { type: 'string', default: '3' },
       json: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
     allowPositionals: true,
   })
+  if (values.help) {
+    console.log(USAGE)
+    return
+  }
+  await using parts = new Parts()
+  const kinds = chooseKinds(positionals, parts)
   const runs: RpcRun[] = []
   for (let round = 1; round <= Number(values.rounds); round++) {
-    for (const kind of KINDS) {
-      for (const inFlight of IN_FLIGHT) {
-        const measured = await measure(kind, inFlight, Number(values.seconds))
-        runs.push({ kind, inFlight, round, ...measured })
-        console.log(lineOf(kind, inFlight, measured))
+    for (const kind of kinds) {
+      for (const load of kind.loads) {
+        const measured = await measure(kind, parts, { ...load, seconds: Number(values.seconds) })
+        runs.push({ kind: kind.name, load: load.name, round, ...measured })
+        console.log(lineOf(kind, load, measured))
       }
     }
   }
   console.log(`\nmedians of ${values.rounds} rounds`)
-  for (const kind of KINDS) {
-    for (const inFlight of IN_FLIGHT) {
-      const own = runs.filter((run) => run.kind === kind && run.inFlight === inFlight)
-      console.log(lineOf(kind, inFlight, medianOf(own)))
+  for (const kind of kinds) {
+    for (const load of kind.loads) {
+      const own = runs.filter((run) => run.kind === kind.name && run.load === load.name)
+      console.log(lineOf(kind, load, medianOf(own)))
     }
   }
   if (values.json === undefined) return
@@ -63,30 +68,27 @@ export async function runRpcBench(args: readonly string[]): Promise<void> {
   writeFileSync(values.json, `${JSON.stringify({ ...head, runs }, null, 2)}\n`)
 }
 
-async function measure(kind: string, inFlight: number, seconds: number): Promise<Measured> {
-  await using processes = new AsyncDisposableStack()
-  const start = async (...args: string[]): Promise<string> => {
-    const child = spawn(process.execPath, [PEER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const ended = new Promise<void>((resolve) => void child.once('exit', () => resolve()))
-    processes.defer(async () => {
-      child.kill('SIGKILL')
-      await ended
-    })
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`${args.join(' ')} said nothing`)),
-        READY_WITHIN_MS + seconds * 2000,
-      )
-      child.once('exit', () => reject(new Error(`${args.join(' ')} ended without a word`)))
-      child.stdout.once('data', (bytes: Buffer) => {
-        clearTimeout(timer)
-        resolve(bytes.toString('utf8').trim())
-      })
-    })
+function chooseKinds(names: readonly string[], parts: Parts): readonly Kind[] {
+  for (const name of names) {
+    if (!KINDS.some((kind) => kind.name === name)) throw new Error(`no kind '${name}'\n${USAGE}`)
   }
-  const broker = kind === 'brokered' ? await start('broker') : ''
-  const url = await start(kind, 'provide', broker)
-  return JSON.parse(await start(kind, 'call', url, String(inFlight), String(seconds))) as Measured
+  const wanted = KINDS.filter(({ name }) => names.length === 0 || names.includes(name))
+  const there = wanted.filter((kind) => kind.isThere(parts))
+  for (const { name } of wanted.filter((kind) => !there.includes(kind))) {
+    console.log(`not installed: ${name}`)
+  }
+  return there
+}
+
+async function measure(
+  kind: Kind,
+  parts: Parts,
+  load: Load & { readonly seconds: number },
+): Promise<Measured> {
+  await using processes = new Processes()
+  const url = await kind.open(processes, parts)
+  const text = await processes.line(kind.caller(parts, url, load), load.seconds)
+  return JSON.parse(text) as Measured
 }
 
 function medianOf(runs: readonly RpcRun[]): Measured {
@@ -99,9 +101,12 @@ function medianOf(runs: readonly RpcRun[]): Measured {
   }
 }
 
-function lineOf(kind: string, inFlight: number, measured: Measured): string {
-  const { callsPerSecond, p50Ms, p99Ms } = measured
+function lineOf(kind: Kind, load: Load, { callsPerSecond, p50Ms, p99Ms }: Measured): string {
   const rate = Math.round(callsPerSecond).toLocaleString('en').padStart(9)
-  const times = `p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`
-  return `${kind.padEnd(9)} ${String(inFlight).padStart(3)} in flight ${rate} calls/s  ${times}`
+  const head = `${kind.name.padEnd(16)} ${load.name.padEnd(20)} ${rate}`
+  if (load.messageBytes !== null) {
+    const megabytes = (callsPerSecond * load.messageBytes) / 1e6
+    return `${head} messages/s  ${megabytes.toFixed(1)} MB/s`
+  }
+  return `${head} calls/s  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms`
 }
