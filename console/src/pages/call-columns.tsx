@@ -1,5 +1,5 @@
 import type { CallFigures } from '../../../src/admin/shapes/services.ts'
-import { countText, spanText } from '../numbers.ts'
+import { countText, tookText } from '../numbers.ts'
 import type { Column } from '../parts/table.tsx'
 import { say } from '../words.ts'
 
@@ -28,13 +28,8 @@ export function callColumns<Row extends CallFigures>(): Column<Row>[] {
       key: 'latency',
       title: say('services.latency'),
       isNumber: true,
-      cell: ({ p50Ms, p99Ms }) => `${tookText(p50Ms)} / ${tookText(p99Ms)}`,
+      cell: ({ p50Ms, p99Ms }) =>
+        [p50Ms, p99Ms].map((ms) => (ms === null ? '–' : tookText(ms))).join(' / '),
     },
   ]
-}
-
-/** Of milliseconds with fractions, since most calls take less than one. */
-function tookText(ms: number | null): string {
-  if (ms === null) return '–'
-  return ms < 10 ? `${Number(ms.toPrecision(2))} ms` : spanText(ms)
 }

@@ -3,7 +3,8 @@ import type { DestinationDetails } from '../../../src/admin/shapes/destinations.
 import { change, pathOf } from '../api.ts'
 import { bytesText, countText } from '../numbers.ts'
 import { Facts } from '../parts/facts.tsx'
-import { Form, type Values } from '../parts/form.tsx'
+import type { Values } from '../parts/field.ts'
+import { Form } from '../parts/form.tsx'
 import { Table } from '../parts/table.tsx'
 import { say } from '../words.ts'
 

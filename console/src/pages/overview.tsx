@@ -4,7 +4,7 @@ import type { StatusView } from '../../../src/admin/shapes/status.ts'
 import { useCell } from '../cell.ts'
 import { useFetched } from '../fetched.ts'
 import { samples } from '../live.ts'
-import { bytesText, countText, shortText, spanText } from '../numbers.ts'
+import { bytesText, countText, shortText, spanText, tookText } from '../numbers.ts'
 import { Chart } from '../parts/chart.tsx'
 import { Failure, Notice } from '../parts/notice.tsx'
 import { Table } from '../parts/table.tsx'
@@ -43,11 +43,7 @@ function Tiles({ sample }: { readonly sample: Sample | undefined }): JSX.Element
     <dl class="tiles">
       <Tile label={say('rate.published')} value={rate(sample?.publishRate)} />
       <Tile label={say('rate.delivered')} value={rate(sample?.deliverRate)} />
-      <Tile
-        label={say('rate.called')}
-        value={rate(sample?.callRate)}
-        note={say('rate.callsFailed', { rate: rate(sample?.callFailRate) })}
-      />
+      <Tile label={say('rate.called')} value={rate(sample?.callRate)} note={callNote(sample)} />
       <Tile label={say('count.ready')} value={shortText(sample?.ready ?? 0)} />
       <Tile label={say('count.unsettled')} value={shortText(sample?.unsettled ?? 0)} />
       <Tile label={say('count.held')} value={shortText(sample?.held ?? 0)} />
@@ -70,6 +66,16 @@ function Tiles({ sample }: { readonly sample: Sample | undefined }): JSX.Element
       />
     </dl>
   )
+}
+
+/** How many fail, and how long the slowest take. */
+function callNote(sample: Sample | undefined): string {
+  const value = shortText(sample?.callFailRate ?? 0)
+  const failed = say('rate.callsFailed', { rate: say('unit.perSecond', { value }) })
+  const tookMs = sample?.callP99Ms ?? null
+  return tookMs === null
+    ? failed
+    : `${failed} · ${say('rate.callTime', { time: tookText(tookMs) })}`
 }
 
 function Charts({ all }: { readonly all: readonly Sample[] }): JSX.Element {

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact'
 import { change, pathOf } from '../api.ts'
-import { Form, type Values } from '../parts/form.tsx'
+import type { Values } from '../parts/field.ts'
+import { Form } from '../parts/form.tsx'
 import { pairsOf } from '../parts/pairs.ts'
 import { say } from '../words.ts'
 

@@ -25,6 +25,7 @@ function columns(): Column<ServiceRow>[] {
     {
       key: 'name',
       title: say('field.name'),
+      isSortable: true,
       cell: ({ vhost, service, versions }) => (
         <>
           <a href={hrefOf('service', vhost, service)}>{service}</a>{' '}
@@ -36,18 +37,26 @@ function columns(): Column<ServiceRow>[] {
         </>
       ),
     },
-    { key: 'vhost', title: say('field.vhost'), isWide: true, cell: ({ vhost }) => vhost },
+    {
+      key: 'vhost',
+      title: say('field.vhost'),
+      isSortable: true,
+      isWide: true,
+      cell: ({ vhost }) => vhost,
+    },
     {
       key: 'instances',
       title: say('services.instances'),
       isNumber: true,
+      isSortable: true,
       cell: ({ instances }) => countText(instances),
     },
-    ...callColumns<ServiceRow>(),
+    ...callColumns<ServiceRow>().map((each) => ({ ...each, isSortable: each.key !== 'latency' })),
     {
       key: 'waiting',
       title: say('services.waiting'),
       isNumber: true,
+      isSortable: true,
       cell: ({ waiting }) => countText(waiting),
     },
   ]

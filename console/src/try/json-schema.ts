@@ -1,4 +1,4 @@
-import type { Field } from '../parts/form.tsx'
+import type { Field } from '../parts/field.ts'
 
 /** As much of JSON Schema as an input form needs; whatever else it says, the provider checks. */
 export interface Schema {
@@ -93,6 +93,10 @@ export function fieldsOf(root: Schema): readonly SchemaField[] | null {
   })
 }
 
+function isNullable({ type }: Schema): boolean {
+  return Array.isArray(type) && type.includes('null')
+}
+
 function descriptionOf({ description }: Schema): Schema {
   return description === undefined ? {} : { description }
 }
@@ -103,12 +107,13 @@ function fieldOf(name: string, schema: Schema, isRequired: boolean): SchemaField
   // Of a tick or a choice one sees what it is.
   const hint = description ?? schema.format ?? (/^(boolean|enum)$/.test(type) ? undefined : type)
   const field: Field = {
-    ...{ name: `in ${name}`, label: name, isRequired },
+    ...{ name: `in ${name}`, label: name, isRequired: isRequired && !isNullable(schema) },
     ...(hint === undefined ? {} : { hint }),
     ...(given === undefined ? {} : { value: textOf(given) }),
   }
   const optional = (read: (text: string) => unknown) => (text: string | undefined) => {
-    return text === undefined || (text === '' && !isRequired) ? undefined : read(text)
+    if (text === undefined || (text === '' && !isRequired)) return undefined
+    return text === '' && isNullable(schema) ? null : read(text)
   }
   switch (type) {
     case 'string':

@@ -277,4 +277,5 @@ export const en = {
   'schedules.cron.hint': 'Minute, hour, day, month, day of the week',
   'schedules.zone': 'Time zone',
   'field.topic': 'Topic',
+  'rate.callTime': '99 % in {time}',
 }

@@ -276,4 +276,5 @@ export const zh: Record<keyof typeof en, string> = {
   'schedules.cron.hint': '分 时 日 月 星期',
   'schedules.zone': '时区',
   'field.topic': '主题',
+  'rate.callTime': '99% 在 {time} 内',
 }

@@ -1,4 +1,5 @@
 import type { Timer } from '../../lib/clock.ts'
+import { CallTally } from '../../rpc/call-tally.ts'
 import type { AdminParts } from '../admin-parts.ts'
 import type { Sample } from '../shapes/beats.ts'
 import { enqueuedCount } from './destination-beats.ts'
@@ -112,7 +113,9 @@ export class Sampler {
         counters.unrouted += totals.unrouted
       }
     }
-    for (const [, { relay }] of rpcCore?.hosts ?? []) {
+    const tallies: CallTally[] = []
+    for (const [, { relay, registry }] of rpcCore?.hosts ?? []) {
+      for (const { tally } of registry.attachments) tallies.push(tally)
       counters.called += relay.counts.opened
       counters.callsFailed += relay.counts.failed + relay.counts.deadlineExceeded
     }
@@ -124,6 +127,7 @@ export class Sampler {
       atMs: broker.clock.now(),
       ...this.#rates(counters, nowMs),
       ...levels,
+      callP99Ms: CallTally.of(tallies).quantileMs(0.99),
       storedBytes: broker.storedBytes + topicBytes,
       connections,
       syncMs: this.#syncMs,

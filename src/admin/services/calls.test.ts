@@ -240,6 +240,14 @@ test('services come in pages, and a contract that is none is as good as none', a
     page.rows.map(({ service }) => service),
     Array.from({ length: 15 }, (_, at) => `bulk.S${100 + at}`),
   )
+  await shop.call('place').then(events)
+  const busiest = await get<{ rows: { service: string }[] }>(
+    '/v1/pages/services?sort=calls&descending=true&limit=2',
+  )
+  assert.deepEqual(
+    busiest.rows.map(({ service }) => service),
+    ['shop.Orders', 'bulk.S000'],
+  )
   const details = await get<ServiceDetails>('/v1/services/%2F/shop.Orders')
   assert.equal(details.methods, null)
   const answer = await shop.world.ask('GET', '/v1/services/%2F/no.Such', { headers: ROOT })

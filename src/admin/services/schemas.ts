@@ -5,6 +5,8 @@ import type { VhostParams } from '../schemas.ts'
 import type { MethodShape } from '../shapes/services.ts'
 import { CALL_DEADLINE_MS_MAX, CALL_METADATA_MAX, CALL_REQUESTS_MAX } from './limits.ts'
 
+/** Query strings have no other way to say yes. */
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 const name = z.string().min(1).max(NAME_LENGTH_MAX)
 
 export interface ServiceParams extends VhostParams {
@@ -24,17 +26,34 @@ export const methodParams: z.ZodType<MethodParams> = z.strictObject({
   method: name,
 })
 
+/** By what a list of services may be ordered. */
+const SERVICE_ORDERS = [
+  'name',
+  'vhost',
+  'instances',
+  'outstanding',
+  'calls',
+  'failed',
+  'waiting',
+] as const
+export type ServiceOrder = (typeof SERVICE_ORDERS)[number]
+
 export interface ServicePageQuery {
   /** Default: all. */
   readonly vhost?: string | undefined
   /** What the name contains, whatever its case. */
   readonly search?: string | undefined
+  /** Default `name`. */
+  readonly sort?: ServiceOrder | undefined
+  readonly descending?: boolean | undefined
   readonly offset?: number | undefined
   readonly limit?: number | undefined
 }
 export const servicePageQuery: z.ZodType<ServicePageQuery> = z.strictObject({
   vhost: name.optional(),
   search: z.string().max(SEARCH_LENGTH_MAX).optional(),
+  sort: z.enum(SERVICE_ORDERS).optional(),
+  descending: flag.optional(),
   offset: z.coerce.number().int().min(0).optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).optional(),
 })

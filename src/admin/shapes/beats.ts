@@ -12,6 +12,8 @@ export interface Sample {
   /** Calls of services that were made, and those that ended otherwise than with OK. */
   readonly callRate: number
   readonly callFailRate: number
+  /** Of the calls of late 99 % took no longer; null: there were none. */
+  readonly callP99Ms: number | null
   /** Messages in queues that wait, that consumers have, that are held back. */
   readonly ready: number
   readonly unsettled: number
