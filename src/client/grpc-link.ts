@@ -103,7 +103,9 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     const call = new GrpcOutgoingCall(this, reply)
     this.#openCount += 1
     const timeoutMs = head.deadlineMs - this.#options.clock.monotonicMs()
-    const extra = ['grpc-timeout', formatTimeout(timeoutMs), ...(fieldsOf(head.metadata) ?? [])]
+    const extra = fieldsOf(head.metadata) ?? []
+    // Whoever keeps the time by itself need not tell.
+    if (timeoutMs !== Infinity) extra.unshift('grpc-timeout', formatTimeout(timeoutMs))
     call.begin(this.session.open(this.#listOf(head), extra, { owner: call }))
     this.requestOutput()
     return call

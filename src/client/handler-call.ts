@@ -68,6 +68,10 @@ export class HandlerCall implements RequestSink, Deadlined, CallScope, HandlerCo
   readonly #parts: HandlerParts
   #requests: MessageQueue | null = null
   #window: SendWindow | null = null
+  /** Of a method with one message: it has come. */
+  #hasInput = false
+  /** It, until it is certain that there is no second one. */
+  #input: unknown = null
   #isStarted = false
   #isOver = false
   #trailers: Metadata = Metadata.EMPTY
@@ -155,14 +159,15 @@ export class HandlerCall implements RequestSink, Deadlined, CallScope, HandlerCo
     if (this.#requests !== null) {
       this.#requests.push(bytes)
       if (isLast) this.#requests.end(null)
-    } else if (this.#isStarted) {
+    } else if (this.#hasInput) {
       this.#fail(new RpcError('UNIMPLEMENTED', 'a second message, where the contract has one'))
-    } else this.#startUnary(bytes)
+    } else this.#take(bytes, isLast)
   }
 
   halfClose(): void {
     if (this.#requests !== null) this.#requests.end(null)
-    else if (!this.#isStarted && !this.#isOver) {
+    else if (this.#hasInput) this.#startUnary()
+    else if (!this.#isOver) {
       this.#fail(new RpcError('UNIMPLEMENTED', 'no message, where the contract has one'))
     }
   }
@@ -184,15 +189,22 @@ export class HandlerCall implements RequestSink, Deadlined, CallScope, HandlerCo
 
   // --- inside ---
 
-  #startUnary(bytes: Uint8Array): void {
-    this.#isStarted = true
-    let input: unknown
+  #take(bytes: Uint8Array, isLast: boolean): void {
+    this.#hasInput = true
     try {
-      input = this.#bound.request.decode(bytes, this.#head.contentType)
+      this.#input = this.#bound.request.decode(bytes, this.#head.contentType)
     } catch (error) {
       this.#fail(error)
       return
     }
+    if (isLast) this.#startUnary()
+  }
+
+  #startUnary(): void {
+    if (this.#isOver || this.#isStarted) return
+    this.#isStarted = true
+    const input = this.#input
+    this.#input = null
     if (!(input instanceof Promise)) this.#run(input)
     else {
       input.then(

@@ -9,7 +9,7 @@ import {
 import type { BoundMethod } from '../rpc/contracts/contract.ts'
 import { Metadata } from '../rpc/metadata.ts'
 import { KEY_METADATA } from '../rpc/relay.ts'
-import { RpcError, type Status } from '../rpc/status.ts'
+import { RpcError, type Status, type StatusName } from '../rpc/status.ts'
 import { type CallScope, currentScope } from './call-scope.ts'
 import type { CallOptions } from './call-options.ts'
 import type { Channel } from './channel.ts'
@@ -96,7 +96,8 @@ export abstract class OutboundCall implements ReplySink, Deadlined {
 
   status(status: Status, trailers: Metadata): void {
     if (this.isOver) return
-    const { code, message, details } = status
+    const { message, details } = status
+    const code = this.#codeOf(status)
     if (code === 'OK') {
       this.#options.onTrailers?.(trailers)
       this.#finish(null)
@@ -106,6 +107,12 @@ export abstract class OutboundCall implements ReplySink, Deadlined {
     if (this.isMadeAgain(error)) return
     this.#options.onTrailers?.(trailers)
     this.#finish(error)
+  }
+
+  /** A server that keeps the same time may be the first to end the call. */
+  #codeOf({ code }: Status): StatusName {
+    const isLate = code === 'CANCELLED' && this.channel.clock.monotonicMs() >= this.deadlineMs
+    return isLate ? 'DEADLINE_EXCEEDED' : code
   }
 
   abstract reply(bytes: Uint8Array): void

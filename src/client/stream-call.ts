@@ -53,7 +53,7 @@ export class StreamCall extends OutboundCall {
       count += 1
     }
     if (count === 1) return value
-    throw new RpcError('INTERNAL', `${count} answers, where the contract has one`)
+    throw new RpcError('UNIMPLEMENTED', `${count} answers, where the contract has one`)
   }
 
   protected ended(error: RpcError | null): void {

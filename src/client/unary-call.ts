@@ -53,7 +53,7 @@ export class UnaryCall extends OutboundCall {
   reply(bytes: Uint8Array): void {
     if (this.isOver) return
     if (this.#hasReply) {
-      this.#fault = new RpcError('INTERNAL', 'a second answer, where the contract has one')
+      this.#fault = new RpcError('UNIMPLEMENTED', 'a second answer, where the contract has one')
       return
     }
     this.#hasReply = true
@@ -85,7 +85,7 @@ export class UnaryCall extends OutboundCall {
     this.#policy.ended(this.bound.path, final)
     if (final !== null) this.#reject(final)
     else if (this.bound.method.kind === 'oneway') this.#resolve(undefined)
-    else if (!this.#hasReply) this.#reject(new RpcError('INTERNAL', 'an OK without an answer'))
+    else if (!this.#hasReply) this.#reject(new RpcError('UNIMPLEMENTED', 'an OK without an answer'))
     else if (this.#reply instanceof Promise) {
       this.#reply.then(this.#resolve, (cause: unknown) => this.#reject(badReply(cause)))
     } else this.#resolve(this.#reply)

@@ -18,6 +18,12 @@ export interface Hop {
   readonly waitedMs: number
 }
 
+/**
+ * The details of a call that found nothing by its name where nothing will come: there is no more to
+ * say, and whoever ends the call in HTTP's terms knows it by this.
+ */
+export const NOT_FOUND_DETAILS: readonly StatusDetail[] = []
+
 export const HOP_TYPE = 'type.googleapis.com/waystation.rpc.v1.Hop'
 
 /** Field numbers, shifted as protobuf's tags are. */

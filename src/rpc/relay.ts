@@ -8,7 +8,7 @@ import {
   type RequestSink,
   serviceOf,
 } from './call.ts'
-import { hopDetail, type HopStage } from './hop.ts'
+import { hopDetail, type HopStage, NOT_FOUND_DETAILS } from './hop.ts'
 import { KEPT_BYTES_MAX, PATHS_CACHED_MAX, WAITING_CALLS_MAX } from './limits.ts'
 import { Metadata } from './metadata.ts'
 import { RelayedCall } from './relayed-call.ts'
@@ -136,7 +136,10 @@ export class Relay implements Callee {
 
   #refuse(reply: ReplySink, [code, message, stage]: [StatusName, string, HopStage]): RequestSink {
     this.counts.failed += 1
-    const details = [hopDetail({ stage, provider: '', waitedMs: 0 })]
+    const details =
+      code === 'UNIMPLEMENTED'
+        ? NOT_FOUND_DETAILS
+        : [hopDetail({ stage, provider: '', waitedMs: 0 })]
     reply.status(statusOf(code, message, details), Metadata.EMPTY)
     return CLOSED_REQUEST
   }

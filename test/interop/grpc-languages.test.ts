@@ -1,9 +1,14 @@
 /** gRPC of other languages, client and server, in gRPC's own interop cases. */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { cacheFolder, type Driver } from './driver.ts'
+import { after } from 'node:test'
+import { cacheFolder, type Driver, onPath } from './driver.ts'
 import { grpcInteropTest } from './grpc-harness.ts'
+
+const classes = mkdtempSync(path.join(tmpdir(), 'waystation-grpc-java-'))
+after(() => rmSync(classes, { recursive: true }))
 
 function goProgram(): Driver {
   const command = path.join(cacheFolder('go'), 'tools/grpc')
@@ -19,5 +24,20 @@ function pythonProgram(): Driver {
   return { command, args: [path.join(import.meta.dirname, 'python/grpc_interop.py')] }
 }
 
+function javaProgram(): Driver {
+  const jars = cacheFolder('java-grpc')
+  if (onPath('javac') === null) return { absent: 'no JDK here' }
+  const isThere = existsSync(jars) && readdirSync(jars).some((name) => name.endsWith('.jar'))
+  if (!isThere) return { absent: `no jars at ${jars}` }
+  // Compiled once for the two that run, so that the driver is the one in this tree.
+  const source = path.join(import.meta.dirname, 'java/grpc/Driver.java')
+  const build = spawnSync('javac', ['-cp', `${jars}/*`, '-d', classes, source], {
+    encoding: 'utf8',
+  })
+  if (build.status !== 0) throw new Error(`javac failed:\n${build.stderr}`)
+  return { command: 'java', args: ['-cp', `${classes}${path.delimiter}${jars}/*`, 'Driver'] }
+}
+
 grpcInteropTest('grpc-go', goProgram)
 grpcInteropTest('grpcio of Python', pythonProgram)
+grpcInteropTest('grpc-java', javaProgram)

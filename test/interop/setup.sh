@@ -79,7 +79,10 @@ setup_jars() {
     cp "$pom" "$jars/pom.xml" || absent "$what" 'mvn failed'
 }
 
-setup_java() { setup_jars 'the Java clients' java/pom.xml java; }
+setup_java() {
+  setup_jars 'the Java clients' java/pom.xml java
+  setup_jars 'gRPC for Java' java/grpc/pom.xml java-grpc
+}
 
 # Clients, command line tools and the broker of Apache Kafka.
 setup_kafka() { setup_jars 'Apache Kafka' java/kafka/pom.xml kafka; }
@@ -94,7 +97,24 @@ setup_go() {
     absent 'the Go clients' 'go build failed'
   mkdir -p "$cache/go/tools"
   (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool && go build -o "$cache/go/tools/" ./grpc) >&2 ||
-    absent 'h2spec, grpcurl and grpc-go' 'go build failed'
+    { absent 'h2spec, grpcurl, connectconformance and grpc-go' 'go build failed'; return; }
+  setup_conformance
+}
+
+# The messages of the conformance suite of Connect, out of the files in its module.
+setup_conformance() {
+  local package=connectrpc.conformance.v1 folder=connectrpc/conformance/v1 protos name work
+  protos=$(cd "$here/go/tools" && go list -m -f '{{.Dir}}/proto' connectrpc.com/conformance) &&
+    work=$(mktemp -d) || { absent 'the messages of connectconformance' 'no module'; return; }
+  for name in ServerCompatRequest ClientCompatRequest ConformanceService; do
+    "$cache/go/tools/grpcurl" -import-path "$protos" -proto "$folder/service.proto" \
+      -proto "$folder/server_compat.proto" -proto "$folder/client_compat.proto" \
+      -protoset-out "$work/$name" describe "$package.$name" >/dev/null ||
+      absent 'the messages of connectconformance' 'grpcurl failed'
+  done
+  # Sets one behind the other are one set.
+  cat "$work"/* >"$cache/go/conformance.binpb"
+  rm -rf "$work"
 }
 
 (( $# > 0 )) || set -- tools browser rabbitmqadmin promtool python java kafka go

@@ -1,6 +1,6 @@
 import { errorJson } from '../error-json.ts'
 import { fieldsOf } from '../grpc-fields.ts'
-import { hopOf } from '../hop.ts'
+import { NOT_FOUND_DETAILS } from '../hop.ts'
 import type { Metadata } from '../metadata.ts'
 import type { Status, StatusName } from '../status.ts'
 
@@ -27,7 +27,7 @@ const CODES: Readonly<Record<StatusName, number>> = {
 
 /** A service that is nowhere is what HTTP calls not found. */
 export function httpStatusOf(status: Status): number {
-  if (status.code === 'UNIMPLEMENTED' && hopOf(status)?.stage === 'unrouted') return 404
+  if (status.details === NOT_FOUND_DETAILS) return 404
   return CODES[status.code]
 }
 
