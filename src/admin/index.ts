@@ -1,5 +1,8 @@
 export type { LogTail } from './admin-parts.ts'
 export type { AdminParts, Backups, ConnectionSource } from './admin-parts.ts'
+export type { MetricParts } from './metrics/metric-parts.ts'
+export type { Labels, MetricWriter, Sample } from './metrics/metric-writer.ts'
+export { writeMetrics } from './metrics/write-metrics.ts'
 export type { ProcessFigures } from './metrics/process-figures.ts'
 export { createAdminApp, type AdminApp } from './app.ts'
 export type { PageFile, PageFiles } from './console/page-files.ts'

@@ -10,14 +10,14 @@ import { listenHttp, type HttpListener } from './http-listener.ts'
 import { connectAddress, formatListenAddress } from './listen-address.ts'
 import type { Log } from './log.ts'
 import { openPageFiles } from './page-files.ts'
-import { ProcessMeter } from './process-meter.ts'
+import type { ProcessMeter } from './process-meter.ts'
 import type { OpenListener } from './running-broker.ts'
 import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
 import { storeBackups } from './store-backups.ts'
 import { packageVersion } from './version.ts'
 
-type FoundHere = 'token' | 'log' | 'status' | 'backups' | 'pageFiles'
+type FoundHere = 'token' | 'log' | 'status' | 'backups' | 'pageFiles' | 'figures'
 
 export interface AdminOptions extends Omit<AdminParts, FoundHere> {
   readonly config: ServerConfig
@@ -29,6 +29,8 @@ export interface AdminOptions extends Omit<AdminParts, FoundHere> {
   readonly listeners: readonly OpenListener[]
   readonly random: RandomSource
   readonly log: Log
+  /** Null where nobody looks at it. */
+  readonly figures: ProcessMeter | null
 }
 
 export interface OpenAdmin extends AsyncDisposable {
@@ -50,16 +52,16 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin | null
   const { createAdminApp } = await import('../admin/index.ts')
   const backups = storeBackups(options.engine)
   await using opened = new AsyncDisposableStack()
-  const figures = opened.use(new ProcessMeter(options.engine.syncTimes))
+  const { figures, ...others } = options
   const app = createAdminApp({
-    ...options,
+    ...others,
     token,
     backups,
     status: () => statusView(options),
     pageFiles: openPageFiles(),
     terms: AMQP091_TERMS,
-    figures,
-    areMetricsPublic: config.areMetricsPublic,
+    ...(figures === null ? {} : { figures }),
+    areMetricsPublic: config.metrics.public ?? false,
   })
   const listeners: OpenListener[] = []
   for (const listener of wanted) {
@@ -123,7 +125,8 @@ async function open(
   }
 }
 
-function statusView(options: AdminOptions): StatusView {
+/** What `admin` and metrics know of the whole. */
+export function statusView(options: AdminOptions): StatusView {
   const { config, engine, startedAtMs, listeners, memoryLimit } = options
   const { name, durability } = engine.capabilities
   return {

@@ -217,7 +217,16 @@ export const configSchema: z.ZodType<ConfigInput> = z.strictObject({
       serviceName: text('the name under which spans appear').optional(),
     })
     .optional(),
-  metrics: z.strictObject({ public: flag().optional() }).optional(),
+  metrics: z
+    .strictObject({
+      public: flag().optional(),
+      otlp: z
+        .url({ protocol: /^https?$/ })
+        .meta({ description: "a URL such as 'http://127.0.0.1:4318/v1/metrics'", type: 'URL' })
+        .optional(),
+      exportEvery: durationMs(1000, 86_400_000, "a duration from 1s to 1d such as '1m'").optional(),
+    })
+    .optional(),
   audit: z
     .strictObject({
       file: file('the path of a file for the audit log').optional(),
@@ -259,7 +268,7 @@ export interface ConfigInput {
   readonly oauth2?: OAuth2Input | undefined
   readonly rpc?: RpcInput | undefined
   readonly tracing?: TracingInput | undefined
-  readonly metrics?: { readonly public?: boolean | undefined } | undefined
+  readonly metrics?: MetricsInput | undefined
   readonly audit?: AuditInput | undefined
   /** Milliseconds. */
   readonly heartbeat?: number | undefined
@@ -346,6 +355,14 @@ export interface OAuth2Input {
   readonly scopeAliases?: readonly string[] | undefined
   readonly userClaims?: readonly string[] | undefined
   readonly verifyAudience?: boolean | undefined
+}
+
+export interface MetricsInput {
+  readonly public?: boolean | undefined
+  /** A URL; all metrics go there every now and then. */
+  readonly otlp?: string | undefined
+  /** Milliseconds. */
+  readonly exportEvery?: number | undefined
 }
 
 export interface TracingInput {

@@ -13,13 +13,7 @@ import { openAdmin } from './admin-server.ts'
 import { cronCalendar } from './cron-calendar.ts'
 import { PACKET_HEAD_BYTES } from './mqtt-settings.ts'
 import { openCallMessages } from './call-messages.ts'
-import type {
-  AuditInput,
-  LimitsInput,
-  OAuth2Input,
-  RpcInput,
-  TracingInput,
-} from './config-schema.ts'
+import type { AuditInput, LimitsInput, OAuth2Input, RpcInput } from './config-schema.ts'
 import { AUDIT_BYTES_DEFAULT, AUDIT_FILES_DEFAULT, AuditFile } from './audit-file.ts'
 import { AuditLog } from './audit-log.ts'
 import { prepareDataDirectory } from './data-directory.ts'
@@ -27,10 +21,12 @@ import { applyDefaultUser, hasBuiltInPassword, refuseKnownPassword } from './def
 import { MemoryWatch, type MemoryUse, PROCESS_MEMORY, WATERMARK_DEFAULT } from './memory-watch.ts'
 import { LogRing } from './log-ring.ts'
 import type { Log } from './log.ts'
+import { ProcessMeter } from './process-meter.ts'
 import { PROTOCOLS, type ServedProtocol } from './protocols.ts'
 import { RunningBroker, type OpenListener } from './running-broker.ts'
 import { MEMORY, type ListenerConfig, type ServerConfig } from './server-config.ts'
 import { StartupError } from './startup-error.ts'
+import { openMetrics, openTracing } from './telemetry.ts'
 
 /** The world, as parameters. */
 export interface Surroundings {
@@ -110,19 +106,16 @@ export async function openBroker(
   opened.defer(users.onChange((name) => closeConnectionsOf(name, users, protocols)))
   const memory = opened.use(watchMemory(config.limits, broker, log))
   const memoryLimit = (): number => memory.limitBytes
-  const admin = await openAdmin({
-    ...parts,
-    memoryLimit,
-    engine,
-    protocols,
-    listeners,
-    startedAtMs,
-    logTail,
-  })
+  const isMeasured = isServed || config.metrics.otlp !== undefined
+  const figures = isMeasured ? opened.use(new ProcessMeter(engine.syncTimes)) : null
+  const times = { startedAtMs, memoryLimit }
+  const seen = { ...parts, ...times, engine, protocols, listeners, logTail, figures }
+  const admin = await openAdmin(seen)
   if (admin !== null) {
     opened.use(admin)
     listeners.push(...admin.listeners)
   }
+  await openMetrics(config, { seen, opened, log })
   const resources = opened.move()
   world.onOpen?.({ broker, engine, turn, rpcCore, listeners })
   return new RunningBroker({
@@ -171,21 +164,6 @@ function watchMemory(
     else log.info({ ...use, watermark }, 'memory is not low any more')
   }
   return new MemoryWatch({ source: PROCESS_MEMORY, watermark, changed })
-}
-
-/** Spans are sent before the broker is closed, and what is traced from the start is picked. */
-async function openTracing(
-  { otlp, sample, serviceName = 'waystation' }: TracingInput,
-  tracer: Broker['tracer'],
-  { opened, log }: { readonly opened: AsyncDisposableStack; readonly log: Log },
-): Promise<void> {
-  if (otlp !== undefined) {
-    // Loaded when wanted: most brokers send no spans.
-    const { openSpanExport } = await import('./span-export.ts')
-    tracer.listener = opened.use(await openSpanExport({ endpoint: otlp, serviceName, log }))
-  }
-  if (sample === undefined) return
-  tracer.start({ vhost: null, sample, forMs: Infinity, countMax: Infinity })
 }
 
 /** Refusals and changes go into a file of their own, or into the log under the name `audit`. */

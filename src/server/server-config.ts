@@ -9,6 +9,7 @@ import type {
   ConfigInput,
   KafkaInput,
   LimitsInput,
+  MetricsInput,
   MqttInput,
   OAuth2Input,
   RpcInput,
@@ -55,8 +56,7 @@ export interface ServerConfig {
   readonly audit: AuditInput
   /** null: no token opens the door. */
   readonly oauth2: OAuth2Input | null
-  /** Metrics are told without a login. */
-  readonly areMetricsPublic: boolean
+  readonly metrics: MetricsInput
   /** Seconds; null: the protocol's default. */
   readonly heartbeatSeconds: number | null
   /** How long clients have to say goodbye when the broker stops. */
@@ -92,7 +92,7 @@ export function resolveConfig(input: ConfigInput, defaults: ConfigDefaults): Ser
     tracing: input.tracing ?? {},
     audit: input.audit ?? {},
     oauth2: input.oauth2 ?? null,
-    areMetricsPublic: input.metrics?.public ?? false,
+    metrics: input.metrics ?? {},
     heartbeatSeconds:
       input.heartbeat === undefined ? null : Math.max(Math.round(input.heartbeat / 1000), 0),
     stopTimeoutMs: input.stopTimeout ?? STOP_TIMEOUT_MS,

@@ -3,6 +3,7 @@ import type { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
 import type { Step, TraceNames, TraceStep } from '../broker/tracing/trace-log.ts'
 import type { TraceListener } from '../broker/tracing/tracer.ts'
 import type { Log } from './log.ts'
+import { tellOtlpFaults } from './otlp-faults.ts'
 import { StartupError } from './startup-error.ts'
 import { packageVersion } from './version.ts'
 
@@ -46,11 +47,7 @@ export async function openSpanExport(options: SpanExportOptions): Promise<SpanEx
       import('@opentelemetry/resources'),
     ])
     const exporter = new otlp.OTLPTraceExporter({ url: options.endpoint })
-    // Otherwise nobody is told that nothing arrives.
-    const warn = (message: string): void => options.log.warn({ message }, 'spans cannot be sent')
-    const quiet = (): void => undefined
-    const logger = { error: warn, warn, info: quiet, debug: quiet, verbose: quiet }
-    api.diag.setLogger(logger, { logLevel: api.DiagLogLevel.WARN, suppressOverrideMessage: true })
+    tellOtlpFaults(api, options.log)
     const provider = new sdk.BasicTracerProvider({
       resource: resources.resourceFromAttributes({
         'service.name': options.serviceName,

@@ -1,9 +1,5 @@
 import type { Histogram } from '../../lib/histogram.ts'
-
-/** Label values by name; a label without a value is left out. */
-export type Labels = Readonly<Record<string, string | null>>
-
-export type Sample = readonly [labels: Labels, value: number]
+import type { Labels, MetricWriter, Sample } from './metric-writer.ts'
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
@@ -18,14 +14,13 @@ const NO_LABELS: Labels = {}
  *
  * A family without samples is left out.
  */
-export class Exposition {
+export class Exposition implements MetricWriter {
   readonly #lines: string[] = []
 
   gauge(name: string, help: string, samples: Iterable<Sample>): void {
     this.#family(name, 'gauge', help, samples)
   }
 
-  /** Names of counters end in `_total`. */
   counter(name: string, help: string, samples: Iterable<Sample>): void {
     this.#family(name, 'counter', help, samples)
   }

@@ -5,10 +5,9 @@ import type { AdminParts } from '../admin-parts.ts'
 import { METRICS_PAGE_MAX, METRICS_PAGE_SIZE, NAME_LENGTH_MAX } from '../limits.ts'
 import { requireVhost } from '../listings.ts'
 import { query } from '../validation.ts'
-import { CONTENT_TYPE, Exposition, single } from './exposition.ts'
+import { CONTENT_TYPE, Exposition } from './exposition.ts'
 import { writeObjects } from './object-metrics.ts'
-import { writeTraffic } from './traffic-metrics.ts'
-import { writeVhosts } from './vhost-metrics.ts'
+import { writeMetrics } from './write-metrics.ts'
 
 /** Metrics for Prometheus: counters are read when it asks, and nothing is counted for it. */
 export function addMetrics(
@@ -21,7 +20,7 @@ export function addMetrics(
     app.use('/metrics', login)
     app.use('/metrics/*', login)
   }
-  app.get('/metrics', (context) => answer(context, metricsOf(parts)))
+  app.get('/metrics', (context) => answer(context, exposed(parts)))
   app.get('/metrics/per-object', (context) => {
     const { vhost, name = '', page = 1, limit = METRICS_PAGE_SIZE } = query(context, objectsQuery)
     const out = new Exposition()
@@ -49,81 +48,8 @@ function answer(context: Context<AdminContext>, out: Exposition): Response {
   return context.body(out.text())
 }
 
-function metricsOf(parts: AdminParts): Exposition {
+function exposed(parts: AdminParts): Exposition {
   const out = new Exposition()
-  const status = parts.status()
-  const info = { version: status.version, engine: status.store.engine }
-  out.gauge('waystation_build_info', 'Version and engine, always 1.', [[info, 1]])
-  writeTraffic(out, parts)
-  const topicBytes = writeVhosts(out, parts)
-  writeStore(out, parts, topicBytes)
-  writeProcess(out, parts)
+  writeMetrics(out, parts)
   return out
-}
-
-function writeStore(out: Exposition, parts: AdminParts, topicBytes: number): void {
-  const { broker, figures } = parts
-  const { store, diskFreeBytes, diskFreeLimitBytes } = parts.status()
-  out.gauge(
-    'waystation_store_ready',
-    '1 while the store takes messages.',
-    single(Number(store.state === 'ready')),
-  )
-  out.gauge(
-    'waystation_alarm',
-    '1 while publishers are held back.',
-    single(Number(broker.pressure.alarm !== null)),
-  )
-  out.gauge(
-    'waystation_memory_alarm',
-    '1 while memory runs out, and publishers are held back for that.',
-    single(Number(broker.pressure.isMemoryLow)),
-  )
-  out.gauge('waystation_stored_bytes', 'Bytes that the store holds.', [
-    [{ kind: 'queues' }, broker.storedBytes],
-    [{ kind: 'topics' }, topicBytes],
-    [{ kind: 'state' }, broker.state.storedBytes],
-  ])
-  out.gauge('waystation_disk_free_bytes', 'Bytes free where the store is.', single(diskFreeBytes))
-  out.gauge(
-    'waystation_disk_free_limit_bytes',
-    'Below it publishers are held back.',
-    single(diskFreeLimitBytes),
-  )
-  if (figures === undefined) return
-  out.histogram(
-    'waystation_disk_sync_seconds',
-    'How long the device took to make a commit durable.',
-    [[{}, figures.syncTimes]],
-  )
-}
-
-function writeProcess(out: Exposition, { figures, status }: AdminParts): void {
-  const { memoryBytes, memoryLimitBytes, startedAtMs } = status()
-  out.gauge('process_resident_memory_bytes', 'Resident memory.', single(memoryBytes))
-  out.gauge(
-    'waystation_memory_limit_bytes',
-    'Above it publishers are held back.',
-    single(memoryLimitBytes),
-  )
-  out.gauge(
-    'process_start_time_seconds',
-    'When it started, since 1970.',
-    single(startedAtMs / 1000),
-  )
-  if (figures === undefined) return
-  const { user, system } = figures.cpuSeconds()
-  out.counter('process_cpu_seconds_total', 'Processor time.', single(user + system))
-  const { heapUsed, heapTotal, external } = figures.memory()
-  out.gauge('nodejs_heap_used_bytes', 'Heap in use.', single(heapUsed))
-  out.gauge('nodejs_heap_size_bytes', 'Heap that is reserved.', single(heapTotal))
-  out.gauge('nodejs_external_memory_bytes', 'Memory outside the heap.', single(external))
-  out.histogram('waystation_event_loop_delay_seconds', 'How much later than asked a timer came.', [
-    [{}, figures.eventLoopDelay],
-  ])
-  out.histogram(
-    'nodejs_gc_duration_seconds',
-    'How long collections of garbage took.',
-    Array.from(figures.collections, ([kind, histogram]) => [{ kind }, histogram] as const),
-  )
 }

@@ -3,7 +3,8 @@ import type { Topic } from '../../broker/topics/topic.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import type { SubscriptionView } from '../shapes/destinations.ts'
 import { subscriptionViews } from '../topic-views.ts'
-import type { Exposition, Labels, Sample } from './exposition.ts'
+import type { Exposition } from './exposition.ts'
+import type { Labels, Sample } from './metric-writer.ts'
 
 /** One page of queues and topics, and how far their subscriptions are. */
 export interface ObjectPage {

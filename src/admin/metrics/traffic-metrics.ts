@@ -1,12 +1,12 @@
 import type { TrafficTotal } from '../../model/traffic-ledger.ts'
-import type { AdminParts } from '../admin-parts.ts'
+import type { MetricParts } from './metric-parts.ts'
 import type { ConnectionView } from '../shapes/connections.ts'
-import type { Exposition, Sample } from './exposition.ts'
+import type { MetricWriter, Sample } from './metric-writer.ts'
 
 type Total = { -readonly [Key in keyof TrafficTotal]: TrafficTotal[Key] } & { open: number }
 
 /** Connections and what passed through them, by protocol and virtual host. */
-export function writeTraffic(out: Exposition, parts: AdminParts): void {
+export function writeTraffic(out: MetricWriter, parts: MetricParts): void {
   const open = parts.protocols.flatMap((protocol) => protocol.connections())
   const totals = trafficOf(parts)
   const by = (pick: (total: Total) => number): Sample[] => {
@@ -75,7 +75,7 @@ export function writeTraffic(out: Exposition, parts: AdminParts): void {
 }
 
 /** Of closed and open connections together, so that no counter goes back. */
-function trafficOf({ protocols }: AdminParts): Total[] {
+function trafficOf({ protocols }: MetricParts): Total[] {
   const totals = new Map<string, Total>()
   const totalOf = (protocol: string, vhost: string): Total => {
     const key = `${protocol}\0${vhost}`

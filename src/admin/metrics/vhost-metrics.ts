@@ -1,7 +1,7 @@
 import { Queue } from '../../broker/queue.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
-import type { AdminParts } from '../admin-parts.ts'
-import type { Exposition, Sample } from './exposition.ts'
+import type { MetricParts } from './metric-parts.ts'
+import type { MetricWriter, Sample } from './metric-writer.ts'
 
 interface Summary {
   readonly vhost: VirtualHost
@@ -26,7 +26,7 @@ type Counts = Record<
 >
 
 /** What virtual hosts hold and count, whichever protocol it came by. Returns bytes of topics. */
-export function writeVhosts(out: Exposition, { broker }: AdminParts): number {
+export function writeVhosts(out: MetricWriter, { broker }: MetricParts): number {
   const summaries = Array.from(broker.vhosts(), summaryOf)
   const depths = (pick: (depth: Depth) => number): Sample[] => {
     return summaries.flatMap(({ vhost, byProfile }): Sample[] => [
