@@ -86,7 +86,7 @@ test('metrics by OTLP are what Prometheus is told', async (context) => {
   const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
   const url = `http://${listeners['http']}/metrics`
   const text = await (await fetch(url, { headers: { authorization } })).text()
-  const told = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)
+  const told = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name)
   assert.deepEqual(Object.keys(metrics).toSorted(), told.toSorted())
   await connection.close()
   const before = receiver.requests.length
