@@ -6,7 +6,8 @@ import type { HeaderValue } from '../../model/header-value.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
 import { faultOf, Metadata, type MetadataValue } from '../metadata.ts'
-import { DURABLE } from './durable-metadata.ts'
+import { DURABLE, isControl } from './durable-metadata.ts'
+import { KEEP_MS_MAX } from './limits.ts'
 
 /** Header of the message of a call: its path, or the name of the method alone. */
 const METHOD_HEADER = 'waystation-method'
@@ -97,7 +98,8 @@ export function callOfMessage(
     path,
     contentType: SHORT_TYPES.get(contentType ?? 'application/json') ?? contentType!,
     metadata: Metadata.fromFlat(flat),
-    ...{ keepMs, attemptTimeoutMs },
+    keepMs: keepMs === null ? null : Math.min(keepMs, KEEP_MS_MAX),
+    attemptTimeoutMs,
   }
 }
 
@@ -108,7 +110,10 @@ function pathOf(service: string, value: HeaderValue): string | null {
   return text.startsWith(`/${service}/`) ? text : null
 }
 
-/** What no metadata could carry, such as tables of a client's own, is left out. */
+/**
+ * What no metadata could carry, such as tables of a client's own, is left out, and what only a caller
+ * of ours may say to the broker.
+ */
 function addMetadata(flat: MetadataValue[], name: string, value: HeaderValue): void {
   if (Array.isArray(value)) {
     for (const one of value as readonly HeaderValue[]) addMetadata(flat, name, one)
@@ -116,7 +121,8 @@ function addMetadata(flat: MetadataValue[], name: string, value: HeaderValue): v
   }
   const lower = name.toLowerCase()
   const given = lower.endsWith('-bin') && value instanceof Uint8Array ? value : textOf(value)
-  if (given !== null && faultOf(lower, given) === null) flat.push(lower, given)
+  if (given === null || isControl(lower) || faultOf(lower, given) !== null) return
+  flat.push(lower, given)
 }
 
 function numberOf(value: HeaderValue): number | null {

@@ -186,6 +186,9 @@ export class DurableCalls implements Callee, RegistryListener, CommitListener {
     }
     this.counts.accepted += 1
     this.store(call)
+    // Somebody may have declared the queue when its providers were there already.
+    const serving = this.registry.service(serviceOf(path)!)
+    if (serving !== null && serving.backlog === null) this.#serve(serving)
     return call
   }
 

@@ -119,9 +119,13 @@ export function attemptMetadata(stored: Metadata, id: string, attempt: number): 
   ])
 }
 
+export function isControl(name: string): boolean {
+  return CONTROL.has(name)
+}
+
 function withoutControl(metadata: Metadata): Metadata {
   const kept: MetadataValue[] = []
-  for (const [name, value] of metadata) if (!CONTROL.has(name)) kept.push(name, value)
+  for (const [name, value] of metadata) if (!isControl(name)) kept.push(name, value)
   return Metadata.fromFlat(kept)
 }
 

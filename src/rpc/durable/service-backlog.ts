@@ -140,6 +140,12 @@ export class ServiceBacklog implements DeliverySink, TurnTask {
     this.#running.delete(offset)
     const { table, counts } = this.#calls
     const known = table.get(call.id)
+    if (known?.state === 'done') {
+      // Two messages of one id ran at the same time, and this is the second to end.
+      queue.accept(offset)
+      this.providersFree()
+      return
+    }
     if (known !== null) known.isRunning = false
     const fate = this.#fateOf(outcome.status, offset)
     if (fate === 'release') queue.release(offset)

@@ -419,6 +419,34 @@ test('an AMQP client puts a call into the queue; what is none goes to the dead l
   assert.equal((await jobs.run.durable({ text: '' }, { key: 'k' })).id, 'amqp-1')
 })
 
+test('of two messages with one id the first to end is the outcome, and none is stored again', async () => {
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createConfirmChannel()
+  const finish: (() => void)[] = []
+  await provide(async (text) => {
+    await new Promise<void>((resolve) => finish.push(resolve))
+    return text
+  })
+  // Its providers are there when somebody declares the queue.
+  await channel.assertQueue(QUEUE)
+  const own = await jobs.run.durable({ text: 'own' })
+  await broker.waitFor(() => finish.length === 1)
+  const headers = { 'waystation-method': 'run', 'waystation-durable': 'accept' }
+  for (const text of ['first', 'second']) {
+    const body = Buffer.from(JSON.stringify({ text }))
+    channel.sendToQueue(QUEUE, body, { persistent: true, messageId: 'twice', headers })
+  }
+  await channel.waitForConfirms()
+  await connection.close()
+  await broker.waitFor(() => finish.length === 3)
+  for (const end of finish) end()
+  await broker.destination(QUEUE).waitFor({ ready: 0, unsettled: 0 })
+  assert.deepEqual(await own.result(), { text: 'own' })
+  assert.deepEqual(await jobs.run.durableCall('twice').result(), { text: 'first' })
+  await broker.crash()
+  assert.deepEqual(await jobs.run.durableCall('twice').result(), { text: 'first' })
+})
+
 test('a purged queue leaves calls that are lost', async () => {
   const call = await jobs.run.durable({ text: 'a' })
   const connection = await amqplib.connect(broker.url('amqp'))
