@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { closeTarget, openTarget, type Target } from '../../support/target.ts'
 
 const PAGES = [
+  'quick-start',
   'delivery',
   'change',
   'key-order',
@@ -56,6 +57,8 @@ async function run(code: string, { url, process: broker }: Target): Promise<void
         ...process.env,
         AMQP_URL: url,
         HTTP_URL: `http://127.0.0.1:${broker?.httpPort}`,
+        MQTT_URL: `mqtt://127.0.0.1:${broker?.mqttPort}`,
+        KAFKA_BROKER: `127.0.0.1:${broker?.kafkaPort}`,
         RPC_URL: `rpc://127.0.0.1:${broker?.rpcPort}`,
       },
       stdio: ['ignore', 'ignore', 'pipe'],
