@@ -95,6 +95,8 @@ setup_go() {
     go build -o "$cache/go/management-driver" ./management &&
     go build -o "$cache/go/mqtt-driver" ./mqtt && go build -o "$cache/go/kafka-driver" ./kafka) >&2 ||
     absent 'the Go clients' 'go build failed'
+  (cd "$here/../../examples/shop/go" && go build -o "$cache/go/shop" .) >&2 ||
+    absent "the shop's device" 'go build failed'
   mkdir -p "$cache/go/tools"
   (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool && go build -o "$cache/go/tools/" ./grpc) >&2 ||
     { absent 'h2spec, grpcurl, connectconformance and grpc-go' 'go build failed'; return; }
