@@ -7,6 +7,7 @@ import {
 } from '../rpc/contracts/contract.ts'
 import type { ReceivedOf, SentOf } from '../rpc/contracts/schema.ts'
 import { RpcError } from '../rpc/status.ts'
+import { BroadcastMethod, type BroadcastOptions, type Gathered } from './broadcast.ts'
 import type { CallOptions } from './call-options.ts'
 import type { Channel } from './channel.ts'
 import { ClientPolicy, type PolicyOptions } from './client-policy.ts'
@@ -32,6 +33,8 @@ export interface UnaryMethod<In, Out> {
   durable(input: In, options?: DurableOptions): Promise<DurableCall<Out>>
   /** One that was stored before, by whichever process. */
   durableCall(id: string): DurableCall<Out>
+  /** Makes the call at every provider of the service, and tells how each has answered. */
+  broadcast(input: In, options?: BroadcastOptions): Promise<Gathered<Out>[]>
 }
 
 /** A method without an answer. */
@@ -175,7 +178,13 @@ function storer(bound: BoundMethod, { channel }: ClientParts): object {
     durable: async (input: unknown, options: DurableOptions = {}) =>
       method.store(input, options, deadlineMs),
     durableCall: (id: string) => method.call(id),
+    ...(kind === 'oneway' ? {} : { broadcast: broadcaster(bound, channel) }),
   }
+}
+
+function broadcaster(bound: BoundMethod, channel: Channel) {
+  const method = new BroadcastMethod(channel, bound)
+  return async (input: unknown, options: BroadcastOptions = {}) => method.call(input, options)
 }
 
 function starter(call: Caller) {

@@ -20,6 +20,7 @@ export { Metadata } from '../rpc/metadata.ts'
 export type { MetadataValue } from '../rpc/metadata.ts'
 export { RpcError } from '../rpc/status.ts'
 export type { StatusDetail, StatusName } from '../rpc/status.ts'
+export type { BroadcastOptions, Gathered } from './broadcast.ts'
 export type { CallOptions } from './call-options.ts'
 export type { Attached, Channel, ProviderSpec } from './channel.ts'
 export type {

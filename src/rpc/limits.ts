@@ -45,3 +45,6 @@ export const CONTRACT_LENGTH_MAX = 65_536
 
 /** Of all contracts in a virtual host, instances that say the same counted once. */
 export const CONTRACTS_LENGTH_MAX: number = 16 * 1024 * 1024
+
+/** Numbers and names of a service's providers, as somebody who calls all of them is told. */
+export const PROVIDERS_TEXT_MAX = 32_768

@@ -12,6 +12,12 @@ import { hopDetail, type HopStage, NOT_FOUND_DETAILS } from './hop.ts'
 import { KEPT_BYTES_MAX, PATHS_CACHED_MAX, WAITING_CALLS_MAX } from './limits.ts'
 import { Metadata } from './metadata.ts'
 import { RelayedCall } from './relayed-call.ts'
+import {
+  chosenProvider,
+  choosesProvider,
+  PROVIDERS_METADATA,
+  tellProviders,
+} from './provider-choice.ts'
 import type { Attachment, Registry, Service } from './registry.ts'
 import { statusOf, type StatusName } from './status.ts'
 
@@ -90,6 +96,9 @@ export class Relay implements Callee {
     }
     const service = this.#serviceFor(head.path)
     if (service === null) return this.#refuse(reply, this.#unrouted(head.path))
+    if (head.metadata.size > 0 && choosesProvider(head.metadata)) {
+      return this.#openChosen(service, head, reply)
+    }
     const call = new RelayedCall(this, service, head, reply)
     const attachment = service.balancer.pick(service.providers, keyOf(service, head))
     if (attachment !== null) {
@@ -104,6 +113,24 @@ export class Relay implements Callee {
     }
     this.deadlines.add(call)
     call.wait()
+    return call
+  }
+
+  /** To the provider that the call names, or to none; or who there is, where that is asked. */
+  #openChosen(service: Service, head: CallHead, reply: ReplySink): RequestSink {
+    if (head.metadata.get(PROVIDERS_METADATA) !== null) return tellProviders(service, head, reply)
+    const attachment = chosenProvider(service, head)
+    if (attachment === null) {
+      const text = `that provider of ${service.name} has gone`
+      return this.#refuse(reply, ['UNAVAILABLE', text, 'unrouted'])
+    }
+    if (!attachment.isFree) {
+      const text = `provider '${attachment.info.instanceId}' of ${service.name} is busy`
+      return this.#refuse(reply, ['RESOURCE_EXHAUSTED', text, 'queued'])
+    }
+    const call = new RelayedCall(this, service, head, reply)
+    this.deadlines.add(call)
+    call.provide(attachment)
     return call
   }
 

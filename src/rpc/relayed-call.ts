@@ -4,6 +4,7 @@ import { CallTally } from './call-tally.ts'
 import { hopDetail, hopOf, isUndelivered, type HopStage } from './hop.ts'
 import { KEPT_BYTES_PER_CALL_MAX, REROUTES_MAX } from './limits.ts'
 import { Metadata } from './metadata.ts'
+import { choosesProvider } from './provider-choice.ts'
 import type { Attachment, Service, WaitingCall } from './registry.ts'
 import type { Relay } from './relay.ts'
 import { OK_STATUS, type Status, statusOf, type StatusName } from './status.ts'
@@ -204,6 +205,7 @@ export class RelayedCall implements RequestSink, ReplySink, Deadlined, WaitingCa
   #isTurnedAway(status: Status): boolean {
     if (this.#kept === null || !isUndelivered(status)) return false
     if (this.#rerouteCount === REROUTES_MAX || this.#service.providers.length === 0) return false
+    if (choosesProvider(this.#head.metadata)) return false
     const refuser = this.#attachment!
     this.#rerouteCount += 1
     this.#relay.counts.rerouted += 1
