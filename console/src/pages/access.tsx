@@ -1,4 +1,5 @@
 import type { JSX } from 'preact'
+import { USER_LIMITS, VHOST_LIMITS } from '../../../src/model/limit-set.ts'
 import { change, get, pathOf } from '../api.ts'
 import { type Fetched, useFetched } from '../fetched.ts'
 import { Action } from '../parts/action.tsx'
@@ -268,12 +269,8 @@ function Vhosts({ vhosts }: { readonly vhosts: Fetched<readonly Vhost[]> }): JSX
   )
 }
 
-/** By RabbitMQ's names where it has some; see docs/peak-shaving.md. */
-const LIMIT_NAMES = {
-  users: ['max-connections', 'max-channels', 'max-length', 'max-length-bytes'],
-  vhosts: ['max-connections', 'max-queues', 'max-length', 'max-length-bytes'],
-  both: ['publish-rate', 'publish-rate-bytes', 'consume-rate', 'consume-rate-bytes', 'rate-burst'],
-} as const
+/** See docs/peak-shaving.md. */
+const LIMIT_NAMES = { users: USER_LIMITS, vhosts: VHOST_LIMITS } as const
 
 /** One limit at a time; the others stay as they are. */
 function Limits({ again }: { readonly again: () => void }): JSX.Element {
@@ -303,7 +300,7 @@ function Limits({ again }: { readonly again: () => void }): JSX.Element {
                 name: 'limit',
                 label: say('access.limits'),
                 kind: 'choice',
-                options: [...LIMIT_NAMES[kind], ...LIMIT_NAMES.both].map((each) => [each, each]),
+                options: LIMIT_NAMES[kind].map((each) => [each, each]),
               },
               {
                 name: 'value',
