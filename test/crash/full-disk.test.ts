@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import amqplib from 'amqplib'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { HealthWatch } from '../support/health-watch.ts'
 
 const DISK_MIB = 48
 const BALLAST_MIB = 12
@@ -39,9 +40,10 @@ test('a full disk stops publishers, loses nothing confirmed and is left behind w
   writeFileSync(ballast, Buffer.alloc(BALLAST_MIB << 20, 1))
   await using broker = new BrokerProcess({
     dataDir: path.join(disk, 'data'),
-    args: ['--listen', 'http=off', '--set', 'limits.freeDiskSpace=0'],
+    args: ['--set', 'limits.freeDiskSpace=0'],
   })
   await broker.start()
+  await using health = await HealthWatch.open(broker.httpPort, broker.pid!)
   const url = (): string => `amqp://guest:guest@127.0.0.1:${broker.port}`
   const connection = await amqplib.connect(url())
   connection.on('error', () => {
@@ -88,6 +90,7 @@ test('a full disk stops publishers, loses nothing confirmed and is left behind w
   await unblocked
   for (let left = 200; left > 0 && confirmed.size === confirmedWhenFull; left--) await sleep(50)
   assert.ok(confirmed.size > confirmedWhenFull, 'what waited was not confirmed when space returned')
+  t.diagnostic(await health.verdict())
   await broker.kill()
 
   await broker.start()

@@ -1,16 +1,20 @@
 /**
- * Floods, silence, dripping octets and huge lengths on every listener of a broker with little memory:
+ * Floods, silence, dripping octets, huge lengths, readers that do not read and declarations without end
+ * against a broker with little memory:
  * health is told throughout, a client that is served goes on, and all is well afterwards.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { after, before, test, type TestContext } from 'node:test'
+import amqplib, { type ChannelModel } from 'amqplib'
+import { connectAsync } from 'mqtt'
 import { waitFor } from '../../src/testing/wait-for.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { HealthWatch } from '../support/health-watch.ts'
+import { RawClient } from '../support/raw-client.ts'
 import type { Target } from '../support/target.ts'
 import { ControlConnection } from './control-connection.ts'
-import { HealthWatch } from './health-watch.ts'
 
 const MIB = 1024 * 1024
 const WITHIN_MS = 90_000
@@ -29,6 +33,7 @@ interface Attacked {
 
 let broker: BrokerProcess
 let control: ControlConnection
+let target: Omit<Target, 'process'>
 let httpPort: number
 let all: readonly Attacked[]
 /** They have longer to log in; looked at in the end. */
@@ -46,7 +51,7 @@ before(async () => {
   httpPort = broker.httpPort
   all = attacked()
   const url = `amqp://guest:guest@127.0.0.1:${broker.port}`
-  const target = { url, host: '127.0.0.1', port: broker.port, user: 'guest', password: 'guest' }
+  target = { url, host: '127.0.0.1', port: broker.port, user: 'guest', password: 'guest' }
   control = await ControlConnection.open(
     { ...target, process: broker } satisfies Target,
     'overload',
@@ -124,7 +129,7 @@ function residentBytes(): number {
 
 /** Runs the attack while health is asked for and the honest client works; tells what was seen. */
 async function during(t: TestContext, attack: () => Promise<void>): Promise<void> {
-  await using health = new HealthWatch(httpPort)
+  await using health = await HealthWatch.open(httpPort, broker.pid!)
   await attack()
   await control.progress()
   t.diagnostic(await health.verdict())
@@ -199,6 +204,98 @@ test('lengths that nobody can mean cost no memory', async (t) => {
   const grown = residentBytes() - before
   t.diagnostic(`memory grew by ${(grown / MIB).toFixed(0)} MiB`)
   assert.ok(grown < 96 * MIB, `${grown} bytes`)
+})
+
+const BODY = Buffer.alloc(16 * 1024)
+/** 24 MiB, a multiple of what the broker keeps for all of these readers. */
+const BODIES = 1500
+
+test('readers that do not read hold up nobody, and what is theirs waits', async (t) => {
+  const url = `amqp://guest:guest@127.0.0.1:${broker.port}`
+  const publisher = await amqplib.connect(url)
+  const readers: ChannelModel[] = []
+  const devices: Awaited<ReturnType<typeof connectAsync>>[] = []
+  await during(t, async () => {
+    const channel = await publisher.createConfirmChannel()
+    await channel.assertQueue('unread')
+    await channel.bindQueue('unread', 'amq.topic', 'flood')
+    for (let n = 0; n < 3; n++) {
+      const reader = await amqplib.connect(url)
+      readers.push(reader)
+      reader.on('error', () => undefined)
+      const own = await reader.createChannel()
+      await own.consume('unread', () => undefined, { noAck: n === 0 })
+      streamOf(reader).pause()
+    }
+    for (const qos of [0, 1] as const) {
+      const device = await connectAsync(`mqtt://127.0.0.1:${broker.mqttPort}`, {
+        reconnectPeriod: 0,
+      })
+      devices.push(device)
+      device.on('error', () => undefined)
+      await device.subscribeAsync('flood', { qos })
+      device.stream.pause()
+    }
+    for (let n = 0; n < BODIES; n++) channel.publish('amq.topic', 'flood', BODY)
+    await channel.waitForConfirms()
+  })
+  for (const device of devices) await device.endAsync(true)
+  for (const reader of readers) streamOf(reader).destroy()
+  const channel = await publisher.createChannel()
+  await waitFor(async () => (await channel.checkQueue('unread')).consumerCount === 0, {
+    timeoutMs: WITHIN_MS,
+    expected: () => 'no consumer',
+    found: () => 'some',
+  })
+  const { messageCount } = await channel.deleteQueue('unread')
+  // The first reader acknowledges by nothing: what was written to it counts as read.
+  assert.ok(messageCount > BODIES / 2 && messageCount <= BODIES, String(messageCount))
+  await publisher.close()
+})
+
+function streamOf({ connection }: ChannelModel): Socket {
+  return (connection as unknown as { readonly stream: Socket }).stream
+}
+
+/** Each waits for the disk; more than go at once when their queue does. */
+const BINDINGS_MAX = 2000
+
+test('a client that binds without end is stopped, and its bindings go again', async (t) => {
+  const limits = `http://127.0.0.1:${httpPort}/v1/vhosts/%2F/limits`
+  const authorization = `Basic ${Buffer.from('guest:guest').toString('base64')}`
+  const answer = await fetch(limits, {
+    method: 'PUT',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: JSON.stringify({ 'max-bindings': BINDINGS_MAX }),
+  })
+  assert.ok(answer.ok)
+  const client = await RawClient.open({ ...target, process: broker })
+  await client.openChannel(1)
+  client.sendMethod(1, { name: 'queue.declare', queue: 'bound', durable: true })
+  await client.method('queue.declare-ok')
+  await during(t, async () => {
+    for (let n = 0; n <= BINDINGS_MAX; n++) {
+      const routingKey = `key.${n}`
+      const binding = { queue: 'bound', exchange: 'amq.topic', routingKey, nowait: true } as const
+      client.sendMethod(1, { name: 'queue.bind', ...binding })
+    }
+    const { replyText } = await client.method('channel.close', WITHIN_MS)
+    assert.match(replyText, /binding limit in vhost '\/' \(2000\) is reached/)
+    client.sendMethod(1, { name: 'channel.close-ok' })
+    await client.openChannel(2)
+    client.sendMethod(2, { name: 'queue.delete', queue: 'bound' })
+    await client.method('queue.delete-ok', WITHIN_MS)
+    client.sendMethod(2, { name: 'queue.declare', queue: 'bound' })
+    await client.method('queue.declare-ok')
+    client.sendMethod(2, {
+      name: 'queue.bind',
+      queue: 'bound',
+      exchange: 'amq.topic',
+      routingKey: 'a',
+    })
+    await client.method('queue.bind-ok')
+  })
+  client.destroy()
 })
 
 test('those that have not logged in to Kafka are ended too', async (t) => {

@@ -211,8 +211,8 @@ export class RawClient {
   }
 
   /** The next frame, whatever it is; null when the server has ended the connection. */
-  async next(): Promise<Incoming | null> {
-    const deadlineMs = performance.now() + ARRIVES_WITHIN_MS
+  async next(withinMs: number = ARRIVES_WITHIN_MS): Promise<Incoming | null> {
+    const deadlineMs = performance.now() + withinMs
     while (this.#incoming.length === 0) {
       if (this.#ended) return null
       await this.#change(deadlineMs, 'no frame')
@@ -221,9 +221,9 @@ export class RawClient {
   }
 
   /** The next frame, which must be this method. Heartbeats before it are passed over. */
-  async method<Name extends MethodName>(name: Name): Promise<MethodOf<Name>> {
+  async method<Name extends MethodName>(name: Name, withinMs?: number): Promise<MethodOf<Name>> {
     for (;;) {
-      const incoming = await this.next()
+      const incoming = await this.next(withinMs)
       if (incoming?.kind === 'heartbeat') continue
       assert.ok(incoming !== null, `the connection ended before ${name}`)
       const seen = describe(incoming)
