@@ -1,5 +1,5 @@
 import type { AdminParts } from './admin-parts.ts'
-import { forgetVhostNotes } from './rabbitmq/notes.ts'
+import { forgetVhostNotes } from '../broker/vhost-notes.ts'
 
 /** Deletes a virtual host with all that stands in it, and sends its clients away. */
 export async function removeVhost(parts: AdminParts, name: string): Promise<void> {

@@ -65,4 +65,5 @@ export {
   type Transactions,
 } from './topics/transactions.ts'
 export { traceBatch, traceRange } from './tracing/topic-trace.ts'
+export { vhostNotes } from './vhost-notes.ts'
 export { VirtualHost } from './virtual-host.ts'

@@ -53,7 +53,7 @@ export function writeTraffic(out: MetricWriter, parts: MetricParts): void {
   )
   out.counter(
     'waystation_messages_delivered_total',
-    'Messages that were sent to clients; Kafka counts none.',
+    'Messages that were sent to clients.',
     by(({ delivered }) => delivered),
   )
   out.counter(

@@ -9,6 +9,8 @@ export interface QueueTerms {
   readonly durable: boolean
   readonly autoDelete: boolean
   readonly arguments: HeaderMap
+  /** Of the virtual host, where the arguments name none; default: none. */
+  readonly defaultType?: string | null
 }
 
 export interface ExchangeTerms extends QueueTerms {

@@ -1,39 +1,14 @@
 /**
- * What RabbitMQ's tools write down beside what a broker acts on: descriptions and tags of virtual
- * hosts, global parameters. Kept in the state table as JSON.
+ * What RabbitMQ's tools write down beside what a broker acts on: global parameters. Kept in the
+ * state table as JSON.
  */
 import type { Broker } from '../../broker/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { PARAMETERS_MAX } from '../limits.ts'
 
-const VHOST_PREFIX = 'notes/vhost/'
 const PARAMETER_PREFIX = 'notes/parameter/'
 const CLUSTER_NAME = 'cluster_name'
 const CLUSTER_NAME_DEFAULT = 'waystation'
-
-export interface VhostNotes {
-  readonly description: string
-  readonly tags: readonly string[]
-  readonly defaultQueueType: string | null
-}
-
-const NO_NOTES: VhostNotes = { description: '', tags: [], defaultQueueType: null }
-const FIRST_VHOST_NOTES: VhostNotes = { ...NO_NOTES, description: 'Default virtual host' }
-
-export function vhostNotes({ state }: Broker, name: string): VhostNotes {
-  const value = state.get(VHOST_PREFIX + name)
-  if (value !== undefined) return JSON.parse(value.toString('utf8')) as VhostNotes
-  return name === '/' ? FIRST_VHOST_NOTES : NO_NOTES
-}
-
-/** Stored with the commit of this turn. */
-export function setVhostNotes({ state }: Broker, name: string, notes: VhostNotes): void {
-  state.set(VHOST_PREFIX + name, json(notes))
-}
-
-export function forgetVhostNotes({ state }: Broker, name: string): void {
-  state.delete(VHOST_PREFIX + name)
-}
 
 export function globalParameters({ state }: Broker): { name: string; value: unknown }[] {
   return Array.from(state.entries(PARAMETER_PREFIX), ([key, value]) => {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Exchange } from '../../broker/exchange.ts'
 import type { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
+import { vhostNotes } from '../../broker/vhost-notes.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { NAME_LENGTH_MAX } from '../limits.ts'
@@ -116,7 +117,8 @@ function addQueues(routes: Routes, parts: RabbitParts): void {
     requireFor(parts, asked, { vhost, resource: 'queue', name, kind: 'configure' })
     requireDeadLetterRights(parts, asked, { vhost, name, fields })
     const isNew = vhost.destination(name) === undefined
-    await declareQueue(parts, vhost, { ...fields, name })
+    const { defaultQueueType } = vhostNotes(parts.broker, vhost.name)
+    await declareQueue(parts, vhost, { ...fields, name }, defaultQueueType)
     return asked.body(null, isNew ? 201 : 204)
   })
   routes.add('DELETE', '/queues/:vhost/:name', async (asked) => {
@@ -154,10 +156,12 @@ export async function declareQueue(
   { terms }: RabbitParts,
   vhost: VirtualHost,
   fields: Fields,
+  defaultType: string | null = null,
 ): Promise<void> {
   const { durable, auto_delete: autoDelete, ...rest } = checked(queueFields, fields)
   const args = headersOf(rest.arguments)
-  await terms.declareQueue(vhost, { name: nameOf(fields), durable, autoDelete, arguments: args })
+  const name = nameOf(fields)
+  await terms.declareQueue(vhost, { name, durable, autoDelete, arguments: args, defaultType })
 }
 
 function nameOf({ name }: Fields): string {

@@ -126,6 +126,25 @@ const TYPE_NAMES: Readonly<Record<QueueType, string>> = {
   stream: 'rabbit_stream_queue',
 }
 
+/**
+ * The arguments with the queue type of the virtual host where they name none, as RabbitMQ has it: not
+ * where that type cannot be what is asked for. null: the virtual host says nothing.
+ */
+export function withDefaultType(
+  asked: {
+    readonly arguments: FieldTable
+    readonly durable: boolean
+    readonly autoDelete: boolean
+    readonly exclusive?: boolean
+  },
+  type: string | null,
+): FieldTable {
+  const { arguments: args, durable, autoDelete, exclusive = false } = asked
+  if (type === null || args.has('x-queue-type')) return args
+  const isKept = durable && !exclusive && !autoDelete
+  return type === 'classic' || isKept ? new Map(args).set('x-queue-type', type) : args
+}
+
 /** The destination a declaration asks for; throws 406 with RabbitMQ's texts. */
 export function destinationSpecOf(request: QueueRequest): DestinationSpec {
   const args = request.arguments

@@ -33,7 +33,7 @@ import {
 import { expirationMsOf } from './expiration.ts'
 import { fieldValueOf, foreignHeader } from './foreign-header.ts'
 import { decoratedHeader, headerValueOf, keysOf } from './mapping.ts'
-import { destinationSpecOf, typeOfDestination } from './queue-arguments.ts'
+import { destinationSpecOf, typeOfDestination, withDefaultType } from './queue-arguments.ts'
 
 /** Names of the properties, as RabbitMQ's management API has them, and their kinds. */
 const PROPERTY_NAMES: readonly (readonly [string, keyof BasicProperties, 'text' | 'number'])[] = [
@@ -72,7 +72,10 @@ interface PublishTerms {
 export interface Amqp091Terms {
   readonly version: string
   readonly exchangeTypes: readonly string[]
-  declareQueue(vhost: VirtualHost, terms: NamedTerms): Promise<Destination>
+  declareQueue(
+    vhost: VirtualHost,
+    terms: NamedTerms & { readonly defaultType?: string | null },
+  ): Promise<Destination>
   declareExchange(
     vhost: VirtualHost,
     terms: NamedTerms & { readonly type: string; readonly internal: boolean },
@@ -86,12 +89,13 @@ export interface Amqp091Terms {
 export const AMQP091_TERMS: Amqp091Terms = {
   version: RABBITMQ_VERSION,
   exchangeTypes: EXCHANGE_TYPE_NAMES,
-  declareQueue: async (vhost, terms) => {
+  declareQueue: async (vhost, { defaultType = null, ...terms }) => {
+    const asked = { ...terms, arguments: fieldTableOf(terms.arguments) }
     const request = {
-      ...terms,
+      ...asked,
       vhost: vhost.name,
       exclusiveOwner: null,
-      arguments: fieldTableOf(terms.arguments),
+      arguments: withDefaultType(asked, defaultType),
     }
     const existing = vhost.destination(terms.name)
     return neutrally(async () => {

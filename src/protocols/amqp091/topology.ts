@@ -4,7 +4,7 @@ import {
   requirePermission,
   requireTopicPermission,
 } from '../../auth/index.ts'
-import { type BindingSpec, type Destination, Queue } from '../../broker/index.ts'
+import { type BindingSpec, type Destination, Queue, vhostNotes } from '../../broker/index.ts'
 import type { FieldTable, Method, MethodOf } from '../../codec/amqp091/index.ts'
 import type { HeaderValue } from '../../model/header-value.ts'
 import { auditChange } from './audit.ts'
@@ -22,6 +22,7 @@ import {
   type QueueRequest,
   typeOfDestination,
   unknownArguments,
+  withDefaultType,
 } from './queue-arguments.ts'
 
 /** The methods of the exchange and queue classes; false for a method that is neither. */
@@ -159,7 +160,7 @@ function declareQueue(channel: Channel, method: MethodOf<'queue.declare'>): void
     durable: method.durable,
     autoDelete: method.autoDelete,
     exclusiveOwner: method.exclusive ? connection : null,
-    arguments: method.arguments,
+    arguments: withDefaultType(method, vhostNotes(connection.broker, vhost.name).defaultQueueType),
   }
   const existing = vhost.destination(name)
   if (existing !== undefined) {
@@ -169,7 +170,7 @@ function declareQueue(channel: Channel, method: MethodOf<'queue.declare'>): void
     redeclareQueue(channel, existing, { request, nowait: method.nowait })
     return
   }
-  requireDeadLetterPermissions(channel, name, method.arguments)
+  requireDeadLetterPermissions(channel, name, request.arguments)
   const spec = destinationSpecOf(request)
   warn(channel, `queue '${name}'`, unknownArguments(method.arguments))
   channel.await(vhost.declareQueue(spec), (queue) => {

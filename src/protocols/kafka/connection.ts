@@ -61,6 +61,7 @@ export class KafkaConnection
   /** Name and version of the client's library, as ApiVersions told. */
   clientSoftware: string | null = null
   publishedCount = 0
+  deliveredCount = 0
   readonly readerMeters: WeakMap<Topic, Meter> = new WeakMap()
   receivedBytes = 0
   isClosed = false

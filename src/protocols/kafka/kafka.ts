@@ -68,6 +68,8 @@ export interface KafkaConnectionInfo {
   readonly sentBytes: number
   /** Records that were stored. */
   readonly publishedCount: number
+  /** Records that were given out. */
+  readonly deliveredCount: number
 }
 
 /** Kafka's protocol, for all listeners that speak it. */
@@ -162,5 +164,6 @@ function infoOf(connection: KafkaConnection): KafkaConnectionInfo {
     receivedBytes: connection.receivedBytes,
     sentBytes: connection.output.writtenBytes,
     publishedCount: connection.publishedCount,
+    deliveredCount: connection.deliveredCount,
   }
 }

@@ -57,6 +57,8 @@ export interface RequestConnection {
   clientSoftware: string | null
   /** Records it had stored. */
   publishedCount: number
+  /** Records that were given to it. */
+  deliveredCount: number
   /** How fast it is given what topics hold that have a consume rate. */
   readonly readerMeters: WeakMap<Topic, Meter>
   /** Reads nothing of it for so many milliseconds; it was told so by `throttle_time_ms`. */

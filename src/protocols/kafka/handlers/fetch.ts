@@ -57,7 +57,7 @@ interface Given {
 }
 
 /**
- * Counts what is given for the rates of the user, the virtual host and each topic; returns for how
+ * Counts what is given, for metrics and for the rates of the user, the virtual host and each topic; returns for how
  * long the client must wait, which is not read meanwhile. Batches go whole, so that one answer may
  * be ahead of a rate, and the next comes so much later.
  */
@@ -72,6 +72,7 @@ function paced(context: RequestContext, given: readonly Given[]): number {
     if (count === 0) continue
     all += count
     allBytes += slot.bytes
+    topic.totals.delivered += count
     const before = connection.readerMeters.get(topic) ?? null
     const about = `consume rate of topic '${topic.name}'`
     const meter = Meter.for(before, about, topic.readerRates, nowMs)
@@ -80,6 +81,7 @@ function paced(context: RequestContext, given: readonly Given[]): number {
     meter.use(count, slot.bytes, nowMs)
     waitMs = Math.max(waitMs, meter.waitMs(nowMs))
   }
+  connection.deliveredCount += all
   if (all > 0) waitMs = Math.max(waitMs, flowOf(context).given(all, allBytes))
   connection.throttle(waitMs)
   return waitMs

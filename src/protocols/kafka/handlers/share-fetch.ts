@@ -249,7 +249,7 @@ function readAll(
   })
 }
 
-/** Counts what is given for the rates of topics, user and virtual host; returns how long to wait. */
+/** Counts what is given, for metrics and for the rates of topics, user and virtual host; returns how long to wait. */
 function countGiven(
   context: RequestContext,
   group: SharedSubscription | undefined,
@@ -268,9 +268,14 @@ function countGiven(
     if (count === 0) continue
     all += count
     allBytes += bytes
+    topic.totals.delivered += count
+    for (const { attempts, baseOffset, nextOffset } of leased) {
+      if (attempts > 1) topic.totals.redelivered += nextOffset - baseOffset
+    }
     if (group !== undefined) shared.sharePace.given(group, topic, { count, bytes, nowMs })
   }
   if (all === 0) return 0
+  connection.deliveredCount += all
   const waitMs = flowOf(context).given(all, allBytes)
   connection.throttle(waitMs)
   return waitMs
