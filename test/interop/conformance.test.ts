@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, type TestContext, test } from 'node:test'
+import { BrokerProcess } from '../support/broker-process.ts'
 import { cacheFolder } from './driver.ts'
 
 const WITHIN_MS = 400_000
@@ -24,6 +25,8 @@ after(() => rmSync(folder, { recursive: true }))
 interface Suite {
   readonly mode: 'server' | 'client'
   readonly program: readonly string[]
+  /** The program is given the port of a broker. */
+  readonly isBrokered?: boolean
   readonly features: Readonly<Record<string, unknown>>
   /** Patterns of cases that must fail, each with the reason. */
   readonly failing?: Readonly<Record<string, string>>
@@ -56,11 +59,13 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
   'a provider behind the broker': {
     mode: 'server',
-    program: ['server.ts', 'brokered'],
+    program: ['server.ts'],
+    isBrokered: true,
     features: {
       compressions: isAll ? COMPRESSIONS : ['COMPRESSION_IDENTITY'],
       ...(isAll ? {} : { codecs: ['CODEC_PROTO'] }),
-      supports_tls: isAll,
+      // TLS is the listener's, and the first suite tries that.
+      supports_tls: false,
       supports_half_duplex_bidi_over_http1: true,
       // A broker's limit holds for answers too, and those of the suite are larger than its requests.
       supports_message_receive_limit: false,
@@ -105,6 +110,9 @@ async function runSuite(context: TestContext, name: string, suite: Suite): Promi
   const patterns = (flag: string, list: Readonly<Record<string, string>> = {}): string[] =>
     Object.keys(list).flatMap((pattern) => [flag, pattern])
   const [file = '', ...rest] = suite.program
+  await using broker = suite.isBrokered === true ? new BrokerProcess() : null
+  await broker?.start()
+  if (broker !== null) rest.push(String(broker.rpcPort))
   const args = [
     ...['--mode', suite.mode, '--conf', config],
     // Several at once start too slowly on a small machine: the runner gives each a few seconds.

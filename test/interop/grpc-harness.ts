@@ -13,7 +13,7 @@ import { type Channel, connectChannel, listenChannel } from '../../src/client/in
 import { BrokerProcess } from '../support/broker-process.ts'
 import { provideTestService } from '../support/interop-contract.ts'
 import type { Driver, DriverCommand } from './driver.ts'
-import { CASES, runCase } from './grpc-cases.ts'
+import { CASES, ourClient, runCase, type TestClient } from './grpc-cases.ts'
 
 const WITHIN_MS = 180_000
 const MAIN = path.join(import.meta.dirname, '../../src/cli/main.ts')
@@ -47,7 +47,9 @@ async function openWorld(): Promise<World> {
     async () => ours[Symbol.asyncDispose](),
     async () => theirBroker[Symbol.asyncDispose](),
   )
-  await Promise.all([ours.start(), theirBroker.start()])
+  // One after the other: each has a time in which it must be ready.
+  await ours.start()
+  await theirBroker.start()
   const listening = await listenChannel()
   const attached = connectChannel(`rpc://127.0.0.1:${ours.rpcPort}`)
   closers.unshift(
@@ -93,16 +95,55 @@ export function grpcInteropTest(
       ['our provider through the broker', brokered, wanted(BROKERED_CASES)],
       ['their server through the broker', theirs, wanted(BROKERED_CASES)],
     ])
-    await ourClient(context, 'their server', {
+    await ourClientTests(context, 'their server', {
       channel: connectChannel(`grpc://127.0.0.1:${port}`),
       names: DIRECT_CASES,
     })
-    await ourClient(context, 'their server through the broker', {
+    await ourClientTests(context, 'their server through the broker', {
       channel: connectChannel(`rpc://${theirs}`),
       names: BROKERED_CASES,
     })
     attach.child.kill('SIGTERM')
     await once(attach.child, 'exit')
+  })
+}
+
+/** A client and a server that run in this process. */
+export interface Peer {
+  /** Returns the port, and how to end it. */
+  serve(): Promise<{ readonly port: number; readonly close: () => void }>
+  /** Clients by what they speak. */
+  clients(address: string): readonly (readonly [string, TestClient])[]
+}
+
+export function peerInteropTest(name: string, peer: Peer): void {
+  test(`${name}, client and server`, { timeout: WITHIN_MS }, async (context) => {
+    world ??= openWorld()
+    const { brokered, direct, theirBroker } = await world
+    const server = await peer.serve()
+    const attach = startAttach(String(server.port), theirBroker)
+    await attach.ready
+    const theirs = `127.0.0.1:${theirBroker.rpcPort}`
+    const targets = [
+      ['a provider of ours', direct, DIRECT_CASES],
+      ['our provider through the broker', brokered, BROKERED_CASES],
+    ] as const
+    for (const [where, address, names] of targets) {
+      for (const [wire, client] of peer.clients(address)) {
+        await runCases(context, `their client by ${wire}, ${where}`, { client, names })
+      }
+    }
+    await ourClientTests(context, 'their server', {
+      channel: connectChannel(`grpc://127.0.0.1:${server.port}`),
+      names: DIRECT_CASES,
+    })
+    await ourClientTests(context, 'their server through the broker', {
+      channel: connectChannel(`rpc://${theirs}`),
+      names: BROKERED_CASES,
+    })
+    attach.child.kill('SIGTERM')
+    await once(attach.child, 'exit')
+    server.close()
   })
 }
 
@@ -138,17 +179,25 @@ interface Line {
   readonly error?: string
 }
 
-async function ourClient(
+async function ourClientTests(
   context: TestContext,
   where: string,
   { channel, names }: { readonly channel: Channel; readonly names: readonly string[] },
 ): Promise<void> {
   try {
-    for (const name of names) {
-      await context.test(`our client, ${where}: ${name}`, async () => runCase(name, channel))
-    }
+    await runCases(context, `our client, ${where}`, { client: ourClient(channel), names })
   } finally {
     await channel.close()
+  }
+}
+
+async function runCases(
+  context: TestContext,
+  who: string,
+  { client, names }: { readonly client: TestClient; readonly names: readonly string[] },
+): Promise<void> {
+  for (const name of names) {
+    await context.test(`${who}: ${name}`, async () => runCase(name, client))
   }
 }
 

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after } from 'node:test'
 import { cacheFolder, type Driver, onPath } from './driver.ts'
-import { grpcInteropTest } from './grpc-harness.ts'
+import { connectEs } from './connect-es-peer.ts'
+import { grpcInteropTest, peerInteropTest } from './grpc-harness.ts'
+import { grpcJs } from './grpc-js-peer.ts'
 
 const classes = mkdtempSync(path.join(tmpdir(), 'waystation-grpc-java-'))
 after(() => rmSync(classes, { recursive: true }))
@@ -41,3 +43,5 @@ function javaProgram(): Driver {
 grpcInteropTest('grpc-go', goProgram)
 grpcInteropTest('grpcio of Python', pythonProgram)
 grpcInteropTest('grpc-java', javaProgram)
+peerInteropTest('Connect-ES', connectEs)
+peerInteropTest('grpc-js', grpcJs)

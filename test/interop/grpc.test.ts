@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, type TestContext, test } from 'node:test'
@@ -84,6 +84,30 @@ test('grpcurl lists, describes and asks for health', { timeout: WITHIN_MS }, (co
   assert.match(run(address, 'describe', 'grpc.health.v1.Health'), /rpc Check/)
   assert.match(run('-d', '{}', address, 'grpc.health.v1.Health/Check'), /"status": "SERVING"/)
 })
+
+test(
+  'the lines of curl and grpcurl in the README work as they stand',
+  { timeout: WITHIN_MS },
+  (context) => {
+    const grpcurl = toolOrSkip(context, 'grpcurl')
+    if (grpcurl === null) return
+    const readme = readFileSync(path.join(import.meta.dirname, '../../README.md'), 'utf8')
+    const lines = readme.split('\n').filter((line) => /^(grp)?curl /.test(line))
+    assert.ok(lines.length >= 3, 'lines of curl and grpcurl in the README')
+    const PATH = `${path.dirname(grpcurl)}${path.delimiter}${process.env['PATH']}`
+    for (const line of lines) {
+      const command = line.replaceAll('127.0.0.1:7700', `127.0.0.1:${broker.rpcPort}`)
+      const options = {
+        encoding: 'utf8',
+        timeout: WITHIN_MS,
+        env: { ...process.env, PATH },
+      } as const
+      const { stdout, stderr, status } = spawnSync('sh', ['-c', command], options)
+      assert.equal(status, 0, `${line}\n${stderr}`)
+      assert.match(stdout, /SERVING|^grpc\.health\.v1\.Health$/m, line)
+    }
+  },
+)
 
 test(
   'gRPC for Python calls an unmodified server of Python through the broker',

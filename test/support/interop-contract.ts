@@ -1,5 +1,5 @@
 /** The service of gRPC's interop suite as a contract of ours, from descriptors made at run time. */
-import { create, createFileRegistry, type DescMessage } from '@bufbuild/protobuf'
+import { create, createFileRegistry, type DescMessage, type DescService } from '@bufbuild/protobuf'
 import {
   FieldDescriptorProto_Label as LABEL,
   FieldDescriptorProto_Type as TYPE,
@@ -47,6 +47,30 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   StreamingOutputCallResponse: { payload: [1, 'MESSAGE', 'Payload'] },
 }
 
+/** Input, output, and which of the two are streams. */
+type MethodSpec = readonly [string, string, boolean, boolean]
+
+const METHODS: Readonly<Record<string, MethodSpec>> = {
+  EmptyCall: ['Empty', 'Empty', false, false],
+  UnaryCall: ['SimpleRequest', 'SimpleResponse', false, false],
+  StreamingInputCall: ['StreamingInputCallRequest', 'StreamingInputCallResponse', true, false],
+  StreamingOutputCall: ['StreamingOutputCallRequest', 'StreamingOutputCallResponse', false, true],
+  FullDuplexCall: ['StreamingOutputCallRequest', 'StreamingOutputCallResponse', true, true],
+}
+const NO_METHOD: Readonly<Record<string, MethodSpec>> = {
+  UnimplementedCall: ['Empty', 'Empty', false, false],
+}
+
+function serviceProto(name: string, methods: Readonly<Record<string, MethodSpec>>) {
+  const method = Object.entries(methods).map(
+    ([key, [input, output, clientStreaming, serverStreaming]]) => ({
+      ...{ name: key, clientStreaming, serverStreaming },
+      ...{ inputType: `.grpc.testing.${input}`, outputType: `.grpc.testing.${output}` },
+    }),
+  )
+  return { name, method }
+}
+
 const registry = createFileRegistry(
   create(FileDescriptorProtoSchema, {
     name: 'grpc/testing/messages.proto',
@@ -61,11 +85,22 @@ const registry = createFileRegistry(
         ...(of === undefined ? {} : { typeName: `.grpc.testing.${of}` }),
       })),
     })),
+    service: [
+      serviceProto('TestService', { ...METHODS, ...NO_METHOD }),
+      serviceProto('UnimplementedService', NO_METHOD),
+    ],
   }),
   () => undefined,
 )
 
-function message(name: string): DescMessage {
+/** For clients and servers of others; with a method that no server has. */
+export function testService(name: 'TestService' | 'UnimplementedService'): DescService {
+  const found = registry.getService(`grpc.testing.${name}`)
+  if (found === undefined) throw new TypeError(`there is no service ${name}`)
+  return found
+}
+
+export function message(name: string): DescMessage {
   const found = registry.getMessage(`grpc.testing.${name}`)
   if (found === undefined) throw new TypeError(`there is no message ${name}`)
   return found
@@ -116,7 +151,7 @@ export const UnimplementedService: Contract<MoreMethods> = service(
 )
 
 /** What the descriptors say, which the compiler cannot know. */
-interface Request {
+export interface Request {
   readonly responseSize: number
   readonly responseStatus?: { readonly code: number; readonly message: string }
   readonly responseParameters: readonly { readonly size: number; readonly intervalUs: number }[]

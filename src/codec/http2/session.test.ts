@@ -222,3 +222,25 @@ test('a PING for each read of content is no flood', () => {
   }
   assert.equal(server.session.failure, null)
 })
+
+function failureOf({ session }: Http2Peer): number | null {
+  return session.failure?.code ?? null
+}
+
+test('content behind a reset of the same peer is refused, and other streams go on', () => {
+  const { client, server } = pair()
+  echo(server)
+  const cancelled = client.session.open(REQUEST, null)
+  exchange(client, server)
+  client.session.reset(cancelled, ERROR.CANCEL)
+  exchange(client, server)
+  for (let i = 0; i < 3; i++) server.session.push(frame(0, 0, cancelled.id, Buffer.from('late')))
+  assert.equal(failureOf(server), null)
+  const stream = client.session.open(REQUEST, null)
+  client.session.sendData(stream, Buffer.from('on'), true)
+  exchange(client, server)
+  assert.equal(client.contentOf(stream).toString(), 'on')
+  // Content after an end is another matter: nobody who counts its streams does that.
+  server.session.push(frame(0, 0, stream.id, Buffer.from('late')))
+  assert.equal(failureOf(server), ERROR.STREAM_CLOSED)
+})

@@ -338,7 +338,7 @@ export class Http2Session {
     if (streamId % 2 === 0) throw broken(`stream ${streamId} is not a client's to open`)
     if (streamId > this.#lastPeerId) return
     const how = this.#ended.howOf(streamId)
-    if (how === ENDED.RESET_BY_US) return
+    if (this.#isLateFrame(streamId)) return
     if (how === null) throw broken(`stream ${streamId} after stream ${this.#lastPeerId}`)
     throw new Http2Error(ERROR.STREAM_CLOSED, `HEADERS on stream ${streamId}, which has ended`)
   }
@@ -535,8 +535,23 @@ export class Http2Session {
   #onStray(streamId: number, stream: Http2Stream | undefined, what: string): void {
     if (stream !== undefined) return this.#blame(stream, ERROR.STREAM_CLOSED)
     this.#checkOpened(streamId, what)
-    if (this.#ended.howOf(streamId) === ENDED.RESET_BY_US) return
+    if (this.#isLateFrame(streamId)) return
     throw new Http2Error(ERROR.STREAM_CLOSED, `${what} on stream ${streamId}, which has ended`)
+  }
+
+  /**
+   * Whether a frame of an ended stream is no reason to end the connection. Of one that was reset
+   * here it was on its way. After its own RST_STREAM a peer should send nothing, but some clients do
+   * when a call is cancelled while it is written, and their other calls go on.
+   */
+  #isLateFrame(streamId: number): boolean {
+    const how = this.#ended.howOf(streamId)
+    if (how === ENDED.RESET_BY_US) return true
+    if (how !== ENDED.RESET_BY_PEER) return false
+    this.#writer.rstStream(streamId, ERROR.STREAM_CLOSED)
+    this.#ended.add(streamId, ENDED.RESET_BY_US)
+    if (this.isServer) this.#flood.endedEarly()
+    return true
   }
 
   #checkOpened(streamId: number, what: string): void {

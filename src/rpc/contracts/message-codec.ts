@@ -95,7 +95,8 @@ class ProtobufCodec implements MessageCodec {
         const options = { registry, ignoreUnknownFields: true }
         return fromJsonString(this.#type, textOf(bytes), options)
       }
-      return fromBinary(this.#type, bytes)
+      // A copy: fields of bytes are views of what was read, and that is borrowed.
+      return fromBinary(this.#type, new Uint8Array(bytes))
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new MessageFault(`the message is no ${this.#type.typeName}: ${reason}`, { cause })

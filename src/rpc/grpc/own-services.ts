@@ -44,6 +44,9 @@ export class OwnServices implements Callee {
 
   open(head: CallHead, reply: ReplySink): RequestSink {
     const [, service = '', method = ''] = head.path.split('/')
+    if (head.contentType === 'json' && service === HEALTH_SERVICE && method === 'Check') {
+      return new Unary(reply, (request) => this.#checkJson(request))
+    }
     if (head.contentType !== 'proto') {
       reply.status(statusOf('UNIMPLEMENTED', `${service} takes protobuf only`), Metadata.EMPTY)
       return CLOSED_REQUEST
@@ -62,6 +65,13 @@ export class OwnServices implements Callee {
     return isKnown(this.#parts, name) ? encodeFields([[1, SERVING]]) : null
   }
 
+  /** For a line of curl. */
+  #checkJson(request: Uint8Array): Uint8Array | null {
+    const name = serviceNamed(request)
+    if (name === null || !isKnown(this.#parts, name)) return null
+    return Buffer.from('{"status":"SERVING"}')
+  }
+
   #list(): Uint8Array {
     const serving = encodeFields([[1, SERVING]])
     const names = ['', ...visibleServices(this.#parts)]
@@ -77,6 +87,19 @@ export class OwnServices implements Callee {
           ] as const,
       ),
     )
+  }
+}
+
+/** What a HealthCheckRequest in JSON asks about; null: it is none. */
+function serviceNamed(request: Uint8Array): string | null {
+  try {
+    const asked = JSON.parse(Buffer.from(request).toString('utf8')) as unknown
+    if (typeof asked !== 'object' || asked === null) return null
+    const { service = '' } = asked as Readonly<Record<string, unknown>>
+    return typeof service === 'string' ? service : null
+  } catch {
+    // A client sent it: what is no JSON asks about nothing that is known.
+    return null
   }
 }
 

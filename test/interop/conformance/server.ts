@@ -1,6 +1,6 @@
 /**
- * The server that the Connect conformance runner asks: `node server.ts direct|brokered`. Direct is a
- * provider that listens itself; brokered is a broker, and the provider attached to it.
+ * The server that the Connect conformance runner asks: `node server.ts direct|PORT`. Direct is a
+ * provider that listens itself; at PORT is a broker, and this is a provider attached to it.
  */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -214,18 +214,9 @@ async function open(
     await serve(listening, contract, served, options).ready
     return listening.port
   }
-  // Loaded only here: the runner waits a few seconds for a server, and starts many.
-  const { startBroker } = await import('../../../src/server/index.ts')
-  const broker = await startBroker({
-    ...files,
-    listen: { amqp: false, rpc: 0, ...(tls === null ? {} : { rpcs: 0 }) },
-    ...(limit === null ? {} : { rpc: { messageSize: limit } }),
-  })
-  const portOf = (name: string): number =>
-    broker.listeners.find((listener) => listener.name === name)!.address.port
-  const channel = connectChannel(`rpc://127.0.0.1:${portOf('rpc')}`)
-  await serve(channel, contract, served, options).ready
-  return portOf(tls === null ? 'rpc' : 'rpcs')
+  const port = Number(kind)
+  await serve(connectChannel(`rpc://127.0.0.1:${port}`), contract, served, options).ready
+  return port
 }
 
 const asked = await readRequest()
