@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { keepOutput, noteSecret } from '../../tools/secret-scan.ts'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -45,6 +45,13 @@ export class CommandFolder implements Disposable {
   /** The path of a data directory that does not exist yet. */
   freshDirectory(): string {
     return path.join(this.path, `data-${this.#directoryCount++}`)
+  }
+
+  /** Writes a file in the folder; returns its path. */
+  write(name: string, text: string): string {
+    const file = path.join(this.path, name)
+    writeFileSync(file, text)
+    return file
   }
 
   open(args: readonly string[], options: CommandOptions = {}): Command {
