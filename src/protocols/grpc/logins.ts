@@ -71,6 +71,9 @@ class UserCaller implements Caller {
   }
 }
 
+/** It is known who calls, and he may not enter the virtual host. */
+class NoEntry extends BrokerError {}
+
 /**
  * The logins of one connection, by what requests say in `authorization`: HTTP Basic names a user of
  * the broker; nothing, or a scheme of somebody else, is whom the certificate names, or a guest of
@@ -106,7 +109,7 @@ export class BrokerLogins implements Logins {
     this.#logins.set(key, login)
     const refused = (error: unknown): void => {
       const text = error instanceof BrokerError ? error.message : 'the login failed'
-      login.end(statusOf('UNAUTHENTICATED', text))
+      login.end(statusOf(error instanceof NoEntry ? 'PERMISSION_DENIED' : 'UNAUTHENTICATED', text))
       // A later try may succeed: the password may have been changed meanwhile.
       this.#logins.delete(key)
     }
@@ -125,8 +128,12 @@ export class BrokerLogins implements Logins {
           ? ANONYMOUS
           : { mechanism: 'EXTERNAL', username: peer.certificateName, password: null }
     const user = await authenticator.login(credentials, peer)
-    requireVhost(users, user.name, vhost)
-    if (broker.vhost(vhost) === undefined) throw new BrokerError('NOT_FOUND', `no vhost '${vhost}'`)
+    try {
+      requireVhost(users, user.name, vhost)
+    } catch (error) {
+      throw error instanceof BrokerError ? new NoEntry(error.code, error.message) : error
+    }
+    if (broker.vhost(vhost) === undefined) throw new NoEntry('NOT_FOUND', `no vhost '${vhost}'`)
     return new UserCaller(this.#parts, user.name, vhost)
   }
 }
