@@ -33,6 +33,8 @@ export class BrokerProcess implements AsyncDisposable {
   readonly #nodeFlags: readonly string[]
   #child: ChildProcess | null = null
   #output = ''
+  /** Where it listens: what it writes later pushes the names out of `#output`. */
+  #readyOutput = ''
   #port = 0
 
   constructor(options: BrokerProcessOptions = {}) {
@@ -49,26 +51,26 @@ export class BrokerProcess implements AsyncDisposable {
 
   /** The port of MQTT; a new one after each start. */
   get mqttPort(): number {
-    return portOf('mqtt', this.#output) ?? 0
+    return portOf('mqtt', this.#readyOutput) ?? 0
   }
 
   /** The port of the HTTP API; a new one after each start. */
   get httpPort(): number {
-    return portOf('http', this.#output) ?? 0
+    return portOf('http', this.#readyOutput) ?? 0
   }
 
   /** The port of Kafka; a new one after each start. */
   get kafkaPort(): number {
-    return portOf('kafka', this.#output) ?? 0
+    return portOf('kafka', this.#readyOutput) ?? 0
   }
 
   get rpcPort(): number {
-    return portOf('rpc', this.#output) ?? 0
+    return portOf('rpc', this.#readyOutput) ?? 0
   }
 
   /** The port of Kafka over TLS, where `args` ask for it. */
   get kafkaTlsPort(): number {
-    return portOf('kafkas', this.#output) ?? 0
+    return portOf('kafkas', this.#readyOutput) ?? 0
   }
 
   get pid(): number | undefined {
@@ -92,6 +94,7 @@ export class BrokerProcess implements AsyncDisposable {
     })
     this.#child = child
     this.#output = ''
+    this.#readyOutput = ''
     const collect = (chunk: Buffer): void => {
       const text = chunk.toString()
       this.#output = (this.#output + text).slice(-OUTPUT_CHARS_KEPT)
@@ -104,6 +107,7 @@ export class BrokerProcess implements AsyncDisposable {
       const port = portOf('amqp', this.#output)
       if (port !== null && (await accepts(port))) {
         this.#port = port
+        this.#readyOutput = this.#output
         this.#noteToken()
         return
       }
