@@ -124,7 +124,8 @@ export class MemoryWatch implements Disposable {
 
 function markOf(watermark: number, max: number): number {
   if (watermark === 0) return max
-  return watermark > 1 ? watermark : max * watermark
+  // Whole bytes: clients of other languages read it as an integer.
+  return watermark > 1 ? watermark : Math.floor(max * watermark)
 }
 
 /** Of the container, where there is one with a limit, else of the machine. */
