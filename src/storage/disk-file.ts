@@ -1,12 +1,8 @@
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { systemClock } from '../lib/clock.ts'
-import { later } from '../lib/later.ts'
-import { loopTimes } from '../lib/loop-times.ts'
 import { DiskError } from './disk.ts'
 import type { Disk, DiskDone, DiskFile, DiskLock, DiskReadDone, OpenMode } from './disk.ts'
 import { takeDirectoryLock } from './disk-lock.ts'
-import { SyncChoice } from './sync-choice.ts'
 
 const FLAGS: Readonly<Record<OpenMode, string>> = { read: 'r', write: 'r+', create: 'w+' }
 
@@ -21,7 +17,6 @@ const WRITTEN_AT_ONCE_BYTES_MAX = 256 * 1024
 export class FileDisk implements Disk {
   readonly name: string
   readonly durable = true
-  readonly #syncChoice = new SyncChoice(loopTimes, () => systemClock.monotonicMs())
 
   constructor(directory: string) {
     this.name = path.resolve(directory)
@@ -34,7 +29,7 @@ export class FileDisk implements Disk {
         else reject(toDiskError(error, this.#full(name)))
       })
     })
-    return new FileOnDisk(fd, this.#full(name), this.#syncChoice)
+    return new FileOnDisk(fd, this.#full(name))
   }
 
   async list(folder: string): Promise<string[]> {
@@ -104,11 +99,9 @@ export class FileDisk implements Disk {
 class FileOnDisk implements DiskFile {
   readonly path: string
   readonly #fd: number
-  readonly #syncChoice: SyncChoice
 
-  constructor(fd: number, full: string, syncChoice: SyncChoice) {
+  constructor(fd: number, full: string) {
     this.#fd = fd
-    this.#syncChoice = syncChoice
     this.path = full
   }
 
@@ -155,25 +148,7 @@ class FileOnDisk implements DiskFile {
   }
 
   sync(done: DiskDone): void {
-    if (this.#syncChoice.isInCall()) this.#syncNow(done)
-    else fs.fdatasync(this.#fd, (error) => done(this.#toError(error)))
-  }
-
-  #syncNow(done: DiskDone): void {
-    const startedMs = systemClock.monotonicMs()
-    let failure: NodeJS.ErrnoException | null = null
-    try {
-      fs.fdatasyncSync(this.#fd)
-    } catch (error) {
-      failure = error as NodeJS.ErrnoException
-    }
-    this.#syncChoice.took(systemClock.monotonicMs() - startedMs)
-    // Behind what came in meanwhile: it goes into the next group, which may follow at once.
-    later(() => done(this.#toError(failure)))
-  }
-
-  #toError(error: NodeJS.ErrnoException | null): DiskError | null {
-    return error === null ? null : toDiskError(error, this.path)
+    fs.fdatasync(this.#fd, (error) => done(error === null ? null : toDiskError(error, this.path)))
   }
 
   truncate(sizeBytes: number): Promise<void> {
