@@ -103,11 +103,11 @@ export class TraceLog {
   #next = 0
   #textBytes = 0
   readonly #texts = new TextPool()
-  #columns: Columns
+  #ring: Ring
 
   constructor(limits: TraceLimits) {
     this.#limits = limits
-    this.#columns = columnsOf(Math.min(FIRST_CAPACITY, limits.stepsMax))
+    this.#ring = ringOf(Math.min(FIRST_CAPACITY, limits.stepsMax))
   }
 
   get traceCount(): number {
@@ -142,33 +142,34 @@ export class TraceLog {
     const { stepsMax, textBytesMax } = this.#limits
     const at = cut(facts.at ?? '')
     const detail = this.#texts.get(cut(facts.detail ?? ''))
-    if (this.#next - this.#first >= this.#columns.capacity) {
-      if (this.#columns.capacity < stepsMax) this.#grow()
+    if (this.#next - this.#first >= this.#ring.capacity) {
+      if (this.#ring.capacity < stepsMax) this.#grow()
       else this.#forgetFirst()
     }
     this.#textBytes += at.length + detail.length
     while (this.#textBytes > textBytesMax && this.#first < this.#next) this.#forgetFirst()
-    const columns = this.#columns
-    const slot = this.#next % columns.capacity
+    const { numbers, ats, details, actors, capacity } = this.#ring
+    const slot = this.#next % capacity
     this.#next++
-    columns.traces[slot] = trace
-    columns.times[slot] = atMs
-    columns.steps[slot] = CODES.get(step)!
-    columns.offsets[slot] = facts.offset ?? -1
-    columns.partitions[slot] = facts.partition ?? -1
-    columns.attempts[slot] = facts.attempts ?? 0
-    columns.ats[slot] = at
-    columns.details[slot] = detail
-    columns.actors[slot] = facts.by ?? null
+    const place = slot * STRIDE
+    numbers[place + TRACE] = trace
+    numbers[place + TIME] = atMs
+    numbers[place + STEP] = CODES.get(step)!
+    numbers[place + OFFSET] = facts.offset ?? -1
+    numbers[place + PARTITION] = facts.partition ?? -1
+    numbers[place + ATTEMPTS] = facts.attempts ?? 0
+    ats[slot] = at
+    details[slot] = detail
+    actors[slot] = facts.by ?? null
   }
 
   /** In the order they happened. */
   stepsOf(trace: number): TraceStep[] {
     const found: TraceStep[] = []
-    const { capacity, traces } = this.#columns
+    const { capacity, numbers } = this.#ring
     for (let number = this.#first; number < this.#next; number++) {
       const slot = number % capacity
-      if (traces[slot] === trace) found.push(this.#stepAt(slot))
+      if (numbers[slot * STRIDE + TRACE] === trace) found.push(this.#stepAt(slot))
     }
     return found
   }
@@ -190,52 +191,50 @@ export class TraceLog {
     countMax: number,
   ): number[] {
     const found = new Set<number>()
-    const { capacity, traces, offsets, partitions, ats } = this.#columns
+    const { capacity, numbers, ats } = this.#ring
     for (let number = this.#next - 1; number >= this.#first && found.size < countMax; number--) {
       const slot = number % capacity
-      if (offsets[slot] !== place.offset || ats[slot] !== place.at) continue
-      if (place.partition >= 0 && partitions[slot] !== place.partition) continue
-      found.add(traces[slot]!)
+      const start = slot * STRIDE
+      if (numbers[start + OFFSET] !== place.offset || ats[slot] !== place.at) continue
+      if (place.partition >= 0 && numbers[start + PARTITION] !== place.partition) continue
+      found.add(numbers[start + TRACE]!)
     }
     return [...found]
   }
 
   #stepAt(slot: number): TraceStep {
-    const columns = this.#columns
+    const { numbers, ats, details, actors } = this.#ring
+    const place = slot * STRIDE
     return {
-      atMs: columns.times[slot]!,
-      step: STEPS[columns.steps[slot]!]!,
-      at: columns.ats[slot]!,
-      partition: columns.partitions[slot]!,
-      offset: columns.offsets[slot]!,
-      attempts: columns.attempts[slot]!,
-      by: columns.actors[slot]!,
-      detail: columns.details[slot]!,
+      atMs: numbers[place + TIME]!,
+      step: STEPS[numbers[place + STEP]!]!,
+      at: ats[slot]!,
+      partition: numbers[place + PARTITION]!,
+      offset: numbers[place + OFFSET]!,
+      attempts: numbers[place + ATTEMPTS]!,
+      by: actors[slot]!,
+      detail: details[slot]!,
     }
   }
 
   /** Twice the room, until there is as much as there may be. */
   #grow(): void {
-    const before = this.#columns
-    const after = columnsOf(Math.min(before.capacity * 2, this.#limits.stepsMax))
+    const before = this.#ring
+    const after = ringOf(Math.min(before.capacity * 2, this.#limits.stepsMax))
     for (let number = this.#first; number < this.#next; number++) {
       const from = number % before.capacity
       const to = number % after.capacity
-      after.traces[to] = before.traces[from]!
-      after.times[to] = before.times[from]!
-      after.offsets[to] = before.offsets[from]!
-      after.partitions[to] = before.partitions[from]!
-      after.attempts[to] = before.attempts[from]!
-      after.steps[to] = before.steps[from]!
+      const start = from * STRIDE
+      after.numbers.set(before.numbers.subarray(start, start + STRIDE), to * STRIDE)
       after.ats[to] = before.ats[from]!
       after.details[to] = before.details[from]!
       after.actors[to] = before.actors[from]!
     }
-    this.#columns = after
+    this.#ring = after
   }
 
   #forgetFirst(): void {
-    const { capacity, ats, details, actors } = this.#columns
+    const { capacity, ats, details, actors } = this.#ring
     const slot = this.#first % capacity
     this.#first++
     this.overwrittenCount++
@@ -246,29 +245,27 @@ export class TraceLog {
   }
 }
 
-/** One step in each place, the next number in the next place, round and round. */
-interface Columns {
+/**
+ * One step in each place, the next number in the next place, round and round. Its numbers are side
+ * by side: a step that is written between a hundred messages finds none of it in the cache, and
+ * pays for one line instead of six.
+ */
+interface Ring {
   readonly capacity: number
-  readonly traces: Float64Array
-  readonly times: Float64Array
-  readonly offsets: Float64Array
-  readonly partitions: Int32Array
-  readonly attempts: Uint32Array
-  readonly steps: Uint8Array
+  readonly numbers: Float64Array
   readonly ats: string[]
   readonly details: string[]
   readonly actors: (Actor | null)[]
 }
 
-function columnsOf(capacity: number): Columns {
+/** Numbers of a step, and where each is: eight fill a line of the cache. */
+const STRIDE = 8
+const [TRACE, TIME, STEP, OFFSET, PARTITION, ATTEMPTS] = [0, 1, 2, 3, 4, 5] as const
+
+function ringOf(capacity: number): Ring {
   return {
     capacity,
-    traces: new Float64Array(capacity),
-    times: new Float64Array(capacity),
-    offsets: new Float64Array(capacity),
-    partitions: new Int32Array(capacity),
-    attempts: new Uint32Array(capacity),
-    steps: new Uint8Array(capacity),
+    numbers: new Float64Array(capacity * STRIDE),
     ats: Array.from<string>({ length: capacity }).fill(''),
     details: Array.from<string>({ length: capacity }).fill(''),
     actors: Array.from<Actor | null>({ length: capacity }).fill(null),
