@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runKillRounds } from './kill-rounds.ts'
 
-const ROUNDS = Number(process.env['WAYSTATION_KILL_ROUNDS'] ?? 52)
+const ROUNDS = Number(process.env['WAYSTATION_KILL_ROUNDS'] ?? 30)
 const SEED = Number(process.env['WAYSTATION_KILL_SEED'] ?? 0) * 10 + 2
 
 test(`kill -9 at random moments loses nothing confirmed, seed ${SEED}`, async (t) => {
