@@ -1,7 +1,10 @@
 import type { DeathReason } from '../annotations.ts'
 import type { Consumer } from '../consumer.ts'
 import type { Queue } from '../queue.ts'
-import type { Step, StepFacts } from './trace-log.ts'
+import { NO_FACTS, type Step, type StepFacts } from './trace-log.ts'
+
+/** Made once for each: what is made anew for every message has to be collected. */
+const CONSUMER_NAMES: WeakMap<Consumer, string> = new WeakMap()
 
 /** What a queue tells of those of its messages that are traced; asked only while some are. */
 export class QueueTrace {
@@ -18,13 +21,14 @@ export class QueueTrace {
     return trace
   }
 
-  delivered(offset: number, attempts: number, { tag, actor: by, noAck }: Consumer): void {
+  delivered(offset: number, attempts: number, consumer: Consumer): void {
     const { vhost, name: at } = this.#queue
     const trace = this.of(offset)
     if (trace === 0) return
-    const detail = `consumer '${tag}'${noAck ? ', settled as it was given out' : ''}`
-    vhost.tracer.step(trace, 'delivered', { at, offset, attempts, by, detail })
-    if (noAck) this.#done(offset)
+    const detail = nameOf(consumer)
+    const by = consumer.actor
+    vhost.tracer.note(trace, 'delivered', { ...NO_FACTS, at, offset, attempts, by, detail })
+    if (consumer.noAck) this.#done(offset)
   }
 
   /** Somebody asked for one message. */
@@ -52,7 +56,7 @@ export class QueueTrace {
     const { vhost, name: at } = this.#queue
     const trace = this.of(offset)
     if (trace === 0) return
-    vhost.tracer.step(trace, step, { at, offset, detail })
+    vhost.tracer.note(trace, step, { ...NO_FACTS, at, offset, detail })
     this.#done(offset)
   }
 
@@ -116,4 +120,13 @@ export class QueueTrace {
   #done(offset: number): void {
     this.#queue.vhost.tracer.ended(this.#queue.shard, offset)
   }
+}
+
+function nameOf(consumer: Consumer): string {
+  const known = CONSUMER_NAMES.get(consumer)
+  if (known !== undefined) return known
+  const { tag, noAck } = consumer
+  const name = `consumer '${tag}'${noAck ? ', settled as it was given out' : ''}`
+  CONSUMER_NAMES.set(consumer, name)
+  return name
 }

@@ -93,8 +93,9 @@ function traceOne(
   const { tracer } = vhost
   const place = { header, start: 0, end: header.length }
   const names = namesOf(vhost.name, vhost.form(from.form), place)
-  const detail = `partition ${partition.index}, ${body.length} bytes`
-  const trace = tracer.openNamed(names, from.actor, { at: topic.name, detail })
+  const detail = `partition ${partition.index}`
+  const published = { at: topic.name, detail, bytes: body.length }
+  const trace = tracer.openNamed(names, from.actor, published)
   tracer.stored(trace, partition, {
     offset: from.baseOffset + offsetDelta,
     destinations: [topic],

@@ -75,8 +75,18 @@ export interface TraceStep {
   readonly detail: string
 }
 
-/** Columns that one step may leave empty. */
-export type StepFacts = Partial<Omit<TraceStep, 'atMs' | 'step'>>
+/** What a step says beside its time and kind; `bytes`, -1: none is meant, are added to the detail. */
+export interface AllFacts extends Omit<TraceStep, 'atMs' | 'step'> {
+  readonly bytes: number
+}
+
+/** What is left out is empty. */
+export type StepFacts = Partial<AllFacts>
+
+/** Spread first, so that all facts have one shape: each step of a sampled message is found cold. */
+export const NO_FACTS: AllFacts = {
+  ...{ at: '', partition: -1, offset: -1, attempts: 0, bytes: -1, by: null, detail: '' },
+}
 
 /** By what a message may be asked for; '' for what it does not have. */
 export interface TraceNames {
@@ -138,10 +148,10 @@ export class TraceLog {
     return this.#names[(trace - 1) % tracesMax]
   }
 
-  add(trace: number, atMs: number, step: Step, facts: StepFacts): void {
+  add(trace: number, atMs: number, step: Step, facts: AllFacts): void {
     const { stepsMax, textBytesMax } = this.#limits
-    const at = cut(facts.at ?? '')
-    const detail = this.#texts.get(cut(facts.detail ?? ''))
+    const at = cut(facts.at)
+    const detail = this.#texts.get(cut(facts.detail))
     if (this.#next - this.#first >= this.#ring.capacity) {
       if (this.#ring.capacity < stepsMax) this.#grow()
       else this.#forgetFirst()
@@ -155,12 +165,13 @@ export class TraceLog {
     numbers[place + TRACE] = trace
     numbers[place + TIME] = atMs
     numbers[place + STEP] = CODES.get(step)!
-    numbers[place + OFFSET] = facts.offset ?? -1
-    numbers[place + PARTITION] = facts.partition ?? -1
-    numbers[place + ATTEMPTS] = facts.attempts ?? 0
+    numbers[place + OFFSET] = facts.offset
+    numbers[place + PARTITION] = facts.partition
+    numbers[place + ATTEMPTS] = facts.attempts
+    numbers[place + BYTES] = facts.bytes
     ats[slot] = at
     details[slot] = detail
-    actors[slot] = facts.by ?? null
+    actors[slot] = facts.by
   }
 
   /** In the order they happened. */
@@ -213,7 +224,7 @@ export class TraceLog {
       offset: numbers[place + OFFSET]!,
       attempts: numbers[place + ATTEMPTS]!,
       by: actors[slot]!,
-      detail: details[slot]!,
+      detail: detailOf(details[slot]!, numbers[place + BYTES]!),
     }
   }
 
@@ -260,7 +271,7 @@ interface Ring {
 
 /** Numbers of a step, and where each is: eight fill a line of the cache. */
 const STRIDE = 8
-const [TRACE, TIME, STEP, OFFSET, PARTITION, ATTEMPTS] = [0, 1, 2, 3, 4, 5] as const
+const [TRACE, TIME, STEP, OFFSET, PARTITION, ATTEMPTS, BYTES] = [0, 1, 2, 3, 4, 5, 6] as const
 
 function ringOf(capacity: number): Ring {
   return {
@@ -270,6 +281,11 @@ function ringOf(capacity: number): Ring {
     details: Array.from<string>({ length: capacity }).fill(''),
     actors: Array.from<Actor | null>({ length: capacity }).fill(null),
   }
+}
+
+/** The text and the size, which differs from message to message, in one. */
+export function detailOf(detail: string, bytes: number): string {
+  return bytes < 0 ? detail : `${detail}, ${bytes} bytes`
 }
 
 function bytesOf(names: TraceNames): number {

@@ -1,9 +1,9 @@
 import { OffsetMap } from '../offset-map.ts'
 
-/** Room for so many traced messages of a log is kept while rules are on. */
-const KEPT = 1024
-/** A power of two: 8 KiB for each log of which something is traced. */
-const MARKS = 4096
+/** Room for so many traced messages of a log is kept while rules are on: 4 KiB of the cache. */
+const KEPT = 256
+/** A power of two: 2 KiB, for every message looks at its own. */
+const MARKS = 1024
 
 /**
  * Where traced messages of a log are. Every step of every message asks it, and nearly all are not

@@ -12,6 +12,9 @@ import { DEFAULT_TRACE_LIMITS, type TraceLimits } from './limits.ts'
 import { namesOf } from './message-names.ts'
 import { RouteStories, type RouteStory } from './route-story.ts'
 import {
+  type AllFacts,
+  detailOf,
+  NO_FACTS,
   type Step,
   type StepFacts,
   TraceLog,
@@ -61,6 +64,12 @@ const HOLDERS = 256
 /** The message is in a topic, or in more queues than are counted: it is followed until forgotten. */
 const UNCOUNTED = HOLDERS - 1
 
+/** What is told of each message of one route. */
+interface ToldRoute {
+  readonly detail: string
+  readonly story: RouteStory
+}
+
 /** A message that is traced waits for the disk. */
 interface Waiting {
   readonly trace: number
@@ -83,7 +92,7 @@ export class Tracer implements CommitListener, TimerTarget {
   /** The same rules, walked for each message. */
   #list: readonly TraceRule[] = []
   readonly #stories = new RouteStories()
-  readonly #routes: WeakMap<Route, RouteStory> = new WeakMap()
+  readonly #routes: WeakMap<Route, ToldRoute> = new WeakMap()
   #log: TraceLog | null = null
   #lastRule = 0
   /** Those of which something is traced, or may soon be. */
@@ -221,8 +230,9 @@ export class Tracer implements CommitListener, TimerTarget {
     const isCounted = partition < 0 && destinations.length < UNCOUNTED
     this.place(trace, log, offset, isCounted ? destinations.length : UNCOUNTED)
     const detail = isSynced ? '' : 'not waited for until it is on disk'
+    const atMs = this.#parts.now()
     for (const { name: at } of destinations) {
-      this.step(trace, 'stored', { at, offset, partition, detail })
+      this.#note(trace, atMs, 'stored', { ...NO_FACTS, at, offset, partition, detail })
     }
     if (isSynced) this.#awaitDisk({ trace, offset, partition })
   }
@@ -260,15 +270,12 @@ export class Tracer implements CommitListener, TimerTarget {
 
   /** Something happened to a traced message; nothing is kept where it was overwritten. */
   step(trace: number, step: Step, facts: StepFacts): void {
-    const log = this.#log
-    const names = log?.names(trace)
-    if (log === null || names === undefined) return
-    const atMs = this.#parts.now()
-    log.add(trace, atMs, step, facts)
-    this.listener?.onStep(trace, names, {
-      ...{ atMs, step, at: '', partition: -1, offset: -1, attempts: 0, by: null, detail: '' },
-      ...facts,
-    })
+    this.note(trace, step, { ...NO_FACTS, ...facts })
+  }
+
+  /** The same, for what happens to every message. */
+  note(trace: number, step: Step, facts: AllFacts): void {
+    this.#note(trace, this.#parts.now(), step, facts)
   }
 
   /** A message that came in a batch, or otherwise not by a route. */
@@ -309,44 +316,60 @@ export class Tracer implements CommitListener, TimerTarget {
     this.#waiting.delete(ticket)
     const detail = error?.message ?? ''
     const step = error === null ? 'on-disk' : 'not-stored'
+    const atMs = this.#parts.now()
     for (const { trace, offset, partition } of waiting) {
-      this.step(trace, step, { offset, partition, detail })
+      this.#note(trace, atMs, step, { ...NO_FACTS, offset, partition, detail })
     }
   }
 
   // --- inside ---
 
+  #note(trace: number, atMs: number, step: Step, facts: AllFacts): void {
+    const log = this.#log
+    const names = log?.names(trace)
+    if (log === null || names === undefined) return
+    log.add(trace, atMs, step, facts)
+    if (this.listener === null) return
+    const { at, partition, offset, attempts, by } = facts
+    const detail = detailOf(facts.detail, facts.bytes)
+    this.listener.onStep(trace, names, {
+      ...{ atMs, step, at, partition, offset, attempts, by, detail },
+    })
+  }
+
   #open(route: Route, draft: MessageDraft): void {
-    const { exchange, keys } = route
-    const { vhost } = exchange
-    const names = this.#namesOf(vhost, draft)
+    const { exchange } = route
+    const names = this.#namesOf(exchange.vhost, draft)
     const trace = this.#log!.open(names)
     draft.trace = trace
+    const atMs = this.#parts.now()
     const bytes = draft.bodyEnd - draft.bodyStart
-    this.step(trace, 'published', {
-      at: exchange.name,
-      by: draft.actor,
-      detail: `key '${keys.join("', '")}', ${bytes} bytes`,
-    })
+    const { detail, story } = this.#toldOf(route, draft)
+    const published = { ...NO_FACTS, at: exchange.name, bytes, by: draft.actor, detail }
+    this.#note(trace, atMs, 'published', published)
     // When its time comes it is routed as bindings stand then.
     if (draft.delayMs > 0 || draft.schedule !== null) return
-    const { matched, nearly } = this.#storyOf(route, draft)
-    for (const { target: at, detail } of matched) this.step(trace, 'routed', { at, detail })
-    for (const { target: at, detail } of nearly) this.step(trace, 'nearly-routed', { at, detail })
+    for (const { target: at, detail: why } of story.matched) {
+      this.#note(trace, atMs, 'routed', { ...NO_FACTS, at, detail: why })
+    }
+    for (const { target: at, detail: why } of story.nearly) {
+      this.#note(trace, atMs, 'nearly-routed', { ...NO_FACTS, at, detail: why })
+    }
   }
 
   /** One for all messages of a route, where it follows from the key alone. */
-  #storyOf(route: Route, draft: MessageDraft): RouteStory {
-    const { exchange, keys, cacheable } = route
+  #toldOf(route: Route, draft: MessageDraft): ToldRoute {
     const known = this.#routes.get(route)
     if (known !== undefined) return known
+    const { exchange, keys, cacheable } = route
     const { vhost } = exchange
     const story = this.#stories.tell(exchange, keys, {
       headers: this.#headersOf(vhost, draft),
       filtered: filteredDraft(draft, vhost.form(draft.form)),
     })
-    if (cacheable) this.#routes.set(route, story)
-    return story
+    const told = { detail: `key '${keys.join("', '")}'`, story }
+    if (cacheable) this.#routes.set(route, told)
+    return told
   }
 
   #candidateOf(route: Route, draft: MessageDraft): Candidate {
