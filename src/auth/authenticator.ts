@@ -43,6 +43,11 @@ export class Authenticator {
     this.#tokens = options.tokens ?? null
   }
 
+  /** An identity provider is configured, so that a bearer token is a login. */
+  get takesTokens(): boolean {
+    return this.#tokens !== null
+  }
+
   /** What `exchange` can do for this peer, strongest first. */
   mechanisms(peer: Peer): readonly string[] {
     const names: string[] = [...SCRAM_NAMES, 'PLAIN']

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Callee } from '../rpc/call.ts'
-import { basicOf, type Caller, Login, type Logins, OwnServices } from '../rpc/grpc/index.ts'
+import { basicOf, type Caller, isBasic, Login, type Logins, OwnServices } from '../rpc/grpc/index.ts'
 import type { Registry } from '../rpc/registry.ts'
 import { type Status, statusOf } from '../rpc/status.ts'
 import type { LocalChannel } from './local-channel.ts'
@@ -25,6 +25,10 @@ export class DirectLogins implements Logins {
     this.#login = login
     this.#caller = new DirectCaller(login.user, channel)
     this.callers = [this.#caller]
+  }
+
+  isOurs(authorization: string): boolean {
+    return isBasic(authorization)
   }
 
   of(authorization: string): Login {

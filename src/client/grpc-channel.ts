@@ -44,6 +44,7 @@ export class GrpcChannel implements Channel {
       tls: tls ? (options.tls ?? {}) : undefined,
       messageBytesMax: options.messageBytesMax,
       compression: options.compression,
+      token: options.token,
     })
   }
 

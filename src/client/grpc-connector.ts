@@ -11,6 +11,7 @@ import {
   RECONNECT_FIRST_MS,
   RECONNECT_MAX_MS,
 } from './limits.ts'
+import { type LoginToken, TokenKeeper } from './login-token.ts'
 
 export interface GrpcConnectorOptions {
   readonly clock: Clock
@@ -20,6 +21,8 @@ export interface GrpcConnectorOptions {
   readonly tls?: ConnectTls | undefined
   /** Sent with each request beside the call's own; names and values in turn. */
   readonly fields?: readonly string[]
+  /** Goes in `authorization`. */
+  readonly token?: LoginToken | undefined
   readonly messageBytesMax?: number | undefined
   readonly compression?: Compression | undefined
   readonly owner: {
@@ -34,6 +37,7 @@ export interface GrpcConnectorOptions {
 /** Keeps a connection to a gRPC server, connecting again whenever it is lost or says goodbye. */
 export class GrpcConnector {
   readonly #options: GrpcConnectorOptions
+  readonly #tokens: TokenKeeper | null
   readonly #turn = new Turn()
   readonly #slabs = new SlabPool()
   readonly #links = new Set<GrpcLink>()
@@ -45,6 +49,8 @@ export class GrpcConnector {
 
   constructor(options: GrpcConnectorOptions) {
     this.#options = options
+    const { token, clock } = options
+    this.#tokens = token === undefined ? null : new TokenKeeper(token, clock)
     this.#connect()
   }
 
@@ -62,6 +68,7 @@ export class GrpcConnector {
   stop(): void {
     this.#isClosed = true
     this.#timer?.cancel()
+    this.#tokens?.close()
   }
 
   close(): void {
@@ -97,24 +104,41 @@ export class GrpcConnector {
   #connect(): void {
     this.#timer = null
     this.#isConnecting = true
-    const { clock, host, port, tls, fields, messageBytesMax, compression } = this.#options
+    if (this.#tokens === null) return this.#connectWith(null)
+    this.#tokens.get().then(
+      (token) => this.#connectWith(token),
+      (error: unknown) => this.#gone(reasonOf(error)),
+    )
+  }
+
+  #connectWith(token: string | null): void {
+    if (this.#isClosed) return
+    const { clock, host, port, tls, messageBytesMax, compression } = this.#options
     const accept = (transport: Transport): GrpcLink => {
       const link = new GrpcLink(transport, {
         ...{ clock, turn: this.#turn, slabs: this.#slabs, owner: this },
         authority: `${host.includes(':') ? `[${host}]` : host}:${port}`,
         scheme: tls === undefined ? 'http' : 'https',
-        fields: fields ?? [],
+        fields: this.#fieldsWith(token),
         compression: compression ?? null,
         messageBytesMax: messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
       })
       this.#links.add(link)
+      if (token !== null) {
+        this.#tokens!.renewAfter(token, (next) => link.setFields(this.#fieldsWith(next)))
+      }
       return link
     }
     connect({
       ...{ name: 'grpc', host, port, timeoutMs: CONNECT_TIMEOUT_MS },
       protocol: { name: 'grpc', accept },
       ...(tls === undefined ? {} : { tls: { ...tls, alpn: ['h2'] } }),
-    }).catch((error: unknown) => this.#gone(error instanceof Error ? error.message : String(error)))
+    }).catch((error: unknown) => this.#gone(reasonOf(error)))
+  }
+
+  #fieldsWith(token: string | null): readonly string[] {
+    const { fields = [] } = this.#options
+    return token === null ? fields : [...fields, 'authorization', `Bearer ${token}`]
   }
 
   #gone(reason: string): void {
@@ -127,4 +151,8 @@ export class GrpcConnector {
     this.#timer = clock.setTimer(waitMs, () => this.#connect())
     owner.linkGone(reason)
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

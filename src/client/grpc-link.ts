@@ -59,6 +59,7 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
   readonly #idle: IdleWatch
   /** Header lists by path and form of messages. */
   readonly #lists = new Map<string, readonly string[]>()
+  #fields: readonly string[]
   /** Calls that the server has no room for yet. */
   readonly #queued = new Set<PendingCall>()
   #owing: GrpcOutgoingCall[] = []
@@ -73,6 +74,7 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     this.#options = options
     this.messageBytesMax = options.messageBytesMax
     this.compression = options.compression
+    this.#fields = options.fields
     this.#output = new OutputBuffer(transport, options.slabs)
     this.session = new Http2Session({ role: 'client', handler: this, sink: this.#output })
     this.#idle = new IdleWatch({
@@ -109,6 +111,12 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     call.begin(this.session.open(this.#listOf(head), extra, { owner: call }))
     this.requestOutput()
     return call
+  }
+
+  /** Sent with each request from now on, in the place of those before. */
+  setFields(fields: readonly string[]): void {
+    this.#fields = fields
+    this.#lists.clear()
   }
 
   /** Says what is left to say, and closes. */
@@ -228,13 +236,13 @@ export class GrpcLink implements ConnectionHandler, TurnTask, Http2Handler, Grpc
     const key = `${contentType} ${path}`
     let list = this.#lists.get(key)
     if (list === undefined) {
-      const { authority, scheme, fields } = this.#options
+      const { authority, scheme } = this.#options
       const type = contentType === 'proto' ? 'application/grpc' : `application/grpc+${contentType}`
       list = [
         ...[':method', 'POST', ':scheme', scheme, ':path', path, ':authority', authority],
         ...['te', 'trailers', 'content-type', type, 'grpc-accept-encoding', ACCEPTED],
         ...(this.compression === null ? [] : ['grpc-encoding', this.compression]),
-        ...fields,
+        ...this.#fields,
       ]
       if (this.#lists.size >= PATHS_MAX) this.#lists.clear()
       this.#lists.set(key, list)

@@ -35,3 +35,9 @@ export const DURABLE_ASK_MS = 10_000
 /** Before such a question is asked again; twice as long each time. */
 export const DURABLE_RETRY_MS = 50
 export const DURABLE_RETRY_MS_MAX = 2000
+
+/** So long before the end of a token another one is asked for, if it is good for longer. */
+export const TOKEN_RENEWAL_MS = 60_000
+
+/** Whoever makes tokens is asked no more often. */
+export const TOKEN_RETRY_MS = 1000

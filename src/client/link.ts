@@ -39,6 +39,8 @@ export interface LinkOptions {
   readonly vhost: string
   readonly user: string
   readonly password: string
+  /** In the place of user and password. */
+  readonly token: string | null
   readonly client: string
   readonly messageBytesMax: number
   readonly owner: LinkOwner
@@ -72,7 +74,7 @@ export class Link implements ConnectionHandler, TurnTask, FrameHandler {
     this.#transport = transport
     this.#options = options
     this.#output = new OutputBuffer(transport, options.slabs)
-    const { messageBytesMax, vhost, user, password, client } = options
+    const { messageBytesMax, vhost, client } = options
     this.#parser = new FrameParser(this, { hasPreamble: false, messageBytesMax })
     this.peer = new FramePeer({
       output: this.#output,
@@ -85,8 +87,7 @@ export class Link implements ConnectionHandler, TurnTask, FrameHandler {
     })
     this.#output.append(PREAMBLE)
     writeHello(this.#output, {
-      ...{ vhost, client, messageBytesMax, mechanism: 'PLAIN' },
-      response: Buffer.from(`\0${user}\0${password}`),
+      ...{ vhost, client, messageBytesMax, ...loginOf(options) },
     })
     this.#requestOutput()
   }
@@ -170,7 +171,9 @@ export class Link implements ConnectionHandler, TurnTask, FrameHandler {
         this.#requestOutput()
         break
       case FRAME.PONG:
+        break
       case FRAME.AUTH:
+        this.#challenged()
         break
       case FRAME.GOAWAY:
         this.#error = new RpcError('UNAVAILABLE', decodeText(payload))
@@ -210,6 +213,13 @@ export class Link implements ConnectionHandler, TurnTask, FrameHandler {
     owner.linkReady(this)
   }
 
+  /** Only OAUTHBEARER has a challenge: that the token is not good, which the client must answer. */
+  #challenged(): void {
+    if (this.#isReady || this.#options.token === null) return
+    writeBytes(this.#output, { type: FRAME.AUTH, id: 0 }, Buffer.from([1]))
+    this.#requestOutput()
+  }
+
   #fail(error: RpcError): void {
     this.#error ??= error
     this.#over(this.#error)
@@ -227,6 +237,17 @@ export class Link implements ConnectionHandler, TurnTask, FrameHandler {
 }
 
 const PING: Uint8Array = new Uint8Array(8)
+
+function loginOf({ user, password, token }: LinkOptions): {
+  readonly mechanism: string
+  readonly response: Uint8Array
+} {
+  if (token === null) {
+    return { mechanism: 'PLAIN', response: Buffer.from(`\0${user}\0${password}`) }
+  }
+  // RFC 7628.
+  return { mechanism: 'OAUTHBEARER', response: Buffer.from(`n,,\x01auth=Bearer ${token}\x01\x01`) }
+}
 
 function errorOf({ code, message, details }: StatusFrame): RpcError {
   const name = statusNameOf(code)

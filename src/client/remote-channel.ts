@@ -26,6 +26,7 @@ import {
   RECONNECT_MAX_MS,
 } from './limits.ts'
 import { Link, type LinkOwner } from './link.ts'
+import { type LoginToken, TokenKeeper } from './login-token.ts'
 import { PendingCall } from './pending-call.ts'
 import { isGrpcUrl, readTarget, type Target } from './target.ts'
 
@@ -33,6 +34,11 @@ export interface ConnectOptions {
   /** In the place of those in the URL. */
   readonly user?: string
   readonly password?: string
+  /**
+   * A token of the identity provider, in the place of user and password; a function is asked for one
+   * at each connection, and again before it ends.
+   */
+  readonly token?: LoginToken
   readonly vhost?: string
   /** With `rpcs:`, `wss:` and `grpcs:`; PEM texts. */
   readonly tls?: ConnectTls
@@ -72,6 +78,7 @@ class RemoteChannel implements Channel, LinkOwner {
   readonly deadlines: Deadlines
   readonly #target: Target
   readonly #options: ConnectOptions
+  readonly #tokens: TokenKeeper | null
   readonly #turn = new Turn()
   readonly #slabs = new SlabPool()
   /** The one that is ready; null while there is none. */
@@ -93,6 +100,8 @@ class RemoteChannel implements Channel, LinkOwner {
     this.clock = options.clock ?? systemClock
     this.random = options.random ?? systemRandom
     this.deadlines = new Deadlines(this.clock)
+    const { token } = options
+    this.#tokens = token === undefined ? null : new TokenKeeper(token, this.clock)
     this.#connect()
   }
 
@@ -188,6 +197,15 @@ class RemoteChannel implements Channel, LinkOwner {
 
   #connect(): void {
     this.#isConnecting = true
+    if (this.#tokens === null) return this.#connectWith(null)
+    this.#tokens.get().then(
+      (token) => this.#connectWith(token),
+      (cause: unknown) => this.#unreached(cause),
+    )
+  }
+
+  #connectWith(token: string | null): void {
+    if (this.#isClosed) return
     const { host, port, tls, webSocket, ...login } = this.#target
     const { messageBytesMax = MESSAGE_BYTES_MAX_DEFAULT, name = '' } = this.#options
     const callee: Callee = { open: (head, reply) => this.#incoming(head, reply) }
@@ -198,6 +216,7 @@ class RemoteChannel implements Channel, LinkOwner {
           ...login,
           ...{ clock: this.clock, turn: this.#turn, slabs: this.#slabs, callee, messageBytesMax },
           client: name,
+          token,
           owner: this,
         })
         this.#links.add(link)
@@ -209,13 +228,14 @@ class RemoteChannel implements Channel, LinkOwner {
       ...{ name: 'rpc', host, port, protocol, timeoutMs: CONNECT_TIMEOUT_MS },
       ...(tls ? { tls: this.#options.tls ?? {} } : {}),
       ...(webSocket === null ? {} : { webSocket: { path: webSocket, subprotocol: SUBPROTOCOL } }),
-    }).catch((cause: unknown) => {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const error = new RpcError('UNAVAILABLE', reason, { cause })
-      if (this.#isClosed) return
-      this.#options.onLost?.(error)
-      this.#again(reason)
-    })
+    }).catch((cause: unknown) => this.#unreached(cause))
+  }
+
+  #unreached(cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    if (this.#isClosed) return
+    this.#options.onLost?.(new RpcError('UNAVAILABLE', reason, { cause }))
+    this.#again(reason)
   }
 
   /** Connects again after a while. A refusal that will stay the same ends what waits at once. */

@@ -14,6 +14,8 @@ export interface TargetOverrides {
   readonly user?: string
   readonly password?: string
   readonly vhost?: string
+  /** A token is in the place of a user. */
+  readonly token?: unknown
 }
 
 const SCHEMES: Readonly<Record<string, { readonly port: number; readonly tls: boolean }>> = {
@@ -74,7 +76,7 @@ export function readGrpcTarget(url: string, overrides: TargetOverrides = {}): Gr
     port: parsed.port === '' ? HTTPS_PORT : Number(parsed.port),
     tls,
     fields: [
-      ...(user === '' ? [] : ['authorization', `Basic ${login}`]),
+      ...(user === '' || overrides.token !== undefined ? [] : ['authorization', `Basic ${login}`]),
       ...(vhost === '' ? [] : ['waystation-vhost', vhost]),
     ],
   }

@@ -4,8 +4,8 @@ export const MESSAGE_BYTES_MAX_DEFAULT: number = 4 * 1024 * 1024
 /** Any other frame: metadata, details and descriptions of services. */
 export const CONTROL_BYTES_MAX = 262_144
 
-/** Before somebody has logged in: enough for any mechanism of SASL. */
-export const LOGIN_BYTES_MAX = 8192
+/** Before somebody has logged in: enough for any mechanism of SASL, with a token of 16 KiB. */
+export const LOGIN_BYTES_MAX = 20_480
 
 /** Entries of one frame: each costs an object or two. */
 export const METADATA_ENTRIES_MAX = 1024

@@ -1,11 +1,14 @@
 import {
   type Authenticator,
   type Credentials,
+  principalOf,
   requirePermission,
   requireVhost,
+  type User,
   type UserStore,
 } from '../../auth/index.ts'
 import { type Broker, DEFAULT_VHOST } from '../../broker/index.ts'
+import type { Clock } from '../../lib/clock.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { loginPeerOf, type PeerInfo } from '../../net/index.ts'
 import { type Callee, permissionNameOf } from '../../rpc/call.ts'
@@ -13,8 +16,10 @@ import { CallRights } from '../../rpc/call-rights.ts'
 import type { RpcCore } from '../../rpc/core.ts'
 import {
   basicOf,
+  bearerOf,
   type Caller,
   type GrpcLimits,
+  isBasic,
   Login,
   type Logins,
   OwnServices,
@@ -30,20 +35,25 @@ export interface LoginParts {
   readonly users: UserStore
   readonly broker: Broker
   readonly core: RpcCore
+  readonly clock: Clock
   readonly limits: GrpcLimits
 }
 
 /** A user in a virtual host, and what it may call. */
 class UserCaller implements Caller {
   readonly user: string
+  /** When its token ends; others have none. */
+  readonly expiresAtMs: number
   readonly vhost: string
   readonly relay: Callee
   readonly own: Callee
   readonly #registry: Registry
   readonly #rights: CallRights
 
-  constructor({ core, users, limits }: LoginParts, user: string, vhost: string) {
-    this.user = user
+  constructor({ core, users, limits }: LoginParts, account: User, vhost: string) {
+    const user = principalOf(account)
+    this.user = account.name
+    this.expiresAtMs = account.expiresAtMs ?? Infinity
     this.vhost = vhost
     const { relay, registry } = core.host(vhost)
     this.relay = relay
@@ -76,8 +86,8 @@ class NoEntry extends BrokerError {}
 
 /**
  * The logins of one connection, by what requests say in `authorization`: HTTP Basic names a user of
- * the broker; nothing, or a scheme of somebody else, is whom the certificate names, or a guest of
- * this machine.
+ * the broker, and so does a bearer token where an identity provider is configured; nothing, or a
+ * scheme of somebody else, is whom the certificate names, or a guest of this machine.
  */
 export class BrokerLogins implements Logins {
   readonly #parts: LoginParts
@@ -94,13 +104,22 @@ export class BrokerLogins implements Logins {
     return outcomes.filter((outcome) => outcome instanceof UserCaller)
   }
 
+  isOurs(authorization: string): boolean {
+    if (isBasic(authorization)) return true
+    return this.#parts.authenticator.takesTokens && bearerOf(authorization) !== null
+  }
+
   /** `vhost` null: the default one. */
   of(authorization: string, vhost: string | null): Login {
     const key = vhost === null ? authorization : `${authorization}\n${vhost}`
     const known = this.#logins.get(key)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      if (known.expiresAtMs !== Infinity) this.#expire(known)
+      return known
+    }
     const login = new Login()
     const { loginsMax } = this.#parts.limits
+    if (this.#logins.size >= loginsMax) this.#forgetOldToken()
     if (this.#logins.size >= loginsMax) {
       const text = `more than ${loginsMax} different logins on one connection`
       login.end(statusOf('RESOURCE_EXHAUSTED', text))
@@ -108,32 +127,62 @@ export class BrokerLogins implements Logins {
     }
     this.#logins.set(key, login)
     const refused = (error: unknown): void => {
-      const text = error instanceof BrokerError ? error.message : 'the login failed'
-      login.end(statusOf(error instanceof NoEntry ? 'PERMISSION_DENIED' : 'UNAUTHENTICATED', text))
+      login.end(refusalOf(error))
       // A later try may succeed: the password may have been changed meanwhile.
       this.#logins.delete(key)
     }
-    this.#enter(authorization, vhost ?? DEFAULT_VHOST).then((caller) => login.end(caller), refused)
+    this.#enter(authorization, vhost ?? DEFAULT_VHOST).then((caller) => {
+      login.expiresAtMs = caller.expiresAtMs
+      login.end(caller)
+    }, refused)
     return login
+  }
+
+  /** Calls that have begun go on to their deadline; it makes no new ones. */
+  #expire(login: Login): void {
+    if (this.#parts.clock.now() < login.expiresAtMs) return
+    const { outcome } = login
+    const user = outcome instanceof UserCaller ? outcome.user : ''
+    login.expiresAtMs = Infinity
+    login.outcome = statusOf('UNAUTHENTICATED', `the token of user '${user}' has expired`)
+  }
+
+  /** Whoever renews a token every few minutes may do so as long as the connection lasts. */
+  #forgetOldToken(): void {
+    for (const [key, { outcome }] of this.#logins) {
+      if (outcome === null || isBasic(key) || !this.isOurs(key)) continue
+      this.#logins.delete(key)
+      return
+    }
   }
 
   async #enter(authorization: string, vhost: string): Promise<UserCaller> {
     const { authenticator, users, broker } = this.#parts
     const peer = loginPeerOf(this.#peer)
-    const basic = basicOf(authorization)
-    const credentials: Credentials =
-      basic !== null
-        ? { mechanism: 'PLAIN', ...basic }
-        : peer.certificateName === null
-          ? ANONYMOUS
-          : { mechanism: 'EXTERNAL', username: peer.certificateName, password: null }
-    const user = await authenticator.login(credentials, peer)
+    const user = await authenticator.login(this.#credentialsIn(authorization), peer)
     try {
       requireVhost(users, user.name, vhost)
     } catch (error) {
       throw error instanceof BrokerError ? new NoEntry(error.code, error.message) : error
     }
     if (broker.vhost(vhost) === undefined) throw new NoEntry('NOT_FOUND', `no vhost '${vhost}'`)
-    return new UserCaller(this.#parts, user.name, vhost)
+    return new UserCaller(this.#parts, user, vhost)
   }
+
+  #credentialsIn(authorization: string): Credentials {
+    const basic = basicOf(authorization)
+    if (basic !== null) return { mechanism: 'PLAIN', ...basic }
+    const token = this.#parts.authenticator.takesTokens ? bearerOf(authorization) : null
+    if (token !== null) return { mechanism: 'Bearer', username: '', token }
+    const { certificateName = null } = loginPeerOf(this.#peer)
+    if (certificateName === null) return ANONYMOUS
+    return { mechanism: 'EXTERNAL', username: certificateName, password: null }
+  }
+}
+
+function refusalOf(error: unknown): Status {
+  if (error instanceof NoEntry) return statusOf('PERMISSION_DENIED', error.message)
+  if (!(error instanceof BrokerError)) return statusOf('UNAUTHENTICATED', 'the login failed')
+  const isOverrun = error.code === 'UNAVAILABLE'
+  return statusOf(isOverrun ? 'UNAVAILABLE' : 'UNAUTHENTICATED', error.message)
 }

@@ -1,5 +1,13 @@
-import type { Authenticator, SaslExchange, UserStore } from '../../auth/index.ts'
-import { requirePermission, requireVhost } from '../../auth/index.ts'
+import {
+  type Authenticator,
+  LoginExpiry,
+  principalOf,
+  requirePermission,
+  requireVhost,
+  type SaslExchange,
+  type User,
+  type UserStore,
+} from '../../auth/index.ts'
 import type { Broker, BrokerLog } from '../../broker/index.ts'
 import {
   decodeAttach,
@@ -82,6 +90,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
   #exchange: SaslExchange | null = null
   #opened: Opened | null = null
   readonly #timer: Timer
+  readonly #expiry: LoginExpiry
   #idle: IdleWatch | null = null
   #receivedBytes = 0
 
@@ -100,6 +109,10 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     this.#connectedAtMs = shared.clock.now()
     this.#timer = shared.clock.setTimer(shared.limits.loginTimeoutMs, () => {
       this.fail('no login came in time')
+    })
+    // What has begun goes on to its deadline, and the client comes again with another token.
+    this.#expiry = new LoginExpiry(shared.clock, () => {
+      this.shutdown(`the token of user '${this.userName}' has expired`)
     })
   }
 
@@ -274,8 +287,8 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
         if (outcome.kind === 'challenge') {
           writeBytes(this.#output, { type: FRAME.AUTH, id: 0 }, outcome.data)
           this.requestOutput()
-        } else if (outcome.kind === 'done') this.#enter(outcome.user.name, outcome.data)
-        else this.#refuse(new RpcError('UNAUTHENTICATED', outcome.error.message), outcome.error)
+        } else if (outcome.kind === 'done') this.#enter(outcome.user, outcome.data)
+        else this.#refuse(loginErrorOf(outcome.error), outcome.error)
       },
       (error: unknown) => {
         this.#shared.log.error({ ...this.#fields(), err: error }, 'a login failed')
@@ -284,7 +297,8 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     )
   }
 
-  #enter(user: string, lastWords: Buffer): void {
+  #enter(account: User, lastWords: Buffer): void {
+    const user = principalOf(account)
     const { users, broker, core, clock, limits } = this.#shared
     const { vhost, messageBytesMax } = this.#hello!
     try {
@@ -312,10 +326,10 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     })
     peer.messageBytesMax = messageBytesMax
     const attachments = new Attachments({
-      ...{ registry, peer, user, attachmentsMax: limits.attachmentsMax },
+      ...{ registry, peer, user: account.name, attachmentsMax: limits.attachmentsMax },
       requireProviding: (service) => rights.requireProviding(service),
     })
-    this.#opened = { user, vhost, peer, rights, attachments }
+    this.#opened = { user: account.name, vhost, peer, rights, attachments }
     this.#state = 'running'
     this.#parser.messageBytesMax = limits.messageBytesMax
     this.#parser.controlBytesMax = CONTROL_BYTES_MAX
@@ -328,6 +342,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     this.requestOutput()
     this.#timer.cancel()
     this.#idle = this.#watchIdle()
+    this.#expiry.renew(account)
   }
 
   /** A STATUS of call 0 is why there is no login. */
@@ -370,6 +385,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     this.#state = 'closed'
     this.#timer.cancel()
     this.#idle?.stop()
+    this.#expiry.stop()
     this.#parser.stop()
     const opened = this.#opened
     // First, so that no call which ends here goes to a provider that is as gone.
@@ -384,3 +400,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
 }
 
 const PING_BYTES = 8
+
+function loginErrorOf({ code, message }: BrokerError): RpcError {
+  return new RpcError(code === 'UNAVAILABLE' ? 'UNAVAILABLE' : 'UNAUTHENTICATED', message)
+}

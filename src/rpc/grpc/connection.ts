@@ -212,7 +212,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
   onHeaders(stream: Http2Stream, headers: HeaderList, isLast: boolean): void {
     const type = headers.get('content-type')
     const isGrpc = type !== null && isGrpcType(type) && !headers.isTooLarge
-    const opening = isGrpc ? openingOf(headers) : null
+    const opening = isGrpc ? openingOf(headers, this.#logins) : null
     if (opening === null) {
       const { method, path: target, fields, isTooLarge } = headers
       const request = { method, target, fields, isTooLarge }

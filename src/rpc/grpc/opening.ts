@@ -4,7 +4,7 @@ import { metadataOf } from '../grpc-fields.ts'
 import type { Metadata } from '../metadata.ts'
 import { type Status, statusOf } from '../status.ts'
 import { answerCompression, type Compression, compressionOf } from './compression.ts'
-import { isForListener } from './login.ts'
+import type { Logins } from './login.ts'
 
 /** Metadata that chooses the virtual host. */
 export const VHOST_FIELD = 'waystation-vhost'
@@ -39,7 +39,7 @@ export function isGrpcType(contentType: string): boolean {
 }
 
 /** Reads the head of a gRPC request. */
-export function openingOf(list: HeaderList): Opening {
+export function openingOf(list: HeaderList, logins: Logins): Opening {
   const known = list.note as Opening | null
   if (known !== null) return known
   const authorization = list.get('authorization') ?? ''
@@ -48,7 +48,7 @@ export function openingOf(list: HeaderList): Opening {
   const compression = compressionOf(encoding)
   const opening: Opening = {
     path: list.path,
-    metadata: metadataOf(list.fields, isForListener(authorization) ? 'authorization' : null),
+    metadata: metadataOf(list.fields, logins.isOurs(authorization) ? 'authorization' : null),
     timeoutMs: timeout === null ? null : parseTimeout(timeout),
     contentType: formOf(list.get('content-type') ?? ''),
     isOneWay: list.get(ONE_WAY_FIELD) !== null,

@@ -8,7 +8,7 @@ import { ConnectUnaryCall } from './connect-unary.ts'
 import { answerCompression, COMPRESSION_NAMES, compressionOf } from './compression.ts'
 import type { Exchange, RequestHandler } from './exchange.ts'
 import { type GetQuery, getQueryOf } from './get-query.ts'
-import { isForListener } from './login.ts'
+import type { Logins } from './login.ts'
 import { type Opening, VHOST_FIELD, ONE_WAY_FIELD } from './opening.ts'
 import { ConnectWire, GrpcWebWire } from './web-wire.ts'
 
@@ -55,7 +55,7 @@ export function openWebCall(
     if (form === null) continue
     if (isForeign(request)) return new Refusal(exchange, 403, 'pages of other sites may not call')
     if (request.method !== 'POST') return new Refusal(exchange, 405, 'a call is a POST')
-    const opening = openingOf(request, kind, form[1] ?? 'proto')
+    const opening = openingOf(request, { kind, contentType: form[1] ?? 'proto' }, parts.logins)
     const text = kind === 'grpc-web-text' ? new Base64Exchange(exchange) : null
     const call = callOf(owner, kind, { exchange: text ?? exchange, type, opening })
     startCall(parts, call, opening)
@@ -100,7 +100,8 @@ function openGet(
   const fields = [...request.fields, 'content-encoding', query.compression, METHOD_FIELD, method]
   const version = query.version === null ? [] : ['connect-protocol-version', query.version]
   const asPost = { method, target, fields: [...fields, ...version] }
-  const opening = { ...openingOf(asPost, 'unary', query.encoding), isGet: true }
+  const form = { kind: 'unary', contentType: query.encoding } as const
+  const opening = { ...openingOf(asPost, form, parts.logins), isGet: true }
   const call = new ConnectUnaryCall(owner, exchange, opening)
   startCall(parts, call, opening)
   return new GetRequest(exchange, call, query.message)
@@ -138,7 +139,16 @@ class GetRequest implements RequestHandler {
   }
 }
 
-function openingOf({ target, fields }: WebRequest, kind: Kind, contentType: string): Opening {
+interface Form {
+  readonly kind: Kind
+  readonly contentType: string
+}
+
+function openingOf(
+  { target, fields }: WebRequest,
+  { kind, contentType }: Form,
+  logins: Logins,
+): Opening {
   const authorization = valueOf(fields, 'authorization') ?? ''
   const [encodingField, acceptField] = ENCODING_FIELDS[kind]
   const encoding = valueOf(fields, encodingField) ?? 'identity'
@@ -147,7 +157,7 @@ function openingOf({ target, fields }: WebRequest, kind: Kind, contentType: stri
   const timeoutMs = timeout === null ? null : readTimeout(timeout, kind)
   return {
     path: target.split('?', 1)[0]!,
-    metadata: metadataOf(fields, isForListener(authorization) ? 'authorization' : null),
+    metadata: metadataOf(fields, logins.isOurs(authorization) ? 'authorization' : null),
     timeoutMs,
     contentType,
     isOneWay: valueOf(fields, ONE_WAY_FIELD) !== null,

@@ -2,53 +2,12 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type SASLOptions, Kafka, logLevel } from 'kafkajs'
-import { type Clock, systemClock, type Timer } from '../../../src/lib/clock.ts'
 import { waitFor } from '../../../src/testing/wait-for.ts'
 import { type SecuredBroker, securedBroker } from './secured-broker.ts'
 import { AUDIENCE, EVERYTHING, ISSUER, TokenIssuer } from './token-issuer.ts'
-
-interface TokenWorld extends SecuredBroker {
-  readonly issuer: TokenIssuer
-  readonly keysFile: string
-  readonly clock: ShiftedClock
-}
-
-/** The machine's clock, set to another time by hand. */
-class ShiftedClock implements Clock {
-  shiftMs = 0
-
-  now(): number {
-    return systemClock.now() + this.shiftMs
-  }
-
-  monotonicMs(): number {
-    return systemClock.monotonicMs()
-  }
-
-  setTimer(delayMs: number, callback: () => void): Timer {
-    return systemClock.setTimer(delayMs, callback)
-  }
-}
-
-async function tokenWorld(t: TestContext): Promise<TokenWorld> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'waystation-tokens-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const issuer = await TokenIssuer.make('first')
-  const keysFile = path.join(folder, 'jwks.json')
-  issuer.writeKeys(keysFile)
-  const clock = new ShiftedClock()
-  const world = await securedBroker(t, {
-    oauth2: { resourceServerId: AUDIENCE, issuer: ISSUER, keysFile },
-    heartbeatSeconds: 0,
-    clock,
-  })
-  return { ...world, issuer, keysFile, clock }
-}
+import { tokenWorld } from './token-world.ts'
 
 function kafkaWith(
   { broker }: SecuredBroker,
