@@ -1,6 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Callee } from '../rpc/call.ts'
-import { basicOf, type Caller, isBasic, Login, type Logins, OwnServices } from '../rpc/grpc/index.ts'
+import {
+  basicOf,
+  type Caller,
+  isBasic,
+  Login,
+  type Logins,
+  OwnServices,
+} from '../rpc/grpc/index.ts'
 import type { Registry } from '../rpc/registry.ts'
 import { type Status, statusOf } from '../rpc/status.ts'
 import type { LocalChannel } from './local-channel.ts'
@@ -77,6 +84,7 @@ class DirectCaller implements Caller {
   }
 
   forget(): void {}
+  drain(): void {}
 }
 
 /** Takes as long whatever is different. */

@@ -15,7 +15,7 @@ import type { Attached, Channel } from './channel.ts'
 import { GrpcConnector } from './grpc-connector.ts'
 import { PENDING_CALLS_MAX } from './limits.ts'
 import { PendingCall } from './pending-call.ts'
-import type { ConnectOptions } from './remote-channel.ts'
+import type { ConnectHooks, ConnectOptions } from './remote-channel.ts'
 import { readGrpcTarget } from './target.ts'
 
 /**
@@ -28,17 +28,19 @@ export class GrpcChannel implements Channel {
   readonly deadlines: Deadlines
   readonly #connector: GrpcConnector
   readonly #options: ConnectOptions
+  readonly #hooks: ConnectHooks | null
   readonly #pending = new Set<PendingCall>()
   #link: Callee | null = null
   #isClosed = false
   #lastError = 'no connection yet'
 
-  constructor(url: string, options: ConnectOptions) {
+  constructor(url: string, options: ConnectOptions, hooks: ConnectHooks | null) {
     const { host, port, tls, fields } = readGrpcTarget(url, options)
     this.clock = options.clock ?? systemClock
     this.random = options.random ?? systemRandom
     this.deadlines = new Deadlines(this.clock)
     this.#options = options
+    this.#hooks = hooks
     this.#connector = new GrpcConnector({
       ...{ clock: this.clock, random: this.random, host, port, fields, owner: this },
       tls: tls ? (options.tls ?? {}) : undefined,
@@ -86,6 +88,7 @@ export class GrpcChannel implements Channel {
 
   linkReady(link: Callee): void {
     this.#link = link
+    this.#hooks?.ready()
     for (const call of [...this.#pending]) call.go(link)
   }
 
@@ -93,7 +96,9 @@ export class GrpcChannel implements Channel {
     this.#link = null
     this.#lastError = reason
     this.#failPending(reason)
-    this.#options.onLost?.(new RpcError('UNAVAILABLE', reason))
+    const error = new RpcError('UNAVAILABLE', reason)
+    this.#hooks?.gone(error)
+    this.#options.onLost?.(error)
   }
 
   callEnded(): void {}

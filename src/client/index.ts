@@ -46,7 +46,22 @@ export { listenChannel } from './listen-channel.ts'
 export type { ListeningChannel, ListenOptions } from './listen-channel.ts'
 export { localChannel } from './local-channel.ts'
 export type { LocalChannelOptions } from './local-channel.ts'
+export { balancedChannel } from './balanced-channel.ts'
+export type { BalancedOptions } from './balanced-channel.ts'
+export { staticInstances } from './discovery.ts'
+export type { Discovery, DiscoveryListener, DiscoveryWatch, Instance } from './discovery.ts'
+export { dnsInstances, srvInstances } from './dns-discovery.ts'
+export type { DnsOptions } from './dns-discovery.ts'
 export type { LoginToken } from './login-token.ts'
+export { registerInstance, registryInstances, watchInstances } from './registry-instances.ts'
+export type {
+  InstanceChange,
+  InstanceOptions,
+  RegisteredHandle,
+  RegisteredInstance,
+  RegistryInstancesOptions,
+  WatchOptions,
+} from './registry-instances.ts'
 export { connectChannel } from './remote-channel.ts'
 export type { ConnectOptions } from './remote-channel.ts'
 export { serve } from './serve.ts'

@@ -41,3 +41,17 @@ export const TOKEN_RENEWAL_MS = 60_000
 
 /** Whoever makes tokens is asked no more often. */
 export const TOKEN_RETRY_MS = 1000
+
+/** Instances of one service that are connected to; those beyond it are not. */
+export const INSTANCES_MAX = 1024
+
+/** A name is looked up again after so long, as gRPC does; sooner when its TTL is shorter, within bounds. */
+export const DNS_INTERVAL_MS = 30_000
+export const DNS_INTERVAL_MS_MIN = 5000
+
+/** How often it is looked whether an instance that left the list has ended its calls. */
+export const RETIRE_CHECK_MS = 1000
+
+/** Before a watch that has ended is begun again; twice as long each time. */
+export const WATCH_RETRY_MS = 200
+export const WATCH_RETRY_MS_MAX = 10_000

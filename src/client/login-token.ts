@@ -18,7 +18,8 @@ export class TokenKeeper {
 
   /** Rejects as whoever makes tokens does. */
   async get(): Promise<string> {
-    return typeof this.#source === 'string' ? this.#source : await this.#source()
+    const source = this.#source
+    return typeof source === 'string' ? source : source()
   }
 
   /** Calls back with each token that follows this one; the call before it is over by that. */

@@ -60,8 +60,23 @@ export interface ConnectOptions {
  * Calls made meanwhile wait for an attempt that is under way, and end at once between two of them.
  */
 export function connectChannel(url: string, options: ConnectOptions = {}): Channel {
-  if (isGrpcUrl(url)) return new GrpcChannel(url, options)
-  return new RemoteChannel(readTarget(url, options), options)
+  return openChannel(url, options, null)
+}
+
+/** Told when calls can be made, and when they cannot any more or an attempt has failed. */
+export interface ConnectHooks {
+  ready(): void
+  gone(error: RpcError): void
+}
+
+/** The hooks are not called before this has returned. */
+export function openChannel(
+  url: string,
+  options: ConnectOptions,
+  hooks: ConnectHooks | null,
+): Channel {
+  if (isGrpcUrl(url)) return new GrpcChannel(url, options, hooks)
+  return new RemoteChannel(readTarget(url, options), options, hooks)
 }
 
 interface Provided {
@@ -78,6 +93,7 @@ class RemoteChannel implements Channel, LinkOwner {
   readonly deadlines: Deadlines
   readonly #target: Target
   readonly #options: ConnectOptions
+  readonly #hooks: ConnectHooks | null
   readonly #tokens: TokenKeeper | null
   readonly #turn = new Turn()
   readonly #slabs = new SlabPool()
@@ -94,9 +110,10 @@ class RemoteChannel implements Channel, LinkOwner {
   readonly #byService = new Map<string, Callee>()
   #lastAttachId = 0
 
-  constructor(target: Target, options: ConnectOptions) {
+  constructor(target: Target, options: ConnectOptions, hooks: ConnectHooks | null) {
     this.#target = target
     this.#options = options
+    this.#hooks = hooks
     this.clock = options.clock ?? systemClock
     this.random = options.random ?? systemRandom
     this.deadlines = new Deadlines(this.clock)
@@ -162,6 +179,7 @@ class RemoteChannel implements Channel, LinkOwner {
     this.#isConnecting = false
     this.#waitMs = RECONNECT_FIRST_MS
     this.#link = link
+    this.#hooks?.ready()
     for (const provided of this.#provided.values()) {
       link.attach(provided.id, attachFrame(provided))
     }
@@ -242,6 +260,7 @@ class RemoteChannel implements Channel, LinkOwner {
   #again(reason: string, error?: RpcError): void {
     this.#isConnecting = false
     this.#lastError = reason
+    this.#hooks?.gone(error ?? new RpcError('UNAVAILABLE', reason))
     this.#failPending(reason, error)
     const waitMs = this.#waitMs * (0.8 + this.random.integer(1000) / 2500)
     this.#waitMs = Math.min(this.#waitMs * RECONNECT_FACTOR, RECONNECT_MAX_MS)

@@ -12,6 +12,7 @@ export {
   type Http1RequestHandler,
 } from './http1-server.ts'
 export { HeldInput, HOLD, type HoldReason, PAUSE, ReadGate } from './input-gate.ts'
+export { Names } from './names.ts'
 export { OutputBuffer } from './output-buffer.ts'
 export { loginPeerOf } from './peer-info.ts'
 export { SlabPool } from './slab-pool.ts'

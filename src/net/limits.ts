@@ -47,3 +47,6 @@ export const HTTP_IDLE_MS = 30_000
 
 /** Content of a request that may wait in the process; beyond it the client is not read. */
 export const HTTP_UNTAKEN_BYTES_MAX: number = 256 * 1024
+
+/** The first wait for an answer of a name server. */
+export const NAMES_TIMEOUT_MS = 2000

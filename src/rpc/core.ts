@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { RandomSource } from '../lib/random.ts'
 import type { Callee } from './call.ts'
+import { Directory } from './directory/directory.ts'
 import { Registry } from './registry.ts'
 import { Relay, type RelayLimits } from './relay.ts'
 
@@ -15,17 +16,21 @@ export interface RpcCoreOptions {
 /** Calls of one virtual host. */
 export interface RpcHost {
   readonly registry: Registry
+  /** Who provides what, for those who look. */
+  readonly directory: Directory
   readonly relay: Relay
 }
 
 /** Remote procedure calls of a broker: who provides what, and the relay between. */
 export class RpcCore {
   readonly clock: Clock
+  readonly random: RandomSource
   readonly #options: RpcCoreOptions
   readonly #hosts = new Map<string, RpcHost>()
 
   constructor(options: RpcCoreOptions) {
     this.clock = options.clock
+    this.random = options.random
     this.#options = options
   }
 
@@ -35,7 +40,11 @@ export class RpcCore {
     if (known !== undefined) return known
     const { clock, random, limits = {} } = this.#options
     const registry = new Registry(random)
-    const host = { registry, relay: new Relay(registry, clock, limits) }
+    const host = {
+      registry,
+      directory: new Directory(registry, clock),
+      relay: new Relay(registry, clock, limits),
+    }
     this.#hosts.set(vhostName, host)
     host.relay.durable = this.#options.durable?.(vhostName, host) ?? null
     return host
@@ -48,6 +57,9 @@ export class RpcCore {
 
   /** Stops all timers; whoever owns a connection has ended its calls before. */
   close(): void {
-    for (const { relay } of this.#hosts.values()) relay.deadlines.close()
+    for (const { relay, directory } of this.#hosts.values()) {
+      relay.deadlines.close()
+      directory.close()
+    }
   }
 }

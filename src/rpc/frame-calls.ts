@@ -95,8 +95,9 @@ export class IncomingCall implements ReplySink {
 
   status(status: Status, trailers: Metadata): void {
     if (this.#isOver) return
-    this.#end()
+    // First, because the end of the last call may be that of the connection.
     writeStatusFrame(this.#peer, this.id, status, trailers)
+    this.#end()
   }
 
   creditRequests(cost: number): void {

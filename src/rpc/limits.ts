@@ -48,3 +48,6 @@ export const CONTRACTS_LENGTH_MAX: number = 16 * 1024 * 1024
 
 /** Numbers and names of a service's providers, as somebody who calls all of them is told. */
 export const PROVIDERS_TEXT_MAX = 32_768
+
+/** How often it is looked whether a token has ended, by the clock on the wall. */
+export const EXPIRY_CHECK_MS = 5000

@@ -14,6 +14,8 @@ import { loginPeerOf, type PeerInfo } from '../../net/index.ts'
 import { type Callee, permissionNameOf } from '../../rpc/call.ts'
 import { CallRights } from '../../rpc/call-rights.ts'
 import type { RpcCore } from '../../rpc/core.ts'
+import { PROVIDER_SERVICE, ProviderService } from '../../rpc/attach/provider-service.ts'
+import { REGISTRY_SERVICE, RegistryService } from '../../rpc/directory/registry-service.ts'
 import {
   basicOf,
   bearerOf,
@@ -46,16 +48,16 @@ class UserCaller implements Caller {
   readonly expiresAtMs: number
   readonly vhost: string
   readonly relay: Callee
-  readonly own: Callee
+  readonly own: OwnServices
   readonly #registry: Registry
   readonly #rights: CallRights
 
-  constructor({ core, users, limits }: LoginParts, account: User, vhost: string) {
+  constructor({ core, users, clock, limits }: LoginParts, account: User, vhost: string) {
     const user = principalOf(account)
     this.user = account.name
     this.expiresAtMs = account.expiresAtMs ?? Infinity
     this.vhost = vhost
-    const { relay, registry } = core.host(vhost)
+    const { relay, registry, directory } = core.host(vhost)
     this.relay = relay
     this.#registry = registry
     this.#rights = new CallRights((name, kind) => {
@@ -65,7 +67,21 @@ class UserCaller implements Caller {
     const maySee = (service: string): boolean => {
       return users.allowed(user, vhost, permissionNameOf(service), 'write')
     }
-    this.own = new OwnServices({ registry, maySee })
+    const requireProviding = (service: string): void => this.#rights.requireProviding(service)
+    const { messageBytesMax } = limits
+    const more = new Map<string, RegistryService | ProviderService>([
+      [
+        REGISTRY_SERVICE,
+        new RegistryService({ directory, clock, account, maySee, requireProviding }),
+      ],
+      [
+        PROVIDER_SERVICE,
+        new ProviderService({
+          ...{ registry, clock, random: core.random, account, messageBytesMax, requireProviding },
+        }),
+      ],
+    ])
+    this.own = new OwnServices({ registry, maySee, more })
   }
 
   refusalOf(path: string): Status | null {
@@ -78,6 +94,10 @@ class UserCaller implements Caller {
 
   forget(): void {
     this.#rights.forget()
+  }
+
+  drain(reason: string): void {
+    this.own.drain(reason)
   }
 }
 
@@ -161,7 +181,7 @@ export class BrokerLogins implements Logins {
     const peer = loginPeerOf(this.#peer)
     const user = await authenticator.login(this.#credentialsIn(authorization), peer)
     try {
-      requireVhost(users, user.name, vhost)
+      requireVhost(users, principalOf(user), vhost)
     } catch (error) {
       throw error instanceof BrokerError ? new NoEntry(error.code, error.message) : error
     }
@@ -174,7 +194,7 @@ export class BrokerLogins implements Logins {
     if (basic !== null) return { mechanism: 'PLAIN', ...basic }
     const token = this.#parts.authenticator.takesTokens ? bearerOf(authorization) : null
     if (token !== null) return { mechanism: 'Bearer', username: '', token }
-    const { certificateName = null } = loginPeerOf(this.#peer)
+    const { certificateName } = loginPeerOf(this.#peer)
     if (certificateName === null) return ANONYMOUS
     return { mechanism: 'EXTERNAL', username: certificateName, password: null }
   }

@@ -2,7 +2,7 @@ import { type AttachFrame, FRAME, writeStatus } from '../../codec/rpc/index.ts'
 import { BALANCE_POLICIES } from '../../rpc/balancer.ts'
 import type { FramePeer } from '../../rpc/frame-peer.ts'
 import type { Attachment, Registry } from '../../rpc/registry.ts'
-import { isOwnService, isServiceName } from '../../rpc/service-name.ts'
+import { checkProvider } from '../../rpc/provider-check.ts'
 import { OK_STATUS, RpcError, type Status, STATUS_CODES } from '../../rpc/status.ts'
 
 export interface AttachmentsParts {
@@ -76,7 +76,7 @@ export class Attachments {
     }
   }
 
-  #check(id: number, { services, policy }: AttachFrame): void {
+  #check(id: number, frame: AttachFrame): void {
     const { attachmentsMax, requireProviding } = this.#parts
     if (this.#byId.has(id)) {
       throw new RpcError('ALREADY_EXISTS', `a provider with the number ${id} is attached already`)
@@ -85,20 +85,7 @@ export class Attachments {
       const text = `${attachmentsMax} providers are attached through the connection, the limit`
       throw new RpcError('RESOURCE_EXHAUSTED', text)
     }
-    if (services.length === 0) throw new RpcError('INVALID_ARGUMENT', 'a provider of no service')
-    if (policy !== '' && !BALANCE_POLICIES.some((name) => name === policy)) {
-      const known = BALANCE_POLICIES.join(', ')
-      throw new RpcError('INVALID_ARGUMENT', `the policy '${policy}' is none of ${known}`)
-    }
-    for (const service of services) {
-      if (!isServiceName(service)) {
-        throw new RpcError('INVALID_ARGUMENT', `'${service}' is no name of a service`)
-      }
-      if (isOwnService(service)) {
-        throw new RpcError('PERMISSION_DENIED', `${service} is a service of the broker itself`)
-      }
-      requireProviding(service)
-    }
+    checkProvider(frame, requireProviding)
   }
 
   #answer(id: number, { code, message, details }: Status): void {

@@ -37,8 +37,10 @@ import {
   type SlabPool,
   type Transport,
 } from '../../net/index.ts'
+import { permissionNameOf } from '../../rpc/call.ts'
 import { CallRights } from '../../rpc/call-rights.ts'
 import type { RpcCore } from '../../rpc/core.ts'
+import { REGISTRY_SERVICE, RegistryService } from '../../rpc/directory/registry-service.ts'
 import { FramePeer } from '../../rpc/frame-peer.ts'
 import { IdleWatch } from '../../rpc/idle-watch.ts'
 import { RpcError, STATUS_CODES } from '../../rpc/status.ts'
@@ -68,6 +70,8 @@ interface Opened {
   readonly peer: FramePeer
   readonly rights: CallRights
   readonly attachments: Attachments
+  /** Its watches stand as long as the connection. */
+  readonly standing: RegistryService
 }
 
 type State = 'connecting' | 'running' | 'draining' | 'closed'
@@ -183,9 +187,10 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
       return
     }
     this.#state = 'draining'
-    const { peer, attachments } = this.#opened
+    const { peer, attachments, standing } = this.#opened
     peer.drain(reason)
     attachments.detachAll()
+    standing.drain(reason)
     peer.onIdle = () => this.#close()
     if (peer.callCount === 0) this.#close()
   }
@@ -311,14 +316,20 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
       this.#refuse(new RpcError('PERMISSION_DENIED', error.message))
       return
     }
-    const { relay, registry } = core.host(vhost)
+    const { relay, registry, directory } = core.host(vhost)
     const rights = new CallRights((name, kind) => {
       requirePermission(users, { user, vhost, resource: 'queue', name, kind })
     }, limits.pathsMax)
+    const requireProviding = (service: string): void => rights.requireProviding(service)
+    const registryService = new RegistryService({
+      ...{ directory, clock, account, requireProviding },
+      maySee: (service) => users.allowed(user, vhost, permissionNameOf(service), 'write'),
+    })
+    const own = new Map([[REGISTRY_SERVICE, registryService]])
     const peer = new FramePeer({
       output: this.#output,
       requestOutput: this.requestOutput,
-      callee: new CallAccess(rights, relay),
+      callee: new CallAccess(rights, relay, own),
       isInitiator: false,
       clock,
       callsMax: limits.callsMax,
@@ -327,9 +338,16 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     peer.messageBytesMax = messageBytesMax
     const attachments = new Attachments({
       ...{ registry, peer, user: account.name, attachmentsMax: limits.attachmentsMax },
-      requireProviding: (service) => rights.requireProviding(service),
+      requireProviding,
     })
-    this.#opened = { user: account.name, vhost, peer, rights, attachments }
+    this.#opened = {
+      user: account.name,
+      vhost,
+      peer,
+      rights,
+      attachments,
+      standing: registryService,
+    }
     this.#state = 'running'
     this.#parser.messageBytesMax = limits.messageBytesMax
     this.#parser.controlBytesMax = CONTROL_BYTES_MAX

@@ -78,7 +78,7 @@ export class StreamCall implements ReplySink, MessageTarget {
     this.#owner = owner
     this.#wire = wire
     this.#opening = opening
-    this.#reader = new MessageReader(this, owner.messageBytesMax)
+    this.#reader = new MessageReader(this, owner.messageBytesMax + opening.envelopeBytes)
     owner.callBegan()
   }
 

@@ -144,6 +144,7 @@ export class GrpcConnection implements ConnectionHandler, TurnTask, Http2Handler
     if (this.#state !== 'running') return
     this.#state = 'draining'
     this.session.drain(reason)
+    for (const caller of this.#logins.callers) caller.drain(reason)
     this.requestOutput()
   }
 

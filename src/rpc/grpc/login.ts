@@ -15,6 +15,8 @@ export interface Caller {
   isSafe(path: string): boolean
   /** Permissions have changed. */
   forget(): void
+  /** The connection takes no more calls; those without an end of their own are to end. */
+  drain(reason: string): void
 }
 
 /** What came of a login: who it is, or why it is nobody. */

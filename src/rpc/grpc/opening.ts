@@ -1,5 +1,7 @@
 import { parseTimeout } from '../../codec/grpc/index.ts'
 import type { HeaderList } from '../../codec/http2/index.ts'
+import { ENVELOPE_BYTES_MAX } from '../attach/limits.ts'
+import { ATTACH_PATH } from '../attach/provider-service.ts'
 import { metadataOf } from '../grpc-fields.ts'
 import type { Metadata } from '../metadata.ts'
 import { type Status, statusOf } from '../status.ts'
@@ -29,6 +31,8 @@ export interface Opening {
   readonly replyCompression: Compression | null
   /** It came by GET, which is for methods without side effects. */
   readonly isGet: boolean
+  /** A message may be so much larger than one of a call, because it is around such a one. */
+  readonly envelopeBytes: number
   /** Why it cannot be served; null: it can. */
   readonly refusal: Status | null
 }
@@ -57,6 +61,7 @@ export function openingOf(list: HeaderList, logins: Logins): Opening {
     compression,
     replyCompression: answerCompression(list.get('grpc-accept-encoding') ?? '', compression),
     isGet: false,
+    envelopeBytes: list.path === ATTACH_PATH ? ENVELOPE_BYTES_MAX : 0,
     refusal: refusalOf(list, timeout, encoding),
   }
   list.note = opening

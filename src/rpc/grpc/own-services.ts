@@ -9,6 +9,8 @@ import {
 } from '../call.ts'
 import { Metadata } from '../metadata.ts'
 import type { Registry, RegistryListener } from '../registry.ts'
+import { OWN_PROTO_FILES } from '../own-messages.ts'
+import { isOwnService as isOfOwnPackage } from '../service-name.ts'
 import { OK_STATUS, statusOf } from '../status.ts'
 import { HEALTH_FILE, REFLECTION_FILES } from './own-descriptors.ts'
 
@@ -27,11 +29,22 @@ export interface OwnServiceParts {
   readonly registry: Registry
   /** Whether the caller may know of a service. */
   readonly maySee: (service: string) => boolean
+  /** Services of `proto/`, by name. */
+  readonly more?: ReadonlyMap<string, StandingService>
+}
+
+/** A service whose calls may stand as long as the connection. */
+export interface StandingService extends Callee {
+  /** They are to end. */
+  drain(reason: string): void
 }
 
 /** Whether a call is for one of the broker's own services; those answer in its place. */
 export function isOwnService(service: string | null): boolean {
-  return service === HEALTH_SERVICE || REFLECTION_SERVICES.includes(service ?? '')
+  if (service === null) return false
+  return (
+    service === HEALTH_SERVICE || REFLECTION_SERVICES.includes(service) || isOfOwnPackage(service)
+  )
 }
 
 /** Answers health checks (grpc.health.v1) and reflection (v1 and v1alpha). */
@@ -42,8 +55,15 @@ export class OwnServices implements Callee {
     this.#parts = parts
   }
 
+  /** The connection takes no more calls. */
+  drain(reason: string): void {
+    for (const service of this.#parts.more?.values() ?? []) service.drain(reason)
+  }
+
   open(head: CallHead, reply: ReplySink): RequestSink {
     const [, service = '', method = ''] = head.path.split('/')
+    const more = this.#parts.more?.get(service)
+    if (more !== undefined) return more.open(head, reply)
     if (head.contentType === 'json' && service === HEALTH_SERVICE && method === 'Check') {
       return new Unary(reply, (request) => this.#checkJson(request))
     }
@@ -108,9 +128,10 @@ function isKnown({ registry, maySee }: OwnServiceParts, name: string): boolean {
   return name === '' || isOwnService(name) || (registry.service(name) !== null && maySee(name))
 }
 
-function visibleServices({ registry, maySee }: OwnServiceParts): string[] {
+function visibleServices({ registry, maySee, more }: OwnServiceParts): string[] {
   const names = [...registry.services].map(({ name }) => name).filter(maySee)
-  return [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...names].toSorted()
+  const own = [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...(more?.keys() ?? [])]
+  return [...own, ...names].toSorted()
 }
 
 /** A method with one request and one reply; null is NOT_FOUND. */
@@ -259,6 +280,10 @@ function ownFileOf(name: string): Uint8Array | null {
     if (name === file.name || name === file.package || name.startsWith(`${file.package}.`)) {
       return file.descriptor
     }
+  }
+  for (const { name: fileName, symbols, descriptor } of OWN_PROTO_FILES) {
+    const has = (symbol: string): boolean => name === symbol || name.startsWith(`${symbol}.`)
+    if (name === fileName || symbols.some(has)) return descriptor
   }
   return null
 }

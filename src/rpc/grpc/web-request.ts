@@ -166,6 +166,8 @@ function openingOf(
     compression,
     replyCompression: answerCompression(valueOf(fields, acceptField) ?? '', compression),
     isGet: false,
+    // Attach is for gRPC itself: on HTTP/1.1 nothing can come while something goes.
+    envelopeBytes: 0,
     refusal:
       versionRefusal(fields, kind) ?? refusalOf(encoding, timeout !== null && timeoutMs === null),
   }

@@ -78,11 +78,7 @@ interface Provided {
   readonly slowCount: () => number
 }
 
-async function provide(
-  t: TestContext,
-  world: World,
-  options: ConnectOptions,
-): Promise<Provided> {
+async function provide(t: TestContext, world: World, options: ConnectOptions): Promise<Provided> {
   const channel = connectChannel(world.broker.url('rpc'), options)
   const metadata: string[][] = []
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -121,7 +117,7 @@ async function connectCall(world: World, authorization: string): Promise<string>
 async function framesCall(world: World, options: ConnectOptions): Promise<string> {
   await using channel = connectChannel(world.broker.url('rpc'), options)
   const echo = createClient(Echo, channel, { policy: { retry: false } })
-  return echo.echo({ value: 'hi' }).then(
+  return await echo.echo({ value: 'hi' }).then(
     ({ value }) => value,
     (error: unknown) => `${(error as RpcError).code} ${(error as RpcError).message}`,
   )
@@ -138,7 +134,7 @@ test('a token is a login of every way to call, with what its scopes allow', asyn
 
   const grpc = async (token: string): Promise<string> => {
     using client = new TokenClient(world, async () => token)
-    return client.call('hi')
+    return await client.call('hi')
   }
   assert.equal(await grpc(good), 'hi')
   assert.match(await grpc(weak), /^7 write access to queue 'rpc.test.v1.Echo' .* for user 'robot'$/)
@@ -161,7 +157,10 @@ test('a token is a login of every way to call, with what its scopes allow', asyn
   }
   await assert.rejects(provide(t, world, { token: good }), { code: 'PERMISSION_DENIED' })
   // It was for the broker, and is nobody else's business.
-  assert.deepEqual(provided.metadata.flat().filter((text) => /^authorization|ey/i.test(text)), [])
+  assert.deepEqual(
+    provided.metadata.flat().filter((text) => /^authorization|ey/i.test(text)),
+    [],
+  )
 })
 
 test('a token has no rights of the stored user whose name it has', async (t) => {
