@@ -10,6 +10,7 @@ const ORDER = {
   },
   Calls: {
     rpc: 'Calls',
+    contracts: 'Contracts',
     grpc: 'gRPC and Connect',
     'durable-calls': 'Durable calls',
     'message-calls': 'Calls by messages',

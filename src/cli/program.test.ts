@@ -19,7 +19,9 @@ test('every command says what it does and has --help', () => {
 
 test('every command that asks a broker can be told which one and to print JSON', () => {
   // They look at this machine and its files, or speak RPC, and do not ask the HTTP API.
-  const others = new Set('start fsck attach call doctor settings backup restore bench'.split(' '))
+  const others = new Set(
+    'start fsck attach call doctor settings backup restore bench emit diff'.split(' '),
+  )
   for (const command of allCommands(createProgram(() => undefined))) {
     if (others.has(command.name()) || command.commands.length > 0) continue
     const flags = command.options.map(({ long }) => long)

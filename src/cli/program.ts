@@ -5,6 +5,7 @@ import type { AttachFlags } from './attach.ts'
 import { addBackupCommands } from './backup-commands.ts'
 import { addBenchCommands } from './bench-commands.ts'
 import { addCallCommands } from './call-commands.ts'
+import { addContractCommands } from './contract-commands.ts'
 import type * as changes from './changes.ts'
 import { addDefinitionCommands } from './definition-commands.ts'
 import type { DoctorFlags } from './doctor.ts'
@@ -48,6 +49,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addBackupCommands(program)
   addDefinitionCommands(program, administrative)
   addCallCommands(program)
+  addContractCommands(program, exitWith)
   addAttach(program, exitWith)
   addBenchCommands(program)
   addFsck(program, exitWith)

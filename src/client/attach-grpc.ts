@@ -1,8 +1,11 @@
 import type { ConnectTls } from '../net/index.ts'
+import type { Callee } from '../rpc/call.ts'
 import type { Attached, Channel, ProviderSpec } from './channel.ts'
 import { GrpcConnector } from './grpc-connector.ts'
 import type { GrpcLink } from './grpc-link.ts'
 import { CLOSE_GRACE_MS } from './limits.ts'
+import { serverDescriptors } from './server-descriptors.ts'
+import { DescribedServer } from './described-server.ts'
 
 export interface AttachGrpcOptions {
   /** To the broker. */
@@ -29,7 +32,8 @@ export interface AttachedGrpc extends AsyncDisposable {
 
 /**
  * Stands in front of an unmodified gRPC server: registers its services with the broker while the
- * server can be reached, and hands each call on. A server that is lost is detached at once, so that
+ * server can be reached, and hands each call on. A server with reflection is asked for its
+ * descriptors first, so that the broker shows them and callers may speak JSON. A server that is lost is detached at once, so that
  * calls go elsewhere or end with UNAVAILABLE, and connected to again.
  */
 export function attachGrpc(options: AttachGrpcOptions): AttachedGrpc {
@@ -40,6 +44,8 @@ class Upstream implements AttachedGrpc {
   readonly #options: AttachGrpcOptions
   readonly #connector: GrpcConnector
   #attached: Attached | null = null
+  /** The one that is ready. */
+  #link: GrpcLink | null = null
   #isClosed = false
   #onIdle: (() => void) | null = null
 
@@ -53,8 +59,19 @@ class Upstream implements AttachedGrpc {
   }
 
   linkReady(link: GrpcLink): void {
+    this.#link = link
+    const { channel, spec } = this.#options
+    void serverDescriptors(link, channel.clock, spec.services).then((descriptors) => {
+      // It may be lost, or another one be ready, since it was asked.
+      if (this.#link === link && !this.#isClosed) this.#attach(link, descriptors)
+    })
+  }
+
+  #attach(link: GrpcLink, descriptors: Uint8Array | null): void {
     const { channel, spec, capacity, onAttached, onDetached } = this.#options
-    const attached = channel.attach(spec, link, capacity)
+    const described = descriptors === null ? null : DescribedServer.of(link, spec, descriptors)
+    const callee: Callee = described ?? link
+    const attached = channel.attach(described?.spec ?? spec, callee, capacity)
     this.#attached = attached
     attached.ready.then(
       () => onAttached?.(),
@@ -63,6 +80,7 @@ class Upstream implements AttachedGrpc {
   }
 
   linkGone(reason: string): void {
+    this.#link = null
     this.#attached?.detach()
     this.#attached = null
     this.#options.onDetached?.(reason)

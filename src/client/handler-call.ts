@@ -46,6 +46,9 @@ export interface HandlerContext {
 /** `input` is a message, or an async iterable of them; so is what it returns. */
 export type AnyHandler = (input: unknown, context: HandlerContext) => unknown
 
+const NOTHING: Buffer = Buffer.alloc(0)
+const EMPTY_JSON: Buffer = Buffer.from('{}')
+
 /** What all calls of one provider share. */
 export interface HandlerParts {
   readonly clock: Clock
@@ -264,7 +267,11 @@ export class HandlerCall implements RequestSink, Deadlined, CallScope, HandlerCo
 
   #done(value: unknown, repliesStream: boolean): void {
     if (this.#isOver) return
-    if (!repliesStream && this.#bound.method.kind !== 'oneway') {
+    if (this.#bound.method.kind === 'oneway') {
+      // A caller of gRPC or Connect waits for a message all the same.
+      const { isOneWay, contentType } = this.#head
+      if (!isOneWay) this.#reply.reply(contentType === 'json' ? EMPTY_JSON : NOTHING)
+    } else if (!repliesStream) {
       let bytes: Uint8Array
       try {
         bytes = this.#bound.reply.encode(value, this.#head.contentType)

@@ -55,3 +55,7 @@ export const RETIRE_CHECK_MS = 1000
 /** Before a watch that has ended is begun again; twice as long each time. */
 export const WATCH_RETRY_MS = 200
 export const WATCH_RETRY_MS_MAX = 10_000
+
+/** Questions to a server about its services, and how long they may take in all before it is attached without. */
+export const REFLECTION_MS = 5000
+export const REFLECTION_QUESTIONS_MAX = 1024

@@ -283,10 +283,13 @@ class RemoteChannel implements Channel, LinkOwner {
 
 const SUBPROTOCOL = 'waystation-rpc'
 
+const NO_DESCRIPTORS: Uint8Array = new Uint8Array(0)
+
 function attachFrame({ spec, capacity }: Provided): AttachFrame {
-  const { instanceId, version, labels, weight, services, policy = '', contract = '' } = spec
+  const { instanceId, version, labels, weight, services, policy = '' } = spec
+  const { contract = '', descriptors = NO_DESCRIPTORS } = spec
   return {
-    ...{ capacity, weight, policy, instanceId, version, services, contract },
+    ...{ capacity, weight, policy, instanceId, version, services, contract, descriptors },
     labels: Object.entries(labels),
   }
 }

@@ -13,11 +13,12 @@ import {
   type Contract,
   type Methods,
 } from '../rpc/contracts/contract.ts'
+import { descriptorsOf } from '../rpc/contracts/contract-descriptors.ts'
 import { contractText } from '../rpc/contracts/description.ts'
+import { safeLabel } from '../rpc/contracts/safe-label.ts'
 import type { ReceivedOf, SentOf } from '../rpc/contracts/schema.ts'
 import { hopDetail } from '../rpc/hop.ts'
 import { Metadata } from '../rpc/metadata.ts'
-import { SAFE_METHODS_LABEL } from '../rpc/registry.ts'
 import { statusOf } from '../rpc/status.ts'
 import type { Attached, Channel } from './channel.ts'
 import {
@@ -149,10 +150,12 @@ class ServedContract implements Provider, Callee {
     }
     this.instanceId = options.instanceId ?? channel.random.id()
     const { version = '', labels = {}, weight = 1, policy, concurrency } = options
+    const descriptors = descriptorsOf(contract)
     const spec = {
       ...{ instanceId: this.instanceId, version, weight, services: [contract.name] },
       labels: { ...labels, ...safeLabel(contract) },
       contract: contractText(contract),
+      ...(descriptors === null ? {} : { descriptors }),
       ...(policy === undefined ? {} : { policy }),
     }
     this.#attached = channel.attach(spec, this, concurrency ?? CONCURRENCY_DEFAULT)
@@ -210,13 +213,6 @@ class ServedContract implements Provider, Callee {
     this.#openCount -= 1
     if (this.#openCount === 0) this.#idle?.()
   }
-}
-
-/** Tells the broker which methods may be called where only such are, as by GET. */
-function safeLabel({ methods }: Contract): Readonly<Record<string, string>> {
-  const names = Object.keys(methods)
-  const safe = names.filter((name) => methods[name]!.idempotency === 'no-side-effects')
-  return safe.length === 0 ? {} : { [SAFE_METHODS_LABEL]: safe.join(',') }
 }
 
 function intercepted(handler: AnyHandler, interceptors: readonly ServerInterceptor[]): AnyHandler {

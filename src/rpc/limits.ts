@@ -51,3 +51,11 @@ export const PROVIDERS_TEXT_MAX = 32_768
 
 /** How often it is looked whether a token has ended, by the clock on the wall. */
 export const EXPIRY_CHECK_MS = 5000
+
+/** Files of one set of descriptors, and what they define by a name of its own. */
+export const DESCRIPTOR_FILES_MAX = 1024
+export const DESCRIPTOR_SYMBOLS_MAX = 16_384
+
+/** Of all sets in a virtual host, instances that hand over the same counted once. */
+export const ALL_DESCRIPTORS_BYTES_MAX: number = 16 * 1024 * 1024
+export const DESCRIPTOR_SETS_MAX = 1024

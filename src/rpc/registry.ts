@@ -3,6 +3,7 @@ import { type BalancePolicy, Balancer } from './balancer.ts'
 import { type Callee, serviceOf } from './call.ts'
 import { CallTally } from './call-tally.ts'
 import { ContractTexts } from './contract-texts.ts'
+import { type DescriptorSet, DescriptorSets } from './descriptors/descriptor-sets.ts'
 import { CAPACITY_MAX, PROVIDERS_PER_SERVICE_MAX, SERVICES_MAX } from './limits.ts'
 import { RpcError } from './status.ts'
 
@@ -23,6 +24,8 @@ export interface ProviderInfo {
   readonly user: string
   /** Methods and messages for those who look, as `contracts/description.ts` writes them. */
   readonly contract?: string
+  /** Descriptors of its services for reflection: a FileDescriptorSet. */
+  readonly descriptors?: Uint8Array
 }
 
 /** A label that names, with commas between, the methods that change nothing. */
@@ -31,9 +34,11 @@ export const SAFE_METHODS_LABEL = 'waystation.safe-methods'
 /** A provider that is registered, from `attach` to `detach`. */
 export class Attachment {
   readonly id: number
-  readonly info: Omit<ProviderInfo, 'contract'>
+  readonly info: Omit<ProviderInfo, 'contract' | 'descriptors'>
   /** Null: it said nothing, or too much. */
   readonly contract: string | null
+  /** Null: the same of its descriptors. */
+  readonly descriptors: DescriptorSet | null
   readonly callee: Callee
   /** How many calls it may have at once. */
   capacity: number
@@ -48,12 +53,13 @@ export class Attachment {
   /** For the weighted policy; owned by the balancer. */
   balance = 0
 
-  constructor(id: number, info: Attachment['info'], { callee, capacity, contract }: AttachOptions) {
+  constructor(id: number, info: Attachment['info'], options: AttachOptions) {
     this.id = id
     this.info = info
-    this.contract = contract
-    this.callee = callee
-    this.capacity = capacity
+    this.contract = options.contract
+    this.descriptors = options.descriptors
+    this.callee = options.callee
+    this.capacity = options.capacity
   }
 
   get isFree(): boolean {
@@ -65,6 +71,7 @@ interface AttachOptions {
   readonly callee: Callee
   readonly capacity: number
   readonly contract: string | null
+  readonly descriptors: DescriptorSet | null
 }
 
 /** Calls that wait for a provider of a service. */
@@ -126,6 +133,7 @@ export interface RegistryListener {
 export class Registry {
   /** Grows whenever a service comes or goes. */
   version = 0
+  readonly descriptors: DescriptorSets = new DescriptorSets()
   readonly #services = new Map<string, Service>()
   readonly #attachments = new Set<Attachment>()
   readonly #listeners = new Set<RegistryListener>()
@@ -161,13 +169,14 @@ export class Registry {
 
   /** Calls may come before this returns. Throws `RpcError` RESOURCE_EXHAUSTED at a limit. */
   attach(provider: ProviderInfo, callee: Callee, capacity: number): Attachment {
-    const { contract, ...info } = provider
+    const { contract, descriptors, ...info } = provider
     for (const name of info.services) this.#requireRoom(name)
     this.#lastId += 1
     const attachment = new Attachment(this.#lastId, info, {
       callee,
       capacity: boundedCapacity(capacity),
       contract: this.#contracts.hold(contract),
+      descriptors: this.descriptors.hold(descriptors, info.services),
     })
     this.#attachments.add(attachment)
     for (const name of new Set(info.services)) {
@@ -191,6 +200,7 @@ export class Registry {
     attachment.isAttached = false
     this.#attachments.delete(attachment)
     this.#contracts.release(attachment.contract)
+    this.descriptors.release(attachment.descriptors, attachment.info.services)
     for (const name of new Set(attachment.info.services)) {
       const service = this.#services.get(name)!
       service.providers.splice(service.providers.indexOf(attachment), 1)

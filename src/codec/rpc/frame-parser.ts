@@ -1,5 +1,5 @@
 import { RpcFrameError } from './frame-error.ts'
-import { CONTROL_BYTES_MAX, KEPT_BYTES_FIRST } from './limits.ts'
+import { ATTACH_BYTES_MAX, CONTROL_BYTES_MAX, KEPT_BYTES_FIRST } from './limits.ts'
 import { COUNTED_HEADER_BYTES, FRAME, HEADER_BYTES, PREAMBLE } from './spec.ts'
 
 /** One frame as it came; `payload` is borrowed until the call returns. */
@@ -30,6 +30,8 @@ const NOTHING: Buffer = Buffer.alloc(0)
 export class FrameParser {
   messageBytesMax: number
   controlBytesMax: number
+  /** Providers may attach: such a frame may be larger than others. */
+  takesAttach = false
   readonly #handler: FrameHandler
   #preambleBytes: number
   #isStopped = false
@@ -116,7 +118,7 @@ export class FrameParser {
     if (size < 0) throw new RpcFrameError('MALFORMED', 'a length shorter than the header')
     const type = bytes[at + 8]!
     const isData = type === FRAME.DATA
-    const max = isData ? this.messageBytesMax : this.controlBytesMax
+    const max = isData ? this.messageBytesMax : this.#controlMaxOf(type)
     if (size <= max) return size
     if (!isData) {
       const text = `a frame of type ${type} with ${size} octets, the limit is ${max}`
@@ -125,6 +127,10 @@ export class FrameParser {
     this.#skipBytes = size
     this.#handler.oversize(bytes.readUInt32BE(at + 4), size)
     return -1
+  }
+
+  #controlMaxOf(type: number): number {
+    return type === FRAME.ATTACH && this.takesAttach ? ATTACH_BYTES_MAX : this.controlBytesMax
   }
 
   #dispatch(bytes: Buffer, at: number, end: number): void {

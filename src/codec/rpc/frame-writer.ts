@@ -127,7 +127,7 @@ export function writeAttach(target: FrameTarget, id: number, attach: AttachFrame
   let max = 12 + textMax(attach.policy) + textMax(attach.instanceId) + textMax(attach.version)
   for (const service of attach.services) max += textMax(service)
   for (const [name, value] of attach.labels) max += textMax(name) + textMax(value)
-  max += 2 + textMax(attach.contract)
+  max += 6 + textMax(attach.contract) + attach.descriptors.length
   const payload = begin(target, { type: FRAME.ATTACH, flags: 0, id }, max)
   payload.u32(attach.capacity)
   payload.u32(attach.weight)
@@ -142,6 +142,7 @@ export function writeAttach(target: FrameTarget, id: number, attach: AttachFrame
     payload.text(value)
   }
   payload.text32(attach.contract)
+  payload.bytes(attach.descriptors)
   payload.end()
 }
 

@@ -226,6 +226,7 @@ test('what a connection and a provider say of themselves reads as it was written
     services: ['a.B', 'c.D'],
     labels: [['zone', 'eu']],
     contract: '{"a.B":{"m":{"note":"ö"}}}',
+    descriptors: Uint8Array.of(10, 0),
   }
   assert.deepEqual(decodeAttach(one((target) => writeAttach(target, 3, attach)).payload), attach)
   assert.equal(one((target) => writeEmpty(target, FRAME.HALF_CLOSE, 4)).payload.length, 0)

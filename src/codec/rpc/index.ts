@@ -16,6 +16,7 @@ export {
 } from './frame-writer.ts'
 export {
   CONTROL_BYTES_MAX,
+  DESCRIPTORS_BYTES_MAX,
   DETAILS_MAX,
   LOGIN_BYTES_MAX,
   MESSAGE_BYTES_MAX_DEFAULT,

@@ -51,12 +51,16 @@ export interface AttachFrame {
   readonly labels: readonly (readonly [string, string])[]
   /** What its services offer, as JSON; empty: it does not say. */
   readonly contract: string
+  /** Descriptors of its services, a FileDescriptorSet; empty: it has none. */
+  readonly descriptors: Uint8Array
 }
 
 /** Nearly every call ends so: no octets. */
 const OK_FRAME: StatusFrame = { code: 0, message: '', details: [], trailers: [] }
 
 const NO_METADATA: FlatMetadata = []
+
+const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 export function decodeHello(payload: Buffer): HelloFrame {
   return decoded(payload, (reader) => ({
@@ -114,6 +118,7 @@ export function decodeAttach(payload: Buffer): AttachFrame {
     services: list(reader, () => text16(reader)),
     labels: list(reader, () => [text16(reader), text16(reader)] as const),
     contract: reader.remaining === 0 ? '' : reader.text(reader.u32()),
+    descriptors: reader.remaining === 0 ? NO_BYTES : bytes32(reader),
   }))
 }
 

@@ -351,6 +351,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     this.#state = 'running'
     this.#parser.messageBytesMax = limits.messageBytesMax
     this.#parser.controlBytesMax = CONTROL_BYTES_MAX
+    this.#parser.takesAttach = true
     if (lastWords.length > 0) writeBytes(this.#output, { type: FRAME.AUTH, id: 0 }, lastWords)
     writeWelcome(this.#output, {
       messageBytesMax: limits.messageBytesMax,

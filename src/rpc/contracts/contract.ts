@@ -1,4 +1,13 @@
+import type { DescService } from '@bufbuild/protobuf'
 import { type MessageCodec, codecOf } from './message-codec.ts'
+import { DerivedCodecs } from './proto/derived-codecs.ts'
+import type { FieldNumbers } from './proto/field-numbers.ts'
+import {
+  type DescribedMethods,
+  type DescribedOptions,
+  type DescribedService,
+  methodsOf,
+} from './described-methods.ts'
 import type { MessageType, StandardSchema } from './schema.ts'
 
 export type MethodKind = 'unary' | 'serverStream' | 'clientStream' | 'bidi' | 'oneway'
@@ -37,6 +46,8 @@ export interface Method<
   readonly errors: Errors
   readonly idempotency: Idempotency
   readonly deadlineMs: number | null
+  /** How calls name it where that differs from its key; null: it does not. */
+  readonly wireName: string | null
 }
 
 export type AnyMethod = Method<MethodKind, MessageType, MessageType, DeclaredErrors>
@@ -48,6 +59,18 @@ export interface Contract<M extends Methods = Methods> {
   /** Such as `shop.v1.Orders`. */
   readonly name: string
   readonly methods: M
+  /** What it was made from, if from a `.proto` file. */
+  readonly descriptor?: DescService
+  /** Numbers that fields of schemas keep in protobuf. */
+  readonly fieldNumbers?: FieldNumbers
+}
+
+export interface ServiceOptions {
+  /**
+   * What `waystation contract emit --proto` keeps beside the contract: fields of schemas have these
+   * numbers in protobuf, and new ones the next. Default: numbers in the order of the fields.
+   */
+  readonly fieldNumbers?: FieldNumbers
 }
 
 /** A method ready to be called: its path and how its messages are written. */
@@ -63,7 +86,7 @@ const NOTHING: StandardSchema<void> = {
   '~standard': { version: 1, vendor: 'waystation', validate: () => ({ value: undefined }) },
 }
 
-type NoErrors = Readonly<Record<never, StandardSchema>>
+export type NoErrors = Readonly<Record<never, StandardSchema>>
 
 function maker<Kind extends MethodKind>(kind: Kind) {
   return <
@@ -109,7 +132,35 @@ const SERVICE_NAME = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/
 const METHOD_NAME = /^[A-Za-z_]\w*$/
 
 /** A contract without generated code. Throws `TypeError` for a name that no wire could carry. */
-export function service<const M extends Methods>(name: string, methods: M): Contract<M> {
+export function service<const M extends Methods>(
+  name: string,
+  methods: M,
+  options?: ServiceOptions,
+): Contract<M>
+/**
+ * The contract of a service in a `.proto` file, as protobuf-es describes it: by the code that it
+ * generates, or from a set of descriptors read at run time. `options` has what the file cannot say.
+ */
+export function service<
+  S extends DescribedService,
+  const O extends DescribedOptions<S> = Record<never, never>,
+>(descriptor: S, options?: O): Contract<DescribedMethods<S, O>>
+export function service(
+  first: string | DescribedService,
+  second: Methods | DescribedOptions<DescribedService> = {},
+  { fieldNumbers }: ServiceOptions = {},
+): Contract {
+  // Which of the two ways it is called, the first argument says.
+  if (typeof first === 'string') {
+    const contract = madeContract(first, second as Methods)
+    return fieldNumbers === undefined ? contract : { ...contract, fieldNumbers }
+  }
+  const options = second as DescribedOptions<DescribedService>
+  const descriptor = first as DescService
+  return { name: descriptor.typeName, methods: methodsOf(descriptor, options), descriptor }
+}
+
+function madeContract(name: string, methods: Methods): Contract {
   if (!SERVICE_NAME.test(name)) throw new TypeError(`'${name}' is no name of a service`)
   for (const method of Object.keys(methods)) {
     if (!METHOD_NAME.test(method)) throw new TypeError(`'${method}' is no name of a method`)
@@ -119,12 +170,13 @@ export function service<const M extends Methods>(name: string, methods: M): Cont
 
 /** Every method of a contract with its path. */
 export function bind(contract: Contract): BoundMethod[] {
+  const derived = new DerivedCodecs(contract)
   return Object.entries(contract.methods).map(([name, method]) => ({
     name,
-    path: `/${contract.name}/${name}`,
+    path: `/${contract.name}/${method.wireName ?? name}`,
     method,
-    request: codecOf(method.in),
-    reply: codecOf(method.out),
+    request: codecOf(method.in, () => derived.of(name, 'input')),
+    reply: codecOf(method.out, () => derived.of(name, 'output')),
   }))
 }
 
@@ -136,5 +188,8 @@ function methodOf<
 >(kind: Kind, options: MethodOptions<In, Out, Errors>): Method<Kind, In, Out, Errors> {
   const { in: input, out, errors, idempotency = 'none', deadlineMs = null } = options
   // Without the option nothing was inferred but that there is none.
-  return { kind, in: input, out, errors: errors ?? ({} as Errors), idempotency, deadlineMs }
+  return {
+    ...{ kind, in: input, out, errors: errors ?? ({} as Errors) },
+    ...{ idempotency, deadlineMs, wireName: null },
+  }
 }

@@ -18,21 +18,31 @@ export type ContractDescription = Readonly<
 >
 
 /** As a provider hands it to the broker; without schemas, or empty, where it would be too long. */
-export function contractText(contract: Contract): string {
-  const text = JSON.stringify(describe(contract, describeMethod))
+export function contractText(...contracts: readonly Contract[]): string {
+  const text = JSON.stringify(describeContracts(contracts))
   if (text.length <= CONTRACT_LENGTH_MAX) return text
   const bare = JSON.stringify(
-    describe(contract, (method) => ({ ...methodFacts(method), in: null, out: null, errors: {} })),
+    describe(contracts, (method) => ({ ...methodFacts(method), in: null, out: null, errors: {} })),
   )
   return bare.length <= CONTRACT_LENGTH_MAX ? bare : ''
 }
 
+/** All that can be said, however long. */
+export function describeContracts(contracts: readonly Contract[]): ContractDescription {
+  return describe(contracts, describeMethod)
+}
+
 function describe(
-  { name, methods }: Contract,
+  contracts: readonly Contract[],
   of: (method: AnyMethod) => MethodDescription,
 ): ContractDescription {
-  const described = Object.entries(methods).map(([key, method]) => [key, of(method)] as const)
-  return { [name]: Object.fromEntries(described) }
+  const services = contracts.map(({ name, methods }) => {
+    const described = Object.entries(methods).map(
+      ([key, method]) => [method.wireName ?? key, of(method)] as const,
+    )
+    return [name, Object.fromEntries(described)] as const
+  })
+  return Object.fromEntries(services)
 }
 
 function describeMethod(method: AnyMethod): MethodDescription {

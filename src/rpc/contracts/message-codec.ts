@@ -8,7 +8,13 @@ import {
   toJsonString,
 } from '@bufbuild/protobuf'
 import type { DescFile, DescMessage, MessageInitShape } from '@bufbuild/protobuf'
-import { isDescriptor, type MessageType, type SchemaIssue, type SchemaResult } from './schema.ts'
+import {
+  isDescriptor,
+  type MessageType,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+} from './schema.ts'
 
 /** A message that does not fit the contract; the text names what is wrong. */
 export class MessageFault extends Error {
@@ -26,41 +32,70 @@ export interface MessageCodec {
   decode(bytes: Uint8Array, contentType: string): unknown
 }
 
-export function codecOf(type: MessageType): MessageCodec {
-  return isDescriptor(type) ? new ProtobufCodec(type) : new SchemaCodec(type['~standard'].validate)
+/** A value of JSON as protobuf, for schemas. */
+export interface ProtobufForm {
+  toBinary(value: unknown): Uint8Array
+  fromBinary(bytes: Uint8Array): unknown
 }
 
-type Validate = (value: unknown) => SchemaResult<unknown> | Promise<SchemaResult<unknown>>
+/** `form` is asked when protobuf comes first; null: the schema has none. */
+export function codecOf(
+  type: MessageType,
+  form: () => ProtobufForm | null = () => null,
+): MessageCodec {
+  return isDescriptor(type) ? new ProtobufCodec(type) : new SchemaCodec(type, form)
+}
 
 class SchemaCodec implements MessageCodec {
   readonly contentType = 'json'
-  readonly #validate: Validate
+  readonly #schema: StandardSchema
+  readonly #formOf: () => ProtobufForm | null
+  /** Undefined: nobody has asked. */
+  #form: ProtobufForm | null | undefined
 
-  constructor(validate: Validate) {
-    this.#validate = validate
+  constructor(schema: StandardSchema, form: () => ProtobufForm | null) {
+    this.#schema = schema
+    this.#formOf = form
   }
 
   takes(contentType: string): boolean {
-    return contentType === 'json'
+    return contentType === 'json' || (contentType === 'proto' && this.#protobuf !== null)
   }
 
-  encode(value: unknown): Uint8Array {
+  encode(value: unknown, contentType: string): Uint8Array {
+    if (contentType === 'proto' && this.#protobuf !== null) return this.#protobuf.toBinary(value)
     // What JSON cannot say, such as undefined, is nothing.
     return Buffer.from(JSON.stringify(value) ?? 'null')
   }
 
   decode(bytes: Uint8Array, contentType: string): unknown {
-    if (contentType !== 'json') {
+    const result = this.#schema['~standard'].validate(this.#valueOf(bytes, contentType))
+    return result instanceof Promise ? result.then(checked) : checked(result)
+  }
+
+  get #protobuf(): ProtobufForm | null {
+    this.#form = this.#form === undefined ? this.#formOf() : this.#form
+    return this.#form
+  }
+
+  #valueOf(bytes: Uint8Array, contentType: string): unknown {
+    if (contentType === 'json') {
+      try {
+        return JSON.parse(textOf(bytes))
+      } catch (cause) {
+        throw new MessageFault('the message is not JSON', { cause })
+      }
+    }
+    const form = contentType === 'proto' ? this.#protobuf : null
+    if (form === null) {
       throw new MessageFault(`a message in '${contentType}', where the contract has only JSON`)
     }
-    let value: unknown
     try {
-      value = JSON.parse(textOf(bytes))
+      return form.fromBinary(bytes)
     } catch (cause) {
-      throw new MessageFault('the message is not JSON', { cause })
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new MessageFault(`the message is not what the contract has: ${reason}`, { cause })
     }
-    const result = this.#validate(value)
-    return result instanceof Promise ? result.then(checked) : checked(result)
   }
 }
 

@@ -1,18 +1,16 @@
-import { decodeFields, encodeFields, type ProtobufField, textOf } from '../../codec/grpc/index.ts'
+import { decodeFields, encodeFields, textOf } from '../../codec/grpc/index.ts'
 import {
   CLOSED_REQUEST,
   type CallHead,
   type Callee,
-  messageCost,
   type ReplySink,
   type RequestSink,
 } from '../call.ts'
 import { Metadata } from '../metadata.ts'
 import type { Registry, RegistryListener } from '../registry.ts'
-import { OWN_PROTO_FILES } from '../own-messages.ts'
 import { isOwnService as isOfOwnPackage } from '../service-name.ts'
 import { OK_STATUS, statusOf } from '../status.ts'
-import { HEALTH_FILE, REFLECTION_FILES } from './own-descriptors.ts'
+import { Reflection } from './reflection.ts'
 
 const HEALTH_SERVICE = 'grpc.health.v1.Health'
 const REFLECTION_SERVICES: readonly string[] = [
@@ -75,7 +73,10 @@ export class OwnServices implements Callee {
       if (method === 'Check') return new Unary(reply, (request) => this.#check(request))
       if (method === 'Watch') return new HealthWatch(this.#parts, reply)
       if (method === 'List') return new Unary(reply, () => this.#list())
-    } else if (method === 'ServerReflectionInfo') return new Reflection(this.#parts, reply)
+    } else if (method === 'ServerReflectionInfo') {
+      const parts = { ...this.#parts, services: () => visibleServices(this.#parts) }
+      return new Reflection(parts, reply)
+    }
     reply.status(statusOf('UNIMPLEMENTED', `${service} has no method ${method}`), Metadata.EMPTY)
     return CLOSED_REQUEST
   }
@@ -206,84 +207,4 @@ class HealthWatch implements RequestSink, RegistryListener {
     this.#told = status
     this.#reply.reply(encodeFields([[1, status]]))
   }
-}
-
-/** Field numbers of ServerReflectionRequest and ServerReflectionResponse. */
-const REQUEST = { FILE: 3, SYMBOL: 4, EXTENSION: 5, EXTENSIONS: 6, SERVICES: 7 } as const
-const RESPONSE = { REQUEST: 2, FILES: 4, SERVICES: 6, ERROR: 7 } as const
-const NOT_FOUND = 5
-
-/** One stream of questions about services, each answered at once. */
-class Reflection implements RequestSink {
-  readonly #parts: OwnServiceParts
-  readonly #reply: ReplySink
-
-  constructor(parts: OwnServiceParts, reply: ReplySink) {
-    this.#parts = parts
-    this.#reply = reply
-  }
-
-  message(bytes: Uint8Array, isLast: boolean): void {
-    const fields = decodeFields(bytes)
-    if (fields === null) {
-      this.#reply.status(statusOf('INVALID_ARGUMENT', 'no ServerReflectionRequest'), Metadata.EMPTY)
-      return
-    }
-    this.#reply.creditRequests(messageCost(bytes.length))
-    this.#reply.reply(encodeFields([[RESPONSE.REQUEST, bytes], this.#answer(fields)]))
-    if (isLast) this.halfClose()
-  }
-
-  halfClose(): void {
-    this.#reply.status(OK_STATUS, Metadata.EMPTY)
-  }
-
-  cancel(): void {}
-  creditReplies(): void {}
-
-  #answer(fields: readonly ProtobufField[]): ProtobufField {
-    const asked = fields.findLast(
-      ([number]) => number >= REQUEST.FILE && number <= REQUEST.SERVICES,
-    )
-    const text = textOf(fields, asked?.[0] ?? 0)
-    switch (asked?.[0]) {
-      case REQUEST.SERVICES: {
-        const services = visibleServices(this.#parts)
-        const list = services.map((name) => [1, encodeFields([[1, name]])] as const)
-        return [RESPONSE.SERVICES, encodeFields(list)]
-      }
-      case REQUEST.FILE:
-      case REQUEST.SYMBOL: {
-        const file = ownFileOf(text)
-        if (file !== null) return [RESPONSE.FILES, encodeFields([[1, file]])]
-        return failure(`no descriptor of ${text} is registered`)
-      }
-      default:
-        return failure('no extensions are registered')
-    }
-  }
-}
-
-function failure(text: string): ProtobufField {
-  return [
-    RESPONSE.ERROR,
-    encodeFields([
-      [1, NOT_FOUND],
-      [2, text],
-    ]),
-  ]
-}
-
-/** The file that defines a symbol of the broker's own services, or that has the name. */
-function ownFileOf(name: string): Uint8Array | null {
-  for (const file of [HEALTH_FILE, ...REFLECTION_FILES]) {
-    if (name === file.name || name === file.package || name.startsWith(`${file.package}.`)) {
-      return file.descriptor
-    }
-  }
-  for (const { name: fileName, symbols, descriptor } of OWN_PROTO_FILES) {
-    const has = (symbol: string): boolean => name === symbol || name.startsWith(`${symbol}.`)
-    if (name === fileName || symbols.some(has)) return descriptor
-  }
-  return null
 }

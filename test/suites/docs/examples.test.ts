@@ -17,6 +17,7 @@ const PAGES = [
   'peak-shaving',
   'filters',
   'rpc',
+  'contracts',
   'durable-calls',
   'message-calls',
 ].map((page) => `docs/${page}.md`)

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/reflection"
 )
 
 const caseWithin = 30 * time.Second
@@ -120,6 +121,7 @@ func serve() error {
 	}
 	server := grpc.NewServer()
 	testgrpc.RegisterTestServiceServer(server, interop.NewTestServer())
+	reflection.Register(server)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		server.Stop()
