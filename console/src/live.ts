@@ -1,4 +1,4 @@
-import type { Beat, DestinationBeat, Sample } from '../../src/admin/shapes/beats.ts'
+import type { Beat, DestinationBeat, Sample } from '../../src/model/shapes/beats.ts'
 import { queryText } from './api.ts'
 import { Cell } from './cell.ts'
 

@@ -7,8 +7,8 @@ import type { TrafficLedger } from '../model/traffic-ledger.ts'
 import type { PageFiles } from './console/page-files.ts'
 import type { ProcessFigures } from './metrics/process-figures.ts'
 import type { AmqpTerms } from './rabbitmq/amqp-terms.ts'
-import type { ConnectionView } from './shapes/connections.ts'
-import type { LogLine, StatusView } from './shapes/status.ts'
+import type { ConnectionView } from '../model/shapes/connections.ts'
+import type { LogLine, StatusView } from '../model/shapes/status.ts'
 
 /** A part of a connection with an order of its own. */
 export interface ChannelView {

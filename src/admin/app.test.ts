@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AdminWorld, ADMIN_ORIGIN, openAdminWorld } from '../../test/support/admin-world.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { ConnectionView } from './shapes/connections.ts'
+import type { ConnectionView } from '../model/shapes/connections.ts'
 import type { AdminErrorBody } from './errors.ts'
 import { BODY_BYTES_MAX } from './limits.ts'
 

@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../lib/clock.ts'
 import type { Actor } from '../model/actor.ts'
 import { BrokerError } from '../model/errors.ts'
 import { NO_HEADERS } from '../model/header-value.ts'
+import type { DeliveryView } from '../model/shapes/messages.ts'
 import { messageView } from './console/message-views.ts'
 import { DELIVERY_BYTES_AHEAD } from './limits.ts'
 import type { DeliveriesBody, SettleBody } from './schemas.ts'
@@ -91,7 +92,8 @@ export class DeliveryStream implements DeliverySink {
     this.#left--
     if (!this.#noAck) this.#unsettled.set(tag, offset)
     const view = messageView(vhost, offset, message, Infinity)
-    const line = JSON.stringify({ tag, redelivered, attempts, ...view })
+    const delivery: DeliveryView = { tag, redelivered, attempts, ...view }
+    const line = JSON.stringify(delivery)
     this.#controller?.enqueue(ENCODER.encode(`${line}\n`))
     if (!this.#canTake()) consumer.pause()
   }

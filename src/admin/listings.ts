@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import type { VirtualHost } from '../broker/virtual-host.ts'
 import { BrokerError } from '../model/errors.ts'
+import type { BrokerStatus } from '../model/shapes/status.ts'
 import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
 import { vhostQuery } from './schemas.ts'
@@ -25,7 +26,7 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
   app.get('/v1/status', (context) => {
     const hosts = [...broker.vhosts()]
     const destinations = hosts.flatMap((host) => [...host.destinations()])
-    return context.json({
+    const status: BrokerStatus = {
       ...parts.status(),
       alarm: broker.pressure.alarm,
       vhosts: hosts.length,
@@ -34,7 +35,8 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
       unsettled: destinations.reduce((sum, { unsettledCount }) => sum + unsettledCount, 0),
       consumers: destinations.reduce((sum, { consumerCount }) => sum + consumerCount, 0),
       connections: parts.protocols.reduce((sum, each) => sum + each.connections().length, 0),
-    })
+    }
+    return context.json(status)
   })
   list('/v1/vhosts', ({ name, declareMismatch, limits }) => [{ name, declareMismatch, limits }])
   list('/v1/destinations', (host) => Array.from(host.destinations(), destinationView))

@@ -3,7 +3,7 @@ import type { OffsetSubscription } from '../broker/topics/subscription.ts'
 import type { Topic } from '../broker/topics/topic.ts'
 import type { Transaction } from '../broker/topics/transaction.ts'
 import type { VirtualHost } from '../broker/virtual-host.ts'
-import type { PartitionReadView, SubscriptionView } from './shapes/destinations.ts'
+import type { PartitionReadView, SubscriptionView } from '../model/shapes/destinations.ts'
 
 /** One for each subscription and topic of it, sorted by name and topic. */
 export function subscriptionViews(vhost: VirtualHost): SubscriptionView[] {

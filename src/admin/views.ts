@@ -5,7 +5,7 @@ import { policyDefinition, type Policy } from '../broker/policy.ts'
 import { Queue } from '../broker/queue.ts'
 import { Topic } from '../broker/topics/topic.ts'
 import type { HeaderMap, HeaderValue } from '../model/header-value.ts'
-import type { BindingView, DestinationView } from './shapes/destinations.ts'
+import type { BindingView, DestinationView } from '../model/shapes/destinations.ts'
 
 export function destinationView(destination: Destination): DestinationView {
   const { spec } = destination

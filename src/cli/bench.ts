@@ -1,12 +1,12 @@
 import type { Latencies, RunCounts, RunResult } from '../load/index.ts'
 import { AmqpRun, BODY_SIZE_MIN, ChildBroker, MqttRun } from '../load/index.ts'
 import { systemClock } from '../lib/clock.ts'
+import type { BrokerStatus } from '../model/shapes/status.ts'
 import { parseDurationMs, parseSize } from '../server/quantity.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printJson } from './listings.ts'
 import { readPassword } from './password.ts'
-import type { BrokerStatus } from './status.ts'
 import { stopSignal } from './stop-signal.ts'
 import { cellText } from './table.ts'
 

@@ -1,6 +1,7 @@
+import type { DeliveryView, MessageView } from '../model/shapes/messages.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
-import { type Message, shown, wholeNumber } from './messages.ts'
+import { shown, wholeNumber } from './messages.ts'
 
 export interface ConsumeFlags extends ConnectFlags {
   readonly vhost: string
@@ -13,12 +14,6 @@ export interface ConsumeFlags extends ConnectFlags {
   readonly json?: boolean
 }
 
-interface Delivery extends Message {
-  readonly tag: number
-  readonly redelivered: boolean
-  readonly attempts: number
-}
-
 /** What becomes of messages, in the words of the API; null: they are settled when given out. */
 const OUTCOMES: Readonly<Record<string, 'accept' | 'reject' | 'release' | 'fail' | null>> = {
   accept: 'accept',
@@ -28,7 +23,7 @@ const OUTCOMES: Readonly<Record<string, 'accept' | 'reject' | 'release' | 'fail'
   none: null,
 }
 
-const FORMATS: Readonly<Record<string, (delivery: Delivery) => string | Buffer>> = {
+const FORMATS: Readonly<Record<string, (delivery: DeliveryView) => string | Buffer>> = {
   full: shown,
   json: (delivery) => `${JSON.stringify(delivery)}\n`,
   body: (delivery) => Buffer.concat([bodyOf(delivery), Buffer.from('\n')]),
@@ -76,7 +71,7 @@ class DeliveryLines {
   }
 
   /** What came together, so that it is settled together. */
-  async *read(chunks: AsyncIterable<string>): AsyncGenerator<readonly Delivery[]> {
+  async *read(chunks: AsyncIterable<string>): AsyncGenerator<readonly DeliveryView[]> {
     let rest = ''
     for await (const chunk of chunks) {
       const lines = (rest + chunk).split('\n')
@@ -84,8 +79,8 @@ class DeliveryLines {
       // Empty ones only say that the broker is still there.
       const values = lines
         .filter(Boolean)
-        .map((line) => JSON.parse(line) as Delivery | { readonly id: number })
-      const deliveries: Delivery[] = []
+        .map((line) => JSON.parse(line) as DeliveryView | { readonly id: number })
+      const deliveries: DeliveryView[] = []
       for (const value of values) {
         if ('tag' in value) deliveries.push(value)
         else this.#id = value.id
@@ -94,7 +89,7 @@ class DeliveryLines {
     }
   }
 
-  async settle(deliveries: readonly Delivery[], outcome: string): Promise<void> {
+  async settle(deliveries: readonly DeliveryView[], outcome: string): Promise<void> {
     const upTo = deliveries.at(-1)?.tag
     await this.#client.request('POST', apiPath(['deliveries', String(this.#id), 'settle']), {
       upTo,
@@ -113,7 +108,7 @@ async function print(text: string | Buffer): Promise<void> {
   })
 }
 
-function bodyOf({ body, encoding }: Message): Buffer {
+function bodyOf({ body, encoding }: MessageView): Buffer {
   return Buffer.from(body, encoding)
 }
 

@@ -1,5 +1,6 @@
 import { text as textOf } from 'node:stream/consumers'
 import { systemClock } from '../lib/clock.ts'
+import type { MessagePage, MessageView } from '../model/shapes/messages.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { pairsOf } from './pairs.ts'
@@ -28,19 +29,6 @@ export interface BrowseFlags extends ConnectFlags {
   readonly partition?: string
   readonly follow?: boolean
   readonly json?: boolean
-}
-
-/** As the API shows one. */
-export interface Message {
-  readonly offset: number
-  readonly storedAtMs: number
-  readonly exchange: string
-  readonly routingKey: string
-  readonly properties: Readonly<Record<string, string | number | boolean>>
-  readonly headers: readonly { readonly name: string; readonly value: unknown }[]
-  readonly bodyBytes: number
-  readonly body: string
-  readonly encoding: 'utf8' | 'base64'
 }
 
 /** Publishes the body, or standard input; throws `CommandError` when a message reached nobody. */
@@ -108,9 +96,7 @@ export async function browse(name: string, flags: BrowseFlags): Promise<void> {
     const limit = left > 0 ? Math.min(left, PAGE_MAX) : PAGE_MAX
     const query = { from: String(from), limit: String(limit), partition: String(partition) }
     const path = apiPath(['destinations', flags.vhost, name, 'messages'], query)
-    const { messages } = (await client.request('GET', path)) as {
-      readonly messages: readonly Message[]
-    }
+    const { messages } = (await client.request('GET', path)) as MessagePage
     for (const message of messages) {
       process.stdout.write(flags.json === true ? `${JSON.stringify(message)}\n` : shown(message))
     }
@@ -128,7 +114,7 @@ export function wholeNumber(text: string, flag: string): number {
   throw new CommandError(EXIT.USAGE, `${flag} is '${text}', expected a whole number`)
 }
 
-export function shown(message: Message): string {
+export function shown(message: MessageView): string {
   const { offset, storedAtMs, exchange, routingKey, properties, headers, bodyBytes } = message
   const way =
     exchange === '' ? cellText(routingKey) : `${cellText(exchange)} / ${cellText(routingKey)}`

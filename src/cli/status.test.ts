@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatStatus, type BrokerStatus } from './status.ts'
+import type { BrokerStatus } from '../model/shapes/status.ts'
+import { formatStatus } from './status.ts'
 
 const STATUS: BrokerStatus = {
   version: '1.2.3',
   pid: 42,
   startedAtMs: 0,
   data: '/data',
+  memoryBytes: 100_000_000,
+  memoryLimitBytes: 1_000_000_000,
+  diskFreeBytes: 20_000_000_000,
+  diskFreeLimitBytes: 1_000_000_000,
   store: { engine: 'embedded', durability: 'fsync', state: 'ready' },
-  listeners: [{ name: 'amqp', address: '127.0.0.1:5672', connections: 1 }],
+  listeners: [{ name: 'amqp', address: '127.0.0.1:5672', tls: false, connections: 1 }],
   alarm: null,
   vhosts: 1,
   destinations: 2,

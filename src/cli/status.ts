@@ -1,4 +1,5 @@
 import { systemClock } from '../lib/clock.ts'
+import type { BrokerStatus } from '../model/shapes/status.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { printJson } from './listings.ts'
 import { cellText } from './table.ts'
@@ -13,28 +14,6 @@ export async function status(flags: StatusFlags): Promise<void> {
   const view = (await client.request('GET', apiPath(['status']))) as BrokerStatus
   if (flags.json === true) printJson(view)
   else process.stdout.write(formatStatus(view, systemClock.now()))
-}
-
-/** What `GET /v1/status` answers. */
-export interface BrokerStatus {
-  readonly version: string
-  readonly pid: number
-  readonly startedAtMs: number
-  readonly data: string
-  readonly store: { readonly engine: string; readonly durability: string; readonly state: string }
-  readonly listeners: readonly {
-    readonly name: string
-    readonly address: string
-    readonly connections: number
-  }[]
-  /** Why publishers must wait; null: they need not. */
-  readonly alarm: string | null
-  readonly vhosts: number
-  readonly destinations: number
-  readonly ready: number
-  readonly unsettled: number
-  readonly consumers: number
-  readonly connections: number
 }
 
 export function formatStatus(view: BrokerStatus, nowMs: number): string {

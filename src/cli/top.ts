@@ -1,8 +1,9 @@
 import { systemClock } from '../lib/clock.ts'
+import type { Beat, Sample } from '../model/shapes/beats.ts'
+import type { BrokerStatus } from '../model/shapes/status.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { readEvents } from './server-events.ts'
-import type { BrokerStatus } from './status.ts'
 import { cellText, formatTable } from './table.ts'
 
 /** Where no terminal says how many lines it has. */
@@ -15,25 +16,6 @@ export interface TopFlags extends ConnectFlags {
   readonly json?: boolean
   readonly sort?: string
   readonly count?: string
-}
-
-/** What `GET /v1/events` tells every second. */
-interface Sample {
-  readonly publishRate: number
-  readonly deliverRate: number
-  readonly settleRate: number
-  readonly redeliverRate: number
-  readonly unroutedRate: number
-  readonly ready: number
-  readonly unsettled: number
-  readonly held: number
-  readonly kept: number
-  readonly queues: number
-  readonly topics: number
-  readonly consumers: number
-  readonly connections: Readonly<Record<string, number>>
-  readonly syncMs: number | null
-  readonly alarm: string | null
 }
 
 interface Page {
@@ -51,7 +33,7 @@ export async function top(flags: TopFlags): Promise<void> {
   let count = 0
   for await (const { event, data } of readEvents(client.stream(apiPath(['events'])))) {
     if (event !== 'beat') continue
-    const { sample } = data as { readonly sample: Sample }
+    const { sample } = data as Beat
     if (flags.json === true) stdout.write(`${JSON.stringify(sample)}\n`)
     else {
       const rowsMax = stdout.isTTY ? Math.max(1, stdout.rows - HEAD_LINES) : ROWS_ELSEWHERE

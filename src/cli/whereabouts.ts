@@ -1,3 +1,4 @@
+import type { DestinationView } from '../model/shapes/destinations.ts'
 import { AdminClient, apiPath, type ConnectFlags } from './admin-client.ts'
 import { CommandError, EXIT } from './exit-code.ts'
 import { printJson } from './listings.ts'
@@ -107,14 +108,10 @@ function reasonsText({ destination, subscription, reasons, consumers = [] }: Why
 
 /** Queues that hold anything, and those that are delayed; topics only where one is named. */
 async function placesOf(client: AdminClient, { vhost, queue }: WhereFlags): Promise<Place[]> {
-  const list = (await client.request('GET', apiPath(['destinations'], { vhost }))) as {
-    readonly name: string
-    readonly profile: string
-    readonly partitions: number | null
-    readonly ready: number
-    readonly unsettled: number
-    readonly held: number
-  }[]
+  const list = (await client.request(
+    'GET',
+    apiPath(['destinations'], { vhost }),
+  )) as DestinationView[]
   const count = list.find(({ name }) => name === queue)?.partitions ?? null
   if (queue !== undefined && count !== null) {
     return Array.from({ length: count }, (_, partition) => ({ queue, partition }))

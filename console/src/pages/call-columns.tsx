@@ -1,4 +1,4 @@
-import type { CallFigures } from '../../../src/admin/shapes/services.ts'
+import type { CallFigures } from '../../../src/model/shapes/services.ts'
 import { countText, tookText } from '../numbers.ts'
 import type { Column } from '../parts/table.tsx'
 import { say } from '../words.ts'

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { ConsumerWhy } from '../../../src/admin/shapes/destinations.ts'
+import type { ConsumerWhy } from '../../../src/model/shapes/destinations.ts'
 import { change } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { bytesText, countText, spanText } from '../numbers.ts'
@@ -9,7 +9,7 @@ import { Reasons } from '../parts/reasons.tsx'
 import { Table } from '../parts/table.tsx'
 import { hrefOf } from '../route.ts'
 import { say } from '../words.ts'
-import type { ConnectionView } from '../../../src/admin/shapes/connections.ts'
+import type { ConnectionView } from '../../../src/model/shapes/connections.ts'
 
 interface Connection extends ConnectionView {
   readonly consumerList: readonly (ConsumerWhy & { readonly destination: string })[]

@@ -4,7 +4,7 @@ import { PagedList } from '../parts/paged-list.tsx'
 import type { Column } from '../parts/table.tsx'
 import { hrefOf } from '../route.ts'
 import { say } from '../words.ts'
-import type { ConnectionView } from '../../../src/admin/shapes/connections.ts'
+import type { ConnectionView } from '../../../src/model/shapes/connections.ts'
 
 export function Connections(): JSX.Element {
   return (

@@ -3,7 +3,7 @@ import type {
   ConsumerWhy,
   DestinationDetails,
   SubscriptionView,
-} from '../../../src/admin/shapes/destinations.ts'
+} from '../../../src/model/shapes/destinations.ts'
 import { countText } from '../numbers.ts'
 import { Reasons } from '../parts/reasons.tsx'
 import { Table, type Column } from '../parts/table.tsx'

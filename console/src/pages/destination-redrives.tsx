@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
+import type { DestinationDetails } from '../../../src/model/shapes/destinations.ts'
 import { change, pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { countText } from '../numbers.ts'

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useEffect } from 'preact/hooks'
-import type { DestinationDetails } from '../../../src/admin/shapes/destinations.ts'
+import type { DestinationDetails } from '../../../src/model/shapes/destinations.ts'
 import { change, pathOf } from '../api.ts'
 import { useCell } from '../cell.ts'
 import { useFetched } from '../fetched.ts'

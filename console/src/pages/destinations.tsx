@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import type { DestinationRow } from '../../../src/admin/shapes/destinations.ts'
+import type { DestinationRow } from '../../../src/model/shapes/destinations.ts'
 import { bytesText, countText, spanText } from '../numbers.ts'
 import { PagedList } from '../parts/paged-list.tsx'
 import type { Column } from '../parts/table.tsx'

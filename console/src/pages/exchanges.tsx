@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useRef, useState } from 'preact/hooks'
-import type { Picture, PictureExchange } from '../../../src/admin/shapes/pictures.ts'
+import type { Picture, PictureExchange } from '../../../src/model/shapes/pictures.ts'
 import { pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { countText } from '../numbers.ts'

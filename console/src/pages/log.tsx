@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import type { LogLine } from '../../../src/admin/shapes/status.ts'
+import type { LogLine } from '../../../src/model/shapes/status.ts'
 import { get } from '../api.ts'
 import { messageOf } from '../fetched.ts'
 import { timeText } from '../numbers.ts'

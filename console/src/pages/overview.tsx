@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
-import type { Sample } from '../../../src/admin/shapes/beats.ts'
-import type { StatusView } from '../../../src/admin/shapes/status.ts'
+import type { Sample } from '../../../src/model/shapes/beats.ts'
+import type { StatusView } from '../../../src/model/shapes/status.ts'
 import { useCell } from '../cell.ts'
 import { useFetched } from '../fetched.ts'
 import { samples } from '../live.ts'

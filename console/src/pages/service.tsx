@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { InstanceRow, ServiceDetails } from '../../../src/admin/shapes/services.ts'
+import type { InstanceRow, ServiceDetails } from '../../../src/model/shapes/services.ts'
 import { pathOf } from '../api.ts'
 import { useFetched } from '../fetched.ts'
 import { Failure } from '../parts/notice.tsx'

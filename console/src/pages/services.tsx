@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { ServiceRow } from '../../../src/admin/shapes/services.ts'
+import type { ServiceRow } from '../../../src/model/shapes/services.ts'
 import { countText } from '../numbers.ts'
 import { PagedList } from '../parts/paged-list.tsx'
 import type { Column } from '../parts/table.tsx'

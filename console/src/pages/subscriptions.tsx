@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { SubscriptionRow } from '../../../src/admin/shapes/destinations.ts'
+import type { SubscriptionRow } from '../../../src/model/shapes/destinations.ts'
 import { countText, spanText } from '../numbers.ts'
 import { PagedList } from '../parts/paged-list.tsx'
 import { Reasons } from '../parts/reasons.tsx'

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { Reason } from '../../../src/admin/shapes/destinations.ts'
+import type { Reason } from '../../../src/model/shapes/destinations.ts'
 
 /** What is in the way of messages, one a line. */
 export function Reasons({ reasons }: { readonly reasons: readonly Reason[] }): JSX.Element {

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { CallEnd, CallEvent, MetadataPair } from '../../../src/admin/shapes/services.ts'
+import type { CallEnd, CallEvent, MetadataPair } from '../../../src/model/shapes/services.ts'
 import { countText } from '../numbers.ts'
 import { Notice } from '../parts/notice.tsx'
 import { say } from '../words.ts'

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { CallEvent, ServiceDetails } from '../../../src/admin/shapes/services.ts'
+import type { CallEvent, ServiceDetails } from '../../../src/model/shapes/services.ts'
 import { changeByLines, pathOf } from '../api.ts'
 import { messageOf } from '../fetched.ts'
 import type { Field, Values } from '../parts/field.ts'

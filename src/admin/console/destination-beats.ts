@@ -1,6 +1,6 @@
 import type { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
-import type { DestinationBeat } from '../shapes/beats.ts'
+import type { DestinationBeat } from '../../model/shapes/beats.ts'
 
 export function destinationBeat(destination: Queue | Topic): DestinationBeat {
   const { delivered, settled, redelivered } = destination.totals

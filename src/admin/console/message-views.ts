@@ -2,7 +2,7 @@ import type { StoredMessage } from '../../broker/stored-message.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { exchangeOf, routingKeyOf } from '../../model/address.ts'
 import type { CanonicalProperties } from '../../model/canonical-properties.ts'
-import type { MessageView } from '../shapes/messages.ts'
+import type { MessageView } from '../../model/shapes/messages.ts'
 import { headerToShow } from '../views.ts'
 import { BROWSE_BODY_BYTES_MAX } from './limits.ts'
 

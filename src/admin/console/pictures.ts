@@ -9,7 +9,7 @@ import type {
   PictureConsumer,
   PictureDestination,
   PictureExchange,
-} from '../shapes/pictures.ts'
+} from '../../model/shapes/pictures.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { vhostParams } from '../schemas.ts'
 import { params, query } from '../validation.ts'

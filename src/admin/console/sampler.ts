@@ -1,7 +1,7 @@
 import type { Timer } from '../../lib/clock.ts'
 import { CallTally } from '../../rpc/call-tally.ts'
 import type { AdminParts } from '../admin-parts.ts'
-import type { Sample } from '../shapes/beats.ts'
+import type { Sample } from '../../model/shapes/beats.ts'
 import { enqueuedCount } from './destination-beats.ts'
 import { SAMPLE_MS, SAMPLES_KEPT_MAX } from './limits.ts'
 

@@ -6,7 +6,7 @@ import type { AdminContext } from '../authentication.ts'
 import { storedAtMs } from './message-pages.ts'
 import { type SubscriptionOrder, subscriptionPageQuery } from './schemas.ts'
 import { requireVhost } from '../listings.ts'
-import type { SubscriptionRow, SubscriptionView } from '../shapes/destinations.ts'
+import type { SubscriptionRow, SubscriptionView } from '../../model/shapes/destinations.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { query } from '../validation.ts'
 

@@ -1,7 +1,7 @@
 import { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
-import type { SubscriptionView } from '../shapes/destinations.ts'
+import type { SubscriptionView } from '../../model/shapes/destinations.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import type { Exposition } from './exposition.ts'
 import type { Labels, Sample } from './metric-writer.ts'

@@ -1,6 +1,6 @@
 import type { TrafficTotal } from '../../model/traffic-ledger.ts'
 import type { MetricParts } from './metric-parts.ts'
-import type { ConnectionView } from '../shapes/connections.ts'
+import type { ConnectionView } from '../../model/shapes/connections.ts'
 import type { MetricWriter, Sample } from './metric-writer.ts'
 
 type Total = { -readonly [Key in keyof TrafficTotal]: TrafficTotal[Key] } & { open: number }

@@ -2,7 +2,7 @@ import type { Consumer } from '../../broker/consumer.ts'
 import type { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
 import type { ChannelView } from '../admin-parts.ts'
-import type { ConnectionView } from '../shapes/connections.ts'
+import type { ConnectionView } from '../../model/shapes/connections.ts'
 import { headersToShow } from '../views.ts'
 import { NODE, type RabbitParts } from './parts.ts'
 

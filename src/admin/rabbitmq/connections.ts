@@ -1,5 +1,5 @@
 import type { ChannelView, ConnectionSource } from '../admin-parts.ts'
-import type { ConnectionView } from '../shapes/connections.ts'
+import type { ConnectionView } from '../../model/shapes/connections.ts'
 import { channelName, channelView, connectionView, consumerView } from './connection-view.ts'
 import { answerList, answerOne, type Listed } from './listing.ts'
 import { type Asked, hasTag, visibleVhosts, vhostOf } from './operator.ts'

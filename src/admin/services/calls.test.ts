@@ -6,7 +6,7 @@ import { type CallHead, CLOSED_REQUEST, type ReplySink, type RequestSink } from 
 import { hopDetail } from '../../rpc/hop.ts'
 import { Metadata } from '../../rpc/metadata.ts'
 import { OK_STATUS, statusOf } from '../../rpc/status.ts'
-import type { CallEvent, ServiceDetails } from '../shapes/services.ts'
+import type { CallEvent, ServiceDetails } from '../../model/shapes/services.ts'
 import { CALL_REPLIES_MAX, CALLS_BY_HAND_MAX } from './limits.ts'
 
 const ROOT = { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}` }

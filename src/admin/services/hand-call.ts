@@ -11,7 +11,7 @@ import {
 import { HOP_TYPE, hopOf } from '../../rpc/hop.ts'
 import type { Metadata } from '../../rpc/metadata.ts'
 import type { Status, StatusDetail } from '../../rpc/status.ts'
-import type { CallDetail, CallEvent, MetadataPair } from '../shapes/services.ts'
+import type { CallDetail, CallEvent, MetadataPair } from '../../model/shapes/services.ts'
 import { CALL_REPLIES_MAX, CALL_REPLY_BYTES_MAX } from './limits.ts'
 
 export interface HandCallOptions {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { PAGE_ROWS_MAX, SEARCH_LENGTH_MAX } from '../console/limits.ts'
 import { NAME_LENGTH_MAX, PATTERN_LENGTH_MAX } from '../limits.ts'
 import type { VhostParams } from '../schemas.ts'
-import type { MethodShape } from '../shapes/services.ts'
+import type { MethodShape } from '../../model/shapes/services.ts'
 import { CALL_DEADLINE_MS_MAX, CALL_METADATA_MAX, CALL_REQUESTS_MAX } from './limits.ts'
 
 /** Query strings have no other way to say yes. */

@@ -1,7 +1,12 @@
 import { CallTally } from '../../rpc/call-tally.ts'
 import type { RpcCore } from '../../rpc/core.ts'
 import type { Attachment, Service } from '../../rpc/registry.ts'
-import type { CallFigures, InstanceRow, ServiceDetails, ServiceRow } from '../shapes/services.ts'
+import type {
+  CallFigures,
+  InstanceRow,
+  ServiceDetails,
+  ServiceRow,
+} from '../../model/shapes/services.ts'
 import { INSTANCES_SHOWN_MAX, VERSIONS_SHOWN_MAX } from './limits.ts'
 import { contractDescription } from './schemas.ts'
 

@@ -22,6 +22,18 @@ export interface StatusView {
   }[]
 }
 
+/** What `GET /v1/status` answers. */
+export interface BrokerStatus extends StatusView {
+  /** Why publishers must wait; null: they need not. */
+  readonly alarm: string | null
+  readonly vhosts: number
+  readonly destinations: number
+  readonly ready: number
+  readonly unsettled: number
+  readonly consumers: number
+  readonly connections: number
+}
+
 /** One thing that the broker said. */
 export interface LogLine {
   /** Grows by one from line to line. */

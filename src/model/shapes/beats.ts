@@ -1,4 +1,4 @@
-/** What the console is told once a second; its page reads the same types. */
+/** What the console and `waystation top` are told once a second. */
 
 /** What the broker did in one beat, and holds at its end. Rates are per second. */
 export interface Sample {

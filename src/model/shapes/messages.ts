@@ -18,6 +18,13 @@ export interface MessageView {
   readonly deaths: readonly object[]
 }
 
+/** A message that one consumer has until it settles the tag. */
+export interface DeliveryView extends MessageView {
+  readonly tag: number
+  readonly redelivered: boolean
+  readonly attempts: number
+}
+
 /** Some of the messages of a destination; `next` is where the page after it begins, null: it is the last. */
 export interface MessagePage {
   readonly messages: readonly MessageView[]

@@ -1,4 +1,4 @@
-/** What the API says of queues, topics and subscriptions; the console reads the same types. */
+/** What the API says of queues, topics and subscriptions; the console and the command line read the same types. */
 
 export interface DestinationView {
   readonly vhost: string
