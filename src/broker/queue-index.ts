@@ -1,135 +1,10 @@
 import { VarintReader, VarintWriter } from '../lib/varint.ts'
+import { CHUNK_COUNT_MAX, IndexChunk, type RangeVisitor, STATE, visitRuns } from './index-chunk.ts'
 
-/** Where a message stands in its queue. */
-const READY = 0
-const OUT = 1
-const SETTLED = 2
-const RETURNED = 3
-
-const CHUNK_COUNT_MAX = 4096
-const DENSE_COUNT_MIN = 32
-
-/** Called with a run of consecutive offsets. */
-export type RangeVisitor = (start: number, count: number) => void
+const { READY, OUT, SETTLED, RETURNED } = STATE
 
 /** Dead chunks are taken out of the list together, once so many have gathered. */
 const DEAD_CHUNKS_MIN = 32
-
-/** A stretch of messages of one queue, in the order they came. Dead while `count` is 0. */
-class Chunk {
-  base: number
-  count = 0
-  /** Distance from `base` for each message; null while they are consecutive. */
-  distances: Uint32Array | null = null
-  /** One state for each message; null while all are READY. */
-  states: Uint8Array | null = null
-  liveCount = 0
-  returnedCount = 0
-
-  constructor(base: number) {
-    this.base = base
-  }
-
-  offsetAt(index: number): number {
-    return this.distances === null ? this.base + index : this.base + this.distances[index]!
-  }
-
-  get lastOffset(): number {
-    return this.offsetAt(this.count - 1)
-  }
-
-  /** Index of `offset`, or -1 when this chunk does not hold it. */
-  indexOf(offset: number): number {
-    const distance = offset - this.base
-    const distances = this.distances
-    if (distances === null) return distance < this.count ? distance : -1
-    let low = 0
-    let high = this.count - 1
-    while (low <= high) {
-      const middle = (low + high) >>> 1
-      const found = distances[middle]!
-      if (found === distance) return middle
-      if (found < distance) low = middle + 1
-      else high = middle - 1
-    }
-    return -1
-  }
-
-  /** Index of the first message at or behind `offset`; `count` where there is none. */
-  firstFrom(offset: number): number {
-    const distance = Math.max(0, offset - this.base)
-    const distances = this.distances
-    if (distances === null) return Math.min(distance, this.count)
-    let low = 0
-    let high = this.count
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (distances[middle]! < distance) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  stateAt(index: number): number {
-    return this.states === null ? READY : this.states[index]!
-  }
-
-  setState(index: number, state: number): void {
-    if (this.states === null) this.states = new Uint8Array(roomFor(this.count))
-    else if (index >= this.states.length) this.states = grown8(this.states, this.count)
-    this.states[index] = state
-  }
-
-  push(offset: number): void {
-    const distance = offset - this.base
-    if (this.distances === null) {
-      if (distance !== this.count) {
-        const distances = new Uint32Array(roomFor(this.count + 1))
-        for (let index = 0; index < this.count; index++) distances[index] = index
-        this.distances = distances
-      }
-    }
-    if (this.distances !== null) {
-      if (this.count >= this.distances.length) {
-        const wider = new Uint32Array(roomFor(this.count + 1))
-        wider.set(this.distances)
-        this.distances = wider
-      }
-      this.distances[this.count] = distance
-    }
-    this.count++
-    this.liveCount++
-    if (this.states !== null && this.count > this.states.length) {
-      this.states = grown8(this.states, this.count)
-    }
-  }
-
-  /** Settled to the last message: keeps its place in the list and nothing else. */
-  die(): void {
-    this.count = 0
-    this.distances = null
-    this.states = null
-    this.liveCount = 0
-    this.returnedCount = 0
-  }
-
-  /** Dies too, but keeps its states for another life, all of them READY again. */
-  rest(): void {
-    const { states, count } = this
-    this.die()
-    this.states = states?.fill(READY, 0, count) ?? null
-  }
-
-  /** Whether `offset` may come next without widening what a distance can hold. */
-  takes(offset: number): boolean {
-    if (this.count >= CHUNK_COUNT_MAX) return false
-    if (offset - this.base > 0xffff_ffff) return false
-    // A long consecutive run costs nothing; start anew rather than list it.
-    return (
-      this.distances !== null || this.count < DENSE_COUNT_MIN || offset === this.base + this.count
-    )
-  }
-}
 
 /**
  * The waiting and the handed-out messages of one queue, as offsets in a log, in ascending order.
@@ -138,11 +13,11 @@ class Chunk {
  * kept only for stretches a consumer has touched. So ten million waiting messages need megabytes.
  */
 export class QueueIndex {
-  #chunks: Chunk[] = []
+  #chunks: IndexChunk[] = []
   /** Dead chunks in the list. */
   #deadCount = 0
   /** The last chunk to die at the end, for reuse: a queue that is kept empty needs one over and over. */
-  #spare: Chunk | null = null
+  #spare: IndexChunk | null = null
   /** The first chunk that may hold a message never handed out, and the place in it. */
   #frontier = 0
   #frontierIndex = 0
@@ -151,9 +26,9 @@ export class QueueIndex {
   #readyCount = 0
   #outCount = 0
   #returnedCount = 0
-  #hint: Chunk | null = null
+  #hint: IndexChunk | null = null
   /** Where `next` found the message that `take` takes. */
-  #nextChunk: Chunk | null = null
+  #nextChunk: IndexChunk | null = null
   #nextIndex = 0
 
   get readyCount(): number {
@@ -487,18 +362,18 @@ export class QueueIndex {
     }
   }
 
-  #pushChunk(offset: number): Chunk {
+  #pushChunk(offset: number): IndexChunk {
     const chunks = this.#chunks
     const last = chunks[chunks.length - 1]
     if (last !== undefined && last.takes(offset)) return last
-    const chunk = this.#spare ?? new Chunk(offset)
+    const chunk = this.#spare ?? new IndexChunk(offset)
     this.#spare = null
     chunk.base = offset
     chunks.push(chunk)
     return chunk
   }
 
-  #found(chunk: Chunk, index: number): number {
+  #found(chunk: IndexChunk, index: number): number {
     this.#nextChunk = chunk
     this.#nextIndex = index
     return chunk.offsetAt(index)
@@ -515,7 +390,7 @@ export class QueueIndex {
     throw new Error('a queue index counts returned messages that it does not hold')
   }
 
-  #chunkOf(offset: number): Chunk | null {
+  #chunkOf(offset: number): IndexChunk | null {
     const hint = this.#hint
     if (hint !== null && offset >= hint.base && offset <= hint.lastOffset) return hint
     const at = this.#chunkIndex(offset)
@@ -542,7 +417,7 @@ export class QueueIndex {
    * Nothing in it lives. Taking one chunk at a time out of a long list would move all the others
    * each time, so it stays, empty, until half of the list is dead.
    */
-  #drop(chunk: Chunk): void {
+  #drop(chunk: IndexChunk): void {
     if (this.#hint === chunk) this.#hint = null
     const chunks = this.#chunks
     this.#deadCount++
@@ -572,7 +447,7 @@ export class QueueIndex {
 
   #removeDead(): void {
     const frontier = this.#chunks[this.#frontier]
-    const living: Chunk[] = []
+    const living: IndexChunk[] = []
     let frontierAt = -1
     let returnedFrom = -1
     for (const [at, chunk] of this.#chunks.entries()) {
@@ -587,7 +462,7 @@ export class QueueIndex {
     this.#returnedFrom = returnedFrom < 0 ? living.length : returnedFrom
   }
 
-  #purgeTouched(chunk: Chunk, visit: RangeVisitor): void {
+  #purgeTouched(chunk: IndexChunk, visit: RangeVisitor): void {
     const states = chunk.states!
     const isReady = (index: number): boolean => {
       const state = states[index]
@@ -606,34 +481,4 @@ export class QueueIndex {
     chunk.liveCount -= purged
     if (chunk.liveCount === 0) this.#drop(chunk)
   }
-}
-
-/** Tells the messages of a chunk that `wanted` picks, in runs of consecutive offsets. */
-function visitRuns(chunk: Chunk, wanted: (index: number) => boolean, visit: RangeVisitor): void {
-  let start = -1
-  let count = 0
-  for (let index = 0; index < chunk.count; index++) {
-    if (!wanted(index)) continue
-    const offset = chunk.offsetAt(index)
-    if (count > 0 && offset === start + count) {
-      count++
-      continue
-    }
-    if (count > 0) visit(start, count)
-    start = offset
-    count = 1
-  }
-  if (count > 0) visit(start, count)
-}
-
-function roomFor(count: number): number {
-  let room = 16
-  while (room < count) room *= 2
-  return Math.min(room, CHUNK_COUNT_MAX)
-}
-
-function grown8(states: Uint8Array, count: number): Uint8Array {
-  const wider = new Uint8Array(roomFor(count))
-  wider.set(states)
-  return wider
 }

@@ -8,7 +8,7 @@ import type { BrokerLimits } from './limits.ts'
 import type { TracedOffsets } from './tracing/traced-offsets.ts'
 import { OwnedOffsets } from './owned-offsets.ts'
 import type { Owners } from './owners.ts'
-import type { RangeVisitor } from './queue-index.ts'
+import type { RangeVisitor } from './index-chunk.ts'
 import { RecordBatch } from './record-batch.ts'
 import type { RecordCursor } from './record-cursor.ts'
 import {
