@@ -5,10 +5,8 @@ import type {
   Flow,
   FlowPeer,
   HeldBack,
-  Inbox,
   Session,
   SessionOwner,
-  VirtualHost,
 } from '../../broker/index.ts'
 import {
   type AckType,
@@ -50,7 +48,6 @@ import { Answers } from './answers.ts'
 import { Authentication } from './authentication.ts'
 import { claimOf, connackProperties, expiryMsOf } from './connect.ts'
 import type { ConnectionShared } from './connection-shared.ts'
-import { SHARE_PREFIX } from './filter.ts'
 import {
   ConnectRefusal,
   refuseConnect,
@@ -61,26 +58,12 @@ import {
 import { KeepAlive } from './keep-alive.ts'
 import { CONNECT_BYTES_MAX, type MqttLimits } from './limits.ts'
 import { enter, login, type Login } from './login.ts'
-import { Outbox, type OutboxPeer } from './outbox.ts'
+import { OpenSession } from './open-session.ts'
+import type { OutboxPeer } from './outbox.ts'
 import { PacketIds, WAY } from './packet-ids.ts'
-import { PublishPath } from './publish-path.ts'
-import { Publisher } from './publisher.ts'
 import { StoredFirst, type StoredFirstPeer } from './stored-first.ts'
-import { declareOwnQueue, packetIdQueueName, Subscriber } from './subscriber.ts'
-import { Subscriptions } from './subscriptions.ts'
 
 type State = 'connecting' | 'opening' | 'running' | 'closed'
-
-/** All there is once CONNECT was accepted. */
-interface Opened {
-  readonly vhost: VirtualHost
-  readonly session: Session
-  readonly subscriptions: Subscriptions
-  readonly outbox: Outbox
-  readonly inbox: Inbox
-  readonly subscriber: Subscriber
-  readonly publishPath: PublishPath
-}
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
@@ -134,7 +117,7 @@ export class MqttConnection
   #timer: Timer | null
   #keepAlive: KeepAlive | null = null
   readonly #expiry: LoginExpiry
-  #opened: Opened | null = null
+  #opened: OpenSession | null = null
   #will: Will | null = null
   /** Of a client that named a method in CONNECT. */
   #authentication: Authentication | null = null
@@ -202,6 +185,11 @@ export class MqttConnection
   get heldBackBy(): string | null {
     const isBlocked = this.#gate.isClosedFor(PAUSE.ALARM)
     return this.flow?.heldBackBy ?? (isBlocked ? this.broker.pressure.alarm : null)
+  }
+
+  /** It has ended, or is being ended: what was begun for it comes too late. */
+  get isGone(): boolean {
+    return this.#state === 'closed'
   }
 
   get subscriptionCount(): number {
@@ -430,7 +418,7 @@ export class MqttConnection
   async #authenticate(data: Buffer | undefined): Promise<void> {
     const authentication = this.#authentication!
     const outcome = await authentication.step(data)
-    if (this.#isGone()) return
+    if (this.isGone) return
     if (outcome.kind === 'challenge') {
       this.#sendAuth(REASON.CONTINUE_AUTHENTICATION, outcome.data)
     } else if (this.#connect === null) {
@@ -454,8 +442,7 @@ export class MqttConnection
     } else {
       this.#expiry.renew(outcome.user)
       this.user = outcome.user
-      this.#opened?.publishPath.become(principalOf(outcome.user))
-      this.#opened?.subscriber.become(principalOf(outcome.user))
+      this.#opened?.become(principalOf(outcome.user))
       this.#sendAuth(REASON.SUCCESS, outcome.data)
     }
   }
@@ -468,15 +455,14 @@ export class MqttConnection
 
   async #open({ user, vhost }: Login, authenticated: Properties = {}): Promise<void> {
     const packet = this.#connect!
-    const { random, users } = this.#shared
-    const assigned = packet.clientId === '' ? `auto-${random.id()}` : null
+    const assigned = packet.clientId === '' ? `auto-${this.#shared.random.id()}` : null
     const clientId = assigned ?? packet.clientId
     this.#clientName = clientId
     const claim = claimOf(packet, { clientId, user: user.name, limits: this.limits })
-    if (this.#isGone()) return
+    if (this.isGone) return
     this.#openFlow(user.name, vhost.name)
     const { session, isResumed } = await vhost.sessions.claim(this, claim).catch(refuseConnect)
-    if (this.#isGone()) {
+    if (this.isGone) {
       vhost.sessions.release(session, this)
       return
     }
@@ -485,27 +471,11 @@ export class MqttConnection
     this.#expiry.renew(user)
     this.clientId = Buffer.from(clientId)
     this.#will = packet.will
-    const subscriptions = new Subscriptions(this.limits.topicsCachedMax, (id) => vhost.form(id))
-    const outbox = new Outbox(this, subscriptions)
-    const inbox = vhost.openInbox(`mqtt.${clientId}.${random.id()}`, outbox)
-    const { limits } = this
-    const subscriber = new Subscriber({
-      ...{ vhost, users, user: principalOf(user), session },
-      ...{ subscriptions, outbox, inbox, limits },
-      sysTopics: this.#shared.sysTopics,
-    })
-    const publishPath = new PublishPath(
-      this,
-      new Publisher(vhost, users, { user: principalOf(user), clientId }),
-    )
-    this.#opened = { vhost, session, subscriptions, outbox, inbox, subscriber, publishPath }
-    if (session.spec.durable) {
-      const name = packetIdQueueName(clientId)
-      await declareOwnQueue(vhost, name, { durable: true, autoDelete: false })
-      if (!this.#isGone()) await this.packetIds.open(vhost, name)
-    }
-    if (!this.#isGone()) await subscriber.resume()
-    if (this.#isGone()) return
+    const principal = principalOf(user)
+    const opened = new OpenSession(this, this.#shared, { vhost, session, principal, clientId })
+    this.#opened = opened
+    await opened.resume()
+    if (this.isGone) return
     this.#connected(packet, { assigned, isResumed, authenticated })
   }
 
@@ -563,9 +533,9 @@ export class MqttConnection
       return
     }
     this.answers.send(connack)
-    const { outbox, subscriptions } = this.#opened!
-    this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
-    outbox.open()
+    const opened = this.#opened!
+    this.#subscriptionsChanged(opened)
+    opened.outbox.open()
     const fields = { ...this.#fields(), user: this.userName, vhost: this.vhostName }
     this.log.info({ ...fields, version, resumed: isResumed }, 'client connected')
   }
@@ -584,47 +554,31 @@ export class MqttConnection
     this.topicAliasMax = topicAliasMaximum ?? 0
   }
 
-  async #subscribe(
-    { packetId, subscriptions, properties }: SubscribePacket,
-    { subscriber, subscriptions: held }: Opened,
-  ): Promise<void> {
-    const identifier = properties.subscriptionIdentifiers?.[0] ?? 0
-    const { userProperties = [] } = properties
-    const reasonCodes: number[] = []
-    for (const subscription of subscriptions) {
-      if (subscription.noLocal && subscription.filter.startsWith(SHARE_PREFIX)) {
-        throw new ProtocolFault('no local in a shared subscription')
-      }
-      const code = await subscriber.subscribe(subscription, identifier, userProperties)
-      if (this.#isGone()) return
-      reasonCodes.push(this.version === 5 || code < 0x80 ? code : 0x80)
-    }
-    await subscriber.save()
-    if (this.#isGone()) return
-    this.publisherName = held.hasNoLocal() ? this.clientId : null
+  async #subscribe(packet: SubscribePacket, opened: OpenSession): Promise<void> {
+    const reasonCodes = await opened.subscribe(packet)
+    if (reasonCodes === null) return
+    this.#subscriptionsChanged(opened)
+    const { subscriber } = opened
+    const { packetId } = packet
     this.answers.reply(encodeSuback, { packetId, reasonCodes }, subscriber.takeRefusal())
     subscriber.sendRetained().catch((error: unknown) => {
       this.log.error({ ...this.#fields(), err: error }, 'retained messages could not be sent')
     })
   }
 
-  async #unsubscribe(
-    { packetId, filters }: UnsubscribePacket,
-    { subscriber, subscriptions }: Opened,
-  ): Promise<void> {
-    const reasonCodes: number[] = []
-    for (const filter of filters) {
-      reasonCodes.push(await subscriber.unsubscribe(filter))
-      if (this.#isGone()) return
-    }
-    await subscriber.save()
-    if (this.#isGone()) return
+  async #unsubscribe(packet: UnsubscribePacket, opened: OpenSession): Promise<void> {
+    const reasonCodes = await opened.unsubscribe(packet)
+    if (reasonCodes === null) return
+    this.#subscriptionsChanged(opened)
+    this.answers.reply(encodeUnsuback, { packetId: packet.packetId, reasonCodes })
+  }
+
+  #subscriptionsChanged({ subscriptions }: OpenSession): void {
     this.publisherName = subscriptions.hasNoLocal() ? this.clientId : null
-    this.answers.reply(encodeUnsuback, { packetId, reasonCodes })
   }
 
   /** Throws `ProtocolFault` while CONNECT is not answered: AUTH and DISCONNECT go before. */
-  #running(): Opened {
+  #running(): OpenSession {
     if (this.#opened === null) throw new ProtocolFault('only AUTH and DISCONNECT go before CONNACK')
     return this.#opened
   }
@@ -635,7 +589,7 @@ export class MqttConnection
     this.#parser.pause()
     this.#gate.close(PAUSE.HELD)
     const finish = (error: unknown): void => {
-      if (error !== null && !this.#isGone()) this.#failed(error)
+      if (error !== null && !this.isGone) this.#failed(error)
       this.#isHeld = false
       while (!this.#isHeld && !this.#held.isEmpty) this.#parse(this.#held.take())
       if (!this.#isHeld) this.#gate.open(PAUSE.HELD)
@@ -711,12 +665,10 @@ export class MqttConnection
     const opened = this.#opened
     if (opened === null) return
     this.#opened = null
-    const { vhost, session, inbox, outbox } = opened
-    this.#shared.sysTopics.unsubscribe(inbox)
-    inbox.close()
+    const { vhost, session, outbox } = opened
     this.deliveredCount += outbox.deliveredCount
     this.droppedCount += outbox.droppedCount
-    outbox.close(session.expiryMs > 0)
+    opened.close()
     this.packetIds.close()
     const will = this.#will
     this.#will = null
@@ -751,10 +703,6 @@ export class MqttConnection
     if (!this.#isPeerDone || this.#isHeld) return
     this.output.flush()
     this.#transport.end()
-  }
-
-  #isGone(): boolean {
-    return this.#state === 'closed'
   }
 
   #fields(): { readonly connection: string; readonly id: number; readonly client: string } {
