@@ -42,8 +42,10 @@ import type { Turn, TurnTask } from '../../lib/turn.ts'
 import type { Actor } from '../../model/actor.ts'
 import type { ConnectionHandler, PeerInfo, SlabPool, Transport } from '../../net/index.ts'
 import { HeldInput, HOLD, type HoldReason, OutputBuffer, PAUSE, ReadGate } from '../../net/index.ts'
+import { Backpressure } from './backpressure.ts'
 import type { Channel } from './channel.ts'
 import { ClientInfo } from './client-info.ts'
+import type { ConnectionShared } from './connection-shared.ts'
 import { AmqpError, failureOf } from './errors.ts'
 import { FrameRouter } from './frame-router.ts'
 import {
@@ -58,27 +60,6 @@ import type { Amqp091Limits } from './limits.ts'
 import type { PublishPath } from './publish-path.ts'
 import { RouteCache } from './route-cache.ts'
 import { updateSecret } from './secret-update.ts'
-import { shortened } from './short-text.ts'
-
-/** What all connections of one protocol share. */
-export interface ConnectionShared {
-  readonly broker: Broker
-  readonly users: UserStore
-  readonly authenticator: Authenticator
-  readonly turn: Turn
-  readonly clock: Clock
-  readonly random: RandomSource
-  readonly log: BrokerLog
-  readonly limits: Amqp091Limits
-  readonly serverProperties: FieldTable
-  readonly slabs: SlabPool
-  /** Filled and read within one call, so one of each serves all connections. */
-  readonly publishView: PublishView
-  readonly headerView: ContentHeaderView
-  readonly settleView: SettleView
-  readonly content: ContentView
-  closed(connection: Amqp091Connection): void
-}
 
 type State = 'header' | 'handshake' | 'running' | 'closing' | 'closed'
 
@@ -128,6 +109,7 @@ export class Amqp091Connection
   readonly #router: FrameRouter
   readonly #parser: FrameParser
   readonly #gate: ReadGate
+  readonly #backpressure: Backpressure
   readonly #held: HeldInput = new HeldInput()
   #state: State = 'header'
   #handshake: Handshake | null = null
@@ -142,8 +124,6 @@ export class Amqp091Connection
   #holds = 0
   #openContent: PublishPath | null = null
   #isPeerDone = false
-  /** The client was told that it is blocked. */
-  #isToldBlocked = false
   /** Requeued deliveries count as failed attempts, except when it is us who stop. */
   #countsRequeues = true
 
@@ -171,6 +151,7 @@ export class Amqp091Connection
     this.#router = new FrameRouter(this)
     this.#parser = new FrameParser(this.#router)
     this.#gate = new ReadGate(transport)
+    this.#backpressure = new Backpressure(this, this.#gate)
     this.connectedAtMs = shared.clock.now()
     const { channelMax, frameSizeMax } = shared.limits
     this.#expiry = new LoginExpiry(shared.clock, () => {
@@ -232,7 +213,7 @@ export class Amqp091Connection
   }
 
   get stateName(): string {
-    if (this.#state === 'running' && this.#isBlocked) return 'blocked'
+    if (this.#state === 'running' && this.#backpressure.isBlocked) return 'blocked'
     if (this.#state === 'running') return this.#gate.isClosedFor(PAUSE.FLOW) ? 'flow' : 'running'
     if (this.#state === 'handshake') return this.#handshake!.state
     return this.#state === 'header' ? 'starting' : this.#state
@@ -251,7 +232,9 @@ export class Amqp091Connection
 
   /** Which limit keeps it from being read; null: none does. */
   get heldBackBy(): string | null {
-    return this.#flow?.heldBackBy ?? (this.#isBlocked ? this.broker.pressure.alarm : null)
+    return (
+      this.#flow?.heldBackBy ?? (this.#backpressure.isBlocked ? this.broker.pressure.alarm : null)
+    )
   }
 
   channels(): Iterable<Channel> {
@@ -477,15 +460,8 @@ export class Amqp091Connection
 
   // --- pressure ---
 
-  /** The broker's state changed: publishers stop or go on, and are told of an alarm. */
   pressureChanged(): void {
-    if (this.#state !== 'running') return
-    const { alarm, overloaded } = this.broker.pressure
-    const isPublisher = this.publishedCount > 0
-    if (alarm !== null && isPublisher) this.#block(alarm)
-    else if (alarm === null) this.#unblock()
-    if (overloaded && isPublisher) this.#gate.close(PAUSE.OVERLOADED)
-    else if (!overloaded) this.#gate.open(PAUSE.OVERLOADED)
+    if (this.#state === 'running') this.#backpressure.changed()
   }
 
   hasConsumers(): boolean {
@@ -493,15 +469,8 @@ export class Amqp091Connection
     return false
   }
 
-  /** A limit is reached, or has room again. */
   heldBack(held: HeldBack | null): void {
-    if (held === null) {
-      this.#gate.open(PAUSE.FLOW)
-      if (!this.#isBlocked) this.#tellUnblocked()
-    } else {
-      this.#gate.close(PAUSE.FLOW)
-      this.#tellBlocked(held.reason)
-    }
+    this.#backpressure.heldBack(held)
   }
 
   /** Permissions or users changed: what was looked up is looked up again. */
@@ -605,7 +574,9 @@ export class Amqp091Connection
       this.#held.add(bytes, at)
       if (this.#holds === 0) this.proceed(HOLD.ANSWER)
     }
-    if (this.publishedCount !== published) this.#feelPressure()
+    if (this.publishedCount !== published && this.#state === 'running') {
+      this.#backpressure.published()
+    }
   }
 
   /** The client sends nothing more: neither do we, once what it sent is answered. */
@@ -613,11 +584,6 @@ export class Amqp091Connection
     if (!this.#isPeerDone || (this.#holds & HOLD.ANSWER) !== 0) return
     this.output.flush()
     this.#transport.end()
-  }
-
-  #feelPressure(): void {
-    const { pressure } = this.broker
-    if (pressure.alarm !== null || pressure.overloaded) this.pressureChanged()
   }
 
   /** The index behind it; -1 while it is incomplete, or when it is not ours. */
@@ -677,32 +643,6 @@ export class Amqp091Connection
     this.#flow?.close()
     this.partialBytes = 0
     if (this.#vhost !== null) this.broker.connectionClosed(this)
-  }
-
-  get #isBlocked(): boolean {
-    return this.#gate.isClosedFor(PAUSE.ALARM)
-  }
-
-  #block(reason: string): void {
-    this.#gate.close(PAUSE.ALARM)
-    this.#tellBlocked(reason)
-  }
-
-  #tellBlocked(reason: string): void {
-    if (this.#isToldBlocked || !this.capabilities.connectionBlocked) return
-    this.#isToldBlocked = true
-    this.send(0, { name: 'connection.blocked', reason: shortened(reason) })
-  }
-
-  #unblock(): void {
-    this.#gate.open(PAUSE.ALARM)
-    if (!this.#gate.isClosedFor(PAUSE.FLOW)) this.#tellUnblocked()
-  }
-
-  #tellUnblocked(): void {
-    if (!this.#isToldBlocked) return
-    this.#isToldBlocked = false
-    this.send(0, { name: 'connection.unblocked' })
   }
 
   #clearTimer(): void {
