@@ -17,6 +17,7 @@ import { ClassicRoster, type GroupBudget } from './classic-roster.ts'
 import type { GroupError } from './group-refusal.ts'
 import type { GroupLimits, MemberTimes } from './limits.ts'
 import { randomUuid } from './member-id.ts'
+import { PendingMembers } from './pending-members.ts'
 
 /** What every group is made with. */
 export interface GroupParts {
@@ -72,23 +73,6 @@ export interface ClassicGroupView {
 const JOIN_TIMER = 1
 const SYNC_TIMER = 2
 
-/** Whoever was given an id and has not joined with it yet. */
-class PendingMember implements TimerTarget {
-  readonly #memberId: string
-  readonly #expiry: MemberExpiry
-  timer = 0
-
-  constructor(memberId: string, expiry: MemberExpiry) {
-    this.#memberId = memberId
-    this.#expiry = expiry
-  }
-
-  onTimer(): void {
-    this.timer = 0
-    this.#expiry.memberExpired(this.#memberId)
-  }
-}
-
 /**
  * A group of the classic protocol, in which the clients assign partitions among themselves:
  *
@@ -107,7 +91,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   readonly id: string
   readonly #parts: GroupParts
   readonly #roster: ClassicRoster
-  readonly #pending: Map<string, PendingMember> = new Map()
+  readonly #pending: PendingMembers
   /** Members of this generation that have not asked for their assignment yet. */
   readonly #unsynced: Set<string> = new Set()
   #state: ClassicState = 'Empty'
@@ -126,6 +110,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   constructor(id: string, parts: GroupParts) {
     this.id = id
     this.#parts = parts
+    this.#pending = new PendingMembers(parts, this)
     this.#roster = new ClassicRoster(parts.budget, (count) => parts.membersChanged(id, count))
     this.#emptySinceMs = parts.clock.now()
   }
@@ -158,7 +143,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   join(request: JoinRequest, respond: JoinRespond): void {
     const { memberId, instanceId } = request
     if (!this.#hasRoomFor(request)) {
-      this.#forget(memberId)
+      this.#pending.forget(memberId)
       respond(failedJoin('GROUP_MAX_SIZE_REACHED', ''))
       return
     }
@@ -171,7 +156,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
       this.#joinStatic(request, instanceId, respond)
     } else if (request.isIdRequired) {
       const newId = this.#newMemberId(request.clientId)
-      this.#await(newId, request.sessionTimeoutMs)
+      this.#pending.await(newId, request.sessionTimeoutMs)
       respond(failedJoin('MEMBER_ID_REQUIRED', newId))
     } else {
       this.#add(this.#newMemberId(request.clientId), request, respond)
@@ -252,7 +237,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
     this.#state = 'Dead'
     this.#stop('joinTimer')
     this.#stop('syncTimer')
-    for (const memberId of [...this.#pending.keys()]) this.#forget(memberId)
+    this.#pending.clear()
     for (const member of [...this.#roster.all()]) this.#remove(member)
   }
 
@@ -268,7 +253,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   }
 
   memberExpired(memberId: string): void {
-    if (this.#pending.delete(memberId)) {
+    if (this.#pending.forget(memberId)) {
       this.#pendingLeft()
       return
     }
@@ -342,7 +327,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   }
 
   #add(memberId: string, request: JoinRequest, respond: JoinRespond): void {
-    this.#forget(memberId)
+    this.#pending.forget(memberId)
     const member = new ClassicMember(memberId, request, this)
     member.isNew = true
     if (this.#isInitial) this.#hasNewcomer = true
@@ -487,10 +472,7 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
   }
 
   #leaveOne(memberId: string, instanceId: string | null): GroupError {
-    if (memberId !== '' && this.#pending.has(memberId)) {
-      this.#forget(memberId)
-      return 'NONE'
-    }
+    if (memberId !== '' && this.#pending.forget(memberId)) return 'NONE'
     // An administrator knows a static member by its name only.
     const isByName = memberId === '' && instanceId !== null
     const leavingId = isByName ? (this.#roster.staticId(instanceId) ?? '') : memberId
@@ -520,21 +502,6 @@ export class ClassicGroup implements TimerTarget, MemberExpiry {
     this.#state = 'Empty'
     this.#protocolName = null
     this.#emptySinceMs = this.#parts.clock.now()
-  }
-
-  /** Gives out an id, which is good for one session. */
-  #await(memberId: string, sessionTimeoutMs: number): void {
-    const { timers, clock } = this.#parts
-    const pending = new PendingMember(memberId, this)
-    pending.timer = timers.schedule(clock.now() + sessionTimeoutMs, pending)
-    this.#pending.set(memberId, pending)
-  }
-
-  #forget(memberId: string): void {
-    const pending = this.#pending.get(memberId)
-    if (pending === undefined) return
-    this.#parts.timers.cancel(pending.timer)
-    this.#pending.delete(memberId)
   }
 
   #keepAlive(member: ClassicMember): void {
