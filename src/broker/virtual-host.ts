@@ -10,7 +10,8 @@ import { BindingSet, type HeldBinding, isStoredBinding, type StepsOptions } from
 import { ConsumerWatch } from './consumer-watch.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
-import { type Destination, type DestinationSpec, isStored } from './destination.ts'
+import { type DestinationSpec, isStored } from './destination.ts'
+import { DestinationRegistry } from './destination-registry.ts'
 import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
 import type { Flows } from './flow/index.ts'
 import { VhostRoom } from './flow/vhost-room.ts'
@@ -86,17 +87,12 @@ export class VirtualHost {
   readonly #clock: Clock
   readonly #router: Router
   readonly #exchanges: Map<string, Exchange> = new Map()
-  readonly #destinations: Map<string, Queue | Topic> = new Map()
-  /** By id. */
-  readonly #topics: Map<number, Topic> = new Map()
+  readonly #destinations: DestinationRegistry = new DestinationRegistry()
   readonly #topicMaker: TopicMaker
   readonly #topicStates: TopicStates
   readonly #inboxes: Map<string, Inbox> = new Map()
   readonly #bindings: BindingSet
   readonly #steps: StepsOptions
-  readonly #owned: Map<object, Set<Destination>> = new Map()
-  /** Destinations that are being opened or changed, by name: whoever comes next waits. */
-  readonly #opening: Map<string, Promise<unknown>> = new Map()
   #isGone = false
 
   constructor(name: string, ids: VhostIds, options: VhostOptions) {
@@ -133,7 +129,12 @@ export class VirtualHost {
     this.#topicMaker = new TopicMaker(this, { shards, forms: options.forms, now })
     this.#topicStates = new TopicStates(ids.delayId, {
       ...{ state: options.shards.state, cycle: options.shards.cycle, limits },
-      ...{ timers: this.timers, log: this.log, forms: options.forms, topics: this.#topics },
+      ...{
+        timers: this.timers,
+        log: this.log,
+        forms: options.forms,
+        topics: this.#destinations.topics,
+      },
       now,
     })
     this.subscriptions = this.#topicStates.subscriptions
@@ -168,7 +169,7 @@ export class VirtualHost {
   recovered(): void {
     this.delays.recovered()
     this.schedules.recurring.recovered()
-    for (const destination of this.#destinations.values()) destination.recovered()
+    for (const destination of this.#destinations.all()) destination.recovered()
     this.sessions.recovered()
   }
 
@@ -193,16 +194,16 @@ export class VirtualHost {
   }
 
   destinations(): Iterable<Queue | Topic> {
-    return this.#destinations.values()
+    return this.#destinations.all()
   }
 
   /** The topic with that id; a topic that is declared again has another one. */
   topic(id: number): Topic | undefined {
-    return this.#topics.get(id)
+    return this.#destinations.topics.get(id)
   }
 
   topics(): Iterable<Topic> {
-    return this.#topics.values()
+    return this.#destinations.topics.values()
   }
 
   *bindings(): Iterable<BindingSpec> {
@@ -311,7 +312,7 @@ export class VirtualHost {
   async declareQueue(spec: DestinationSpec): Promise<Queue | Topic> {
     this.#checkThere()
     // The logs of a topic are being opened under this name: whoever comes second gets that one.
-    const opening = this.#opening.get(spec.name)
+    const opening = this.#destinations.changeOf(spec.name)
     if (opening !== undefined) await opening
     const existing = this.#destinations.get(spec.name)
     if (existing !== undefined) {
@@ -329,13 +330,13 @@ export class VirtualHost {
       return queue
     }
     const added = this.#addTopic(id, spec)
-    this.#opening.set(spec.name, added)
+    this.#destinations.changing(spec.name, added)
     try {
       const topic = await added
       if (stored) await this.#store(id, spec)
       return topic
     } finally {
-      this.#opening.delete(spec.name)
+      this.#destinations.changed(spec.name)
     }
   }
 
@@ -362,7 +363,7 @@ export class VirtualHost {
 
   /** Deletes a destination that nobody waits for: auto-delete, expiry, a gone owner. */
   deleteUnused(destination: Queue | Topic): void {
-    if (this.#destinations.get(destination.name) !== destination) return
+    if (!this.#destinations.has(destination)) return
     this.#drop(destination).catch((error: unknown) => {
       this.log.error({ err: error, queue: destination.name }, 'a queue could not be deleted')
     })
@@ -370,10 +371,8 @@ export class VirtualHost {
 
   /** Deletes what was exclusive to a connection that is gone. */
   connectionClosed(owner: object): void {
-    for (const destination of this.#owned.get(owner) ?? []) {
-      this.deleteUnused(destination as Queue | Topic)
-    }
-    this.#owned.delete(owner)
+    for (const destination of this.#destinations.ownedBy(owner)) this.deleteUnused(destination)
+    this.#destinations.ownerGone(owner)
   }
 
   /** Adds a binding and resolves when it is stored; adding it again changes nothing. */
@@ -400,7 +399,8 @@ export class VirtualHost {
     spec: Pick<DestinationSpec, 'arguments' | 'settings'>,
   ): Promise<void> {
     const { arguments: args, settings } = spec
-    while (this.#opening.has(destination.name)) await this.#opening.get(destination.name)
+    const { name } = destination
+    while (this.#destinations.changeOf(name) !== undefined) await this.#destinations.changeOf(name)
     this.#checkHas(destination)
     destination.spec = { ...destination.spec, arguments: args, settings }
     this.#applyQueuePolicy(destination)
@@ -414,13 +414,13 @@ export class VirtualHost {
    */
   async growTopic(topic: Topic, partitionCount: number): Promise<void> {
     // One after the other: each stores how many there are then.
-    await this.#inTurn(topic.name, async () => this.#grow(topic, partitionCount))
+    await this.#destinations.inTurn(topic.name, async () => this.#grow(topic, partitionCount))
   }
 
   /** Makes a topic like `spec` of a queue, or a queue of a topic, which begins with all it holds. */
   async changeProfile(old: Queue | Topic, spec: DestinationSpec): Promise<Queue | Topic> {
     const { metadata, shards, forms } = this.#options
-    return this.#inTurn(old.name, async () =>
+    return this.#destinations.inTurn(old.name, async () =>
       changeProfile(old, spec, {
         ...{ shards, forms },
         takeStoredId: async () => metadata.takeStoredId(),
@@ -476,8 +476,8 @@ export class VirtualHost {
     this.sessions.dispose()
     this.retained.dispose()
     this.#topicStates.dispose()
-    await Promise.allSettled(this.#opening.values())
-    const destinations = Array.from(this.#destinations.values())
+    await this.#destinations.changesOver()
+    const destinations = Array.from(this.#destinations.all())
     await Promise.all(destinations.map((destination) => this.#drop(destination)))
   }
 
@@ -548,26 +548,14 @@ export class VirtualHost {
   }
 
   #checkHas(destination: Queue | Topic): void {
-    const { name } = destination
-    if (this.#destinations.get(name) !== destination) throw this.#missing('queue', name)
-  }
-
-  async #inTurn<Value>(name: string, work: () => Promise<Value>): Promise<Value> {
-    while (this.#opening.has(name)) await this.#opening.get(name)
-    const done = work()
-    this.#opening.set(name, Promise.allSettled([done]))
-    try {
-      return await done
-    } finally {
-      this.#opening.delete(name)
-    }
+    if (!this.#destinations.has(destination)) throw this.#missing('queue', destination.name)
   }
 
   /** The bindings of one become the other's; what is stored of them has names alone. */
   #replace(old: Queue | Topic, next: Queue | Topic): void {
     const dropped = this.#bindings.dropAllOf(old)
-    this.#topics.delete(old.id)
-    this.#register(next)
+    this.#destinations.replace(old, next)
+    this.#registered(next)
     for (const { spec } of dropped) this.#addBinding(spec)
   }
 
@@ -576,24 +564,22 @@ export class VirtualHost {
   }
 
   #register(destination: Queue | Topic): void {
-    this.#destinations.set(destination.name, destination)
-    if (destination instanceof Topic) this.#topics.set(destination.id, destination)
+    this.#destinations.add(destination)
+    this.#registered(destination)
+  }
+
+  #registered(destination: Queue | Topic): void {
     this.#applyQueuePolicy(destination)
     this.topologyVersion++
-    const owner = destination.exclusiveOwner
-    if (owner === null) return
-    const owned = this.#owned.get(owner)
-    if (owned === undefined) this.#owned.set(owner, new Set([destination]))
-    else owned.add(destination)
   }
 
   async #store(id: number, spec: DestinationSpec): Promise<void> {
     try {
       await this.#options.metadata.putDestination(this.name, { id, spec })
     } catch (error) {
-      this.#destinations.get(spec.name)?.dispose()
-      this.#destinations.delete(spec.name)
-      this.#topics.delete(id)
+      const destination = this.#destinations.get(spec.name)
+      destination?.dispose()
+      if (destination !== undefined) this.#destinations.remove(destination)
       this.topologyVersion++
       throw error
     }
@@ -602,12 +588,8 @@ export class VirtualHost {
   async #drop(destination: Queue | Topic): Promise<void> {
     const steps = this.#bindings.dropInSteps(destination, this.#steps)
     if (steps !== null) await steps
-    if (this.#destinations.get(destination.name) !== destination) return
-    this.#destinations.delete(destination.name)
-    if (destination.exclusiveOwner !== null) {
-      this.#owned.get(destination.exclusiveOwner)?.delete(destination)
-    }
-    this.#topics.delete(destination.id)
+    if (!this.#destinations.has(destination)) return
+    this.#destinations.remove(destination)
     const { stored, sources } = this.#dropBindingsOf(destination)
     destination.dispose()
     const kind = isStored(destination.spec) ? 'destination' : null
@@ -668,7 +650,7 @@ export class VirtualHost {
 
   #applyPolicies(): void {
     for (const exchange of this.#exchanges.values()) this.#applyExchangePolicy(exchange)
-    for (const destination of this.#destinations.values()) this.#applyQueuePolicy(destination)
+    for (const destination of this.#destinations.all()) this.#applyQueuePolicy(destination)
     this.topologyVersion++
   }
 
