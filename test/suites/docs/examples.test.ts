@@ -72,10 +72,16 @@ async function run(code: string, { url, process: broker }: Target): Promise<void
   assert.equal(code_, 0, Buffer.concat(errors).toString('utf8'))
 }
 
+/** All of them before the first test: `after` comes when no test is left, even if more are to be made. */
+const pages = await Promise.all(
+  PAGES.map(async (page) => {
+    return { page, examples: examplesOf(await readFile(new URL(page, ROOT), 'utf8')) }
+  }),
+)
+
 after(closeTarget)
 
-for (const page of PAGES) {
-  const examples = examplesOf(await readFile(new URL(page, ROOT), 'utf8'))
+for (const { page, examples } of pages) {
   test(`${page} has examples`, () => assert.ok(examples.length > 0))
   for (const { title, code } of examples) {
     test(`${page}: ${title}`, async () => run(code, await openTarget()))
