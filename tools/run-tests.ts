@@ -4,13 +4,18 @@
  * A kind whose folder does not exist yet is named and passed over; a folder without a test
  * file, or test files without a test, fail: a runner that reads nothing must not pass.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { outputEnvironment, scanForSecrets } from './secret-scan.ts'
+import { buildTestBroker } from './test-broker.ts'
 import { KINDS } from './test-kinds.ts'
 import type { Kind } from './test-kinds.ts'
+
+/** What Node compiled the last time: loading the sources is half the time of a short test file. */
+const COMPILED = { NODE_COMPILE_CACHE: path.resolve('node_modules/.cache/waystation-tests') }
 
 /** Of one failed test so much is said again in the summary. */
 const FAILURE_LINES = 30
@@ -22,7 +27,7 @@ interface Outcome {
   readonly lines: readonly string[]
 }
 
-function runKind(name: string, kind: Kind, output: string): Outcome {
+async function runKind(name: string, kind: Kind, output: string): Promise<Outcome> {
   if (!existsSync(kind.folder)) {
     const line = `${kind.folder}/ does not exist yet, nothing was run`
     return { name, passed: true, lines: [line] }
@@ -32,25 +37,51 @@ function runKind(name: string, kind: Kind, output: string): Outcome {
     return { name, passed: false, lines: [`no test file matches ${kind.patterns.join(', ')}`] }
   }
   const scratch = mkdtempSync(path.join(tmpdir(), 'waystation-tests-'))
+  const startedMs = performance.now()
+  const broker = kind.hasBrokerInOne === true ? await buildTestBroker() : null
   try {
-    const report = path.join(scratch, 'report.tap')
-    const startedMs = performance.now()
-    const child = spawnSync(process.execPath, [...nodeFlags(kind, report), ...files], {
-      stdio: 'inherit',
-      timeout: kind.totalMs,
-      env: outputEnvironment(output),
-    })
+    const env = { ...outputEnvironment(output), ...COMPILED, ...broker?.environment }
+    const shares = sharesOf(files, kind.isolation === 'none' ? kind.concurrency : 1)
+    const runs = await Promise.all(
+      shares.map(async (share, at) => {
+        return runFiles(kind, share, { reports: path.join(scratch, String(at)), env })
+      }),
+    )
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
-    const tap = existsSync(report) ? readFileSync(report, 'utf8') : ''
-    return judge(name, {
-      tap,
-      exit: child.error === undefined ? child.status : null,
-      fileCount: files.length,
-      seconds,
-    })
+    return judge(name, runs, { fileCount: files.length, seconds })
   } finally {
     rmSync(scratch, { recursive: true, force: true })
+    if (broker !== null) rmSync(broker.folder, { recursive: true, force: true })
   }
+}
+
+/** Neighbours go apart: files of one folder are often alike, and alike slow. */
+function sharesOf(files: readonly string[], count: number): string[][] {
+  const shares = Array.from({ length: Math.min(count, files.length) }, (): string[] => [])
+  for (const [at, file] of files.entries()) shares[at % shares.length]!.push(file)
+  return shares
+}
+
+interface Reports {
+  readonly tap: string
+  readonly durations: string
+}
+
+async function runFiles(
+  kind: Kind,
+  files: readonly string[],
+  { reports, env }: { readonly reports: string; readonly env: NodeJS.ProcessEnv },
+): Promise<Run> {
+  const tap = `${reports}.tap`
+  const durations = `${reports}.xml`
+  const child = spawn(process.execPath, [...nodeFlags(kind, { tap, durations }), ...files], {
+    stdio: 'inherit',
+    timeout: kind.totalMs,
+    env,
+  })
+  const [exit] = (await once(child, 'exit')) as [number | null]
+  const text = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '')
+  return { exit, tap: text(tap), durations: text(durations) }
 }
 
 /** What brokers wrote in all these kinds must hold no secret that was used in them. */
@@ -68,18 +99,27 @@ function secretScan(): Outcome {
 
 interface Run {
   readonly tap: string
+  /** In the form of JUnit, which says of each test in which file it is. */
+  readonly durations: string
   /** Null when it did not end by itself, such as after `totalMs`. */
   readonly exit: number | null
-  readonly fileCount: number
-  readonly seconds: string
 }
 
-function judge(name: string, { tap, exit, fileCount, seconds }: Run): Outcome {
-  const count = (label: string): number =>
-    Number(new RegExp(`^# ${label} (\\d+)$`, 'm').exec(tap)?.[1] ?? 0)
+function judge(
+  name: string,
+  runs: readonly Run[],
+  { fileCount, seconds }: { readonly fileCount: number; readonly seconds: string },
+): Outcome {
+  const tap = runs.map((run) => run.tap).join('\n')
+  const count = (label: string): number => {
+    const found = tap.matchAll(new RegExp(`^# ${label} (\\d+)$`, 'gm'))
+    return [...found].reduce((sum, [, digits]) => sum + Number(digits), 0)
+  }
   const lines = [
     `${fileCount} files, ${count('tests')} tests, ${count('fail')} failed, ${count('skipped')} skipped, ${seconds} s`,
   ]
+  const slowest = slowestFiles(runs.map((run) => run.durations).join('\n'))
+  if (slowest.length > 0) lines.push(`slowest: ${slowest.join(', ')}`)
   // Isolated by process, a file without any test is reported as one passed test bearing its path.
   const hollow = tap.match(/^ok \d+ - \S+\.test\.ts$/gm) ?? []
   for (const line of hollow) lines.push(`no test in ${line.replace(/^ok \d+ - /, '')}`)
@@ -90,11 +130,33 @@ function judge(name: string, { tap, exit, fileCount, seconds }: Run): Outcome {
   for (const [failure] of tap.matchAll(/^ *not ok \d+ - [^]*?^ *\.\.\.$/gm)) {
     lines.push(...failure.split('\n').slice(0, FAILURE_LINES))
   }
-  if (exit === null) lines.push('ended after its time: a test leaves something open')
-  return { name, passed: exit === 0 && count('tests') > 0 && hollow.length === 0, lines }
+  if (runs.some(({ exit }) => exit === null)) {
+    lines.push('ended after its time: a test leaves something open')
+  }
+  const isDone = runs.every((run) => run.exit === 0 && / *# tests [1-9]/.test(run.tap))
+  return { name, passed: isDone && hollow.length === 0, lines }
 }
 
-function nodeFlags(kind: Kind, report: string): string[] {
+/** So much of a file's time is worth a word. */
+const SLOW_MS = 10_000
+const SLOWEST_COUNT = 8
+
+/** Where the time went, by what the tests of each file took. */
+function slowestFiles(junit: string): string[] {
+  const times = new Map<string, number>()
+  for (const [, time, file = ''] of junit.matchAll(
+    /<testcase [^>]*time="([^"]+)"[^>]*file="([^"]+)"/g,
+  )) {
+    times.set(file, (times.get(file) ?? 0) + Number(time) * 1000)
+  }
+  return [...times]
+    .filter(([, ms]) => ms >= SLOW_MS)
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, SLOWEST_COUNT)
+    .map(([file, ms]) => `${path.basename(file, '.test.ts')} ${Math.round(ms / 1000)} s`)
+}
+
+function nodeFlags(kind: Kind, { tap, durations }: Reports): string[] {
   const flags = ['--test', `--test-timeout=${kind.timeoutMs}`]
   if (kind.isolation === 'none') flags.push('--test-isolation=none')
   else {
@@ -103,7 +165,8 @@ function nodeFlags(kind: Kind, report: string): string[] {
   }
   const reporter = process.stdout.isTTY ? 'spec' : 'dot'
   flags.push(`--test-reporter=${reporter}`, '--test-reporter-destination=stdout')
-  flags.push('--test-reporter=tap', `--test-reporter-destination=${report}`)
+  flags.push('--test-reporter=tap', `--test-reporter-destination=${tap}`)
+  flags.push('--test-reporter=junit', `--test-reporter-destination=${durations}`)
   return flags
 }
 
@@ -118,7 +181,7 @@ for (const name of names) {
     process.exit(2)
   }
   console.log(`\n${name}`)
-  outcomes.push(runKind(name, kind, output))
+  outcomes.push(await runKind(name, kind, output))
 }
 if (names.includes('suites')) outcomes.push(secretScan())
 

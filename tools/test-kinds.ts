@@ -2,10 +2,12 @@
 export interface Kind {
   readonly folder: string
   readonly patterns: readonly string[]
-  /** `none` shares one process and starts fast; `process` keeps one file's end from another's. */
+  /** `none` shares processes and starts fast; `process` keeps one file's end from another's. */
   readonly isolation: 'none' | 'process'
-  /** How many files run at once, when each has its own process. */
+  /** How many processes run at once: each has one file, or with `none` a share of all of them. */
   readonly concurrency: number
+  /** Its brokers are one file, made for the run: of so many, the sources would take minutes to load. */
+  readonly hasBrokerInOne?: boolean
   /** After this long one test counts as hung; with a process each, one file too. */
   readonly timeoutMs: number
   /** After this long the whole kind is ended: a leaked handle must not hold the run. */
@@ -18,16 +20,16 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     folder: 'src',
     patterns: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts'],
     isolation: 'none',
-    concurrency: 1,
+    concurrency: 2,
     timeoutMs: 60_000,
     totalMs: 300_000,
   },
-  tidy: folderKind('tidy', { isolation: 'none', timeoutMs: 60_000 }),
+  tidy: folderKind('tidy', { isolation: 'none', concurrency: 1, timeoutMs: 60_000 }),
   suites: folderKind('suites', { timeoutMs: 120_000 }),
   fuzz: folderKind('fuzz', { timeoutMs: 300_000 }),
   simulation: folderKind('simulation', { timeoutMs: 300_000 }),
   interop: folderKind('interop', { timeoutMs: 300_000 }),
-  crash: folderKind('crash', { timeoutMs: 600_000 }),
+  crash: folderKind('crash', { hasBrokerInOne: true, timeoutMs: 600_000 }),
 }
 
 function folderKind(name: string, given: Pick<Kind, 'timeoutMs'> & Partial<Kind>): Kind {

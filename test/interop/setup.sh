@@ -23,12 +23,18 @@ absent() {
   missing=1
 }
 
+updated=0
+update_apt() {
+  (( updated )) || apt-get update -q >&2 || return
+  updated=1
+}
+
 # The command-line tools of rabbitmq-c, of mosquitto and of librdkafka.
 setup_tools() {
   local packages=(amqp-tools mosquitto-clients kcat)
   have amqp-publish && have mosquitto_pub && have kcat && return
   have apt-get || { absent "one of ${packages[*]}" 'no apt-get here'; return; }
-  apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive \
+  update_apt && DEBIAN_FRONTEND=noninteractive \
     apt-get install -qy --no-install-recommends "${packages[@]}" >&2 ||
     absent "one of ${packages[*]}" 'apt-get failed'
 }
@@ -37,7 +43,7 @@ setup_tools() {
 setup_browser() {
   have chromium && return
   have apt-get || { absent chromium 'no apt-get here'; return; }
-  apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive \
+  update_apt && DEBIAN_FRONTEND=noninteractive \
     apt-get install -qy --no-install-recommends chromium fonts-noto-cjk fonts-dejavu-core >&2 ||
     absent chromium 'apt-get failed'
 }
@@ -52,7 +58,7 @@ setup_program() {
   have apt-get || { absent "$name" 'no apt-get here'; return; }
   work=$(mktemp -d)
   mkdir -p "$folder"
-  apt-get update -q >&2 && (cd "$work" && apt-get download -q "$package" >&2) &&
+  update_apt && (cd "$work" && apt-get download -q "$package" >&2) &&
     dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -O "./$file" >"$work/program" &&
     install -m 755 "$work/program" "$folder/$name" || absent "$name" 'apt-get failed'
   rm -rf "$work"
@@ -119,11 +125,22 @@ setup_conformance() {
   rm -rf "$work"
 }
 
-(( $# > 0 )) || set -- tools browser rabbitmqadmin promtool python java kafka go
+# Those of one line share a store of packages or its lock and go one after the other; the lines do not.
+lines=('tools browser rabbitmqadmin promtool' 'python' 'java kafka' 'go')
+# shellcheck disable=SC2086
+(( $# > 0 )) || set -- ${lines[*]}
 for part in "$@"; do
-  case $part in
-    tools | browser | rabbitmqadmin | promtool | python | java | kafka | go) "setup_$part" ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-  esac
+  [[ " ${lines[*]} " == *" $part "* ]] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 done
+jobs=()
+for line in "${lines[@]}"; do
+  (
+    for part in $line; do
+      if [[ " $* " == *" $part "* ]]; then "setup_$part"; fi
+    done
+    exit "$missing"
+  ) &
+  jobs+=($!)
+done
+for job in "${jobs[@]}"; do wait "$job" || missing=1; done
 if [[ ${CI:-} == true && $missing == 1 ]]; then exit 1; fi

@@ -10,11 +10,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { keepOutput, noteSecret } from '../../tools/secret-scan.ts'
+import { BROKER_MAIN } from '../../tools/test-broker.ts'
 
 const READY_WITHIN_MS = 20_000
 const STOPPED_WITHIN_MS = 15_000
 const OUTPUT_CHARS_KEPT = 20_000
-const MAIN = path.join(import.meta.dirname, '../../src/cli/main.ts')
 
 export interface BrokerProcessOptions {
   /** Default: a new temporary directory, removed by `dispose`. */
@@ -88,7 +88,7 @@ export class BrokerProcess implements AsyncDisposable {
       '--listen',
       `${name}=127.0.0.1:0`,
     ])
-    const command = [MAIN, 'start', '--data', this.dataDir, ...listen, ...this.#args]
+    const command = [BROKER_MAIN, 'start', '--data', this.dataDir, ...listen, ...this.#args]
     const child = spawn(process.execPath, [...this.#nodeFlags, ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
