@@ -33,6 +33,7 @@ const NEEDED = [
   'package.json',
   'dist/console/index.html',
   'dist/console/licenses.md',
+  'proto/waystation/rpc/v1/provider.proto',
 ]
 
 function run(command: string, args: readonly string[], cwd: string): string {

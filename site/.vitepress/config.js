@@ -12,6 +12,8 @@ const ORDER = {
     rpc: 'Calls',
     contracts: 'Contracts',
     grpc: 'gRPC and Connect',
+    attach: 'Providers in any language',
+    discovery: 'Finding instances',
     'durable-calls': 'Durable calls',
     'message-calls': 'Calls by messages',
     'rpc-frames': 'Frames',

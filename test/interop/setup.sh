@@ -104,7 +104,7 @@ setup_go() {
   (cd "$here/../../examples/shop/go" && go build -o "$cache/go/shop" .) >&2 ||
     absent "the shop's device" 'go build failed'
   mkdir -p "$cache/go/tools"
-  (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool && go build -o "$cache/go/tools/" ./grpc) >&2 ||
+  (cd "$here/go/tools" && go build -o "$cache/go/tools/" tool && go build -o "$cache/go/tools/" ./grpc ./attach) >&2 ||
     { absent 'h2spec, grpcurl, connectconformance and grpc-go' 'go build failed'; return; }
   setup_conformance
 }

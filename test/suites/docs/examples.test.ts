@@ -18,6 +18,7 @@ const PAGES = [
   'filters',
   'rpc',
   'contracts',
+  'discovery',
   'durable-calls',
   'message-calls',
 ].map((page) => `docs/${page}.md`)
