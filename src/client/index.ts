@@ -9,7 +9,15 @@ export type {
   MethodKind,
   MethodOptions,
   Methods,
+  ServiceOptions,
 } from '../rpc/contracts/contract.ts'
+export type {
+  DescribedMethodOptions,
+  DescribedMethods,
+  DescribedOptions,
+  DescribedService,
+} from '../rpc/contracts/described-methods.ts'
+export type { FieldNumbers } from '../rpc/contracts/proto/field-numbers.ts'
 export { errorOf } from '../rpc/contracts/declared-errors.ts'
 export type { DeclaredErrorOf } from '../rpc/contracts/declared-errors.ts'
 export type { MessageType, ReceivedOf, SentOf, StandardSchema } from '../rpc/contracts/schema.ts'

@@ -261,6 +261,13 @@ export const OWN_FILES: readonly JsonObject[] = [
             type: 'TYPE_UINT32',
             jsonName: 'messageBytesMax',
           },
+          {
+            name: 'descriptors',
+            number: 9,
+            label: 'LABEL_OPTIONAL',
+            type: 'TYPE_BYTES',
+            jsonName: 'descriptors',
+          },
         ],
         nestedType: [
           {

@@ -14,14 +14,14 @@ const orders = new Map<
 >()
 
 const provider = serve(channel, Orders, {
-  async Place({ sku, count }) {
+  async place({ sku, count }) {
     // Where it fails, the order fails likewise; it has the time that is left of the order's.
-    await warehouse.Reserve({ sku, count })
+    await warehouse.reserve({ sku, count })
     const order = { id: `order-${orders.size + 1}`, sku, count }
     orders.set(order.id, order)
     return order
   },
-  Find({ id }) {
+  find({ id }) {
     const order = orders.get(id)
     if (order === undefined) throw new RpcError('NOT_FOUND', `no order ${id}`)
     return order

@@ -27,6 +27,7 @@ import {
   decodeText,
   decodeWelcome,
 } from './payloads.ts'
+import { ATTACH_BYTES_MAX, CONTROL_BYTES_MAX } from './limits.ts'
 import { FLAG, FRAME, PREAMBLE } from './spec.ts'
 
 /** Starts anywhere in a buffer that is full of something else. */
@@ -264,4 +265,23 @@ test('octets that are no payload are refused, whatever they say of their length'
     }),
     { numRuns: 2000 },
   )
+})
+
+test('only who may attach is taken a larger ATTACH from, and nobody any other large frame', () => {
+  const header = (type: number, size: number): Buffer => {
+    const bytes = Buffer.alloc(10)
+    bytes.writeUInt32BE(size + 6)
+    bytes[8] = type
+    return bytes
+  }
+  const parser = (takesAttach: boolean): FrameParser => {
+    const made = new FrameParser(new Collector(), { hasPreamble: false, messageBytesMax: 100 })
+    made.takesAttach = takesAttach
+    return made
+  }
+  parser(true).push(header(FRAME.ATTACH, ATTACH_BYTES_MAX))
+  const refused = { name: 'RpcFrameError', code: 'TOO_LARGE' }
+  assert.throws(() => parser(true).push(header(FRAME.ATTACH, ATTACH_BYTES_MAX + 1)), refused)
+  assert.throws(() => parser(true).push(header(FRAME.HEAD, CONTROL_BYTES_MAX + 1)), refused)
+  assert.throws(() => parser(false).push(header(FRAME.ATTACH, CONTROL_BYTES_MAX + 1)), refused)
 })

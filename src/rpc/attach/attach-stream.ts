@@ -177,7 +177,9 @@ export class AttachStream implements RequestSink, Callee, CallStream, StandingCa
       this.#sentBytesMax = Math.min(register.messageBytesMax, TO_PROVIDER_BYTES_LIMIT)
     }
     // Registered without room for calls first, so that the answer goes ahead of them.
-    this.#attachment = registry.attach(info, this, 0)
+    // A copy: what a message holds is borrowed.
+    const descriptors = Uint8Array.from(register.descriptors)
+    this.#attachment = registry.attach({ ...info, descriptors }, this, 0)
     this.#send(encodeRegistered(info.instanceId, messageBytesMax), null, 0)
     registry.setCapacity(this.#attachment, register.capacity)
   }

@@ -25,6 +25,8 @@ export interface RegisterMessage {
   readonly capacity: number
   readonly policy: string
   readonly messageBytesMax: number
+  /** A view; empty: it has none. */
+  readonly descriptors: Uint8Array
 }
 
 export interface EndMessage {
@@ -78,6 +80,7 @@ function registerOf(fields: readonly ProtobufField[]): RegisterMessage {
     capacity: numberOf(fields, 6),
     policy: textOf(fields, 7),
     messageBytesMax: numberOf(fields, 8),
+    descriptors: bytesOf(fields, 9) ?? NO_BYTES,
   }
 }
 
