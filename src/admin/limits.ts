@@ -50,3 +50,13 @@ export const METRICS_PAGE_MAX = 10_000
 
 /** Definitions that are declared at once: as many wait for one sync of the disk. */
 export const IMPORTED_AT_ONCE = 256
+
+/**
+ * Bindings that a list sorts and answers with at once: some 10 ms. Longer lists come in the order in
+ * which they are kept, piece by piece.
+ */
+export const BINDINGS_SORTED_MAX = 10_000
+/** What is looked at of a long list until others go on: a few milliseconds. */
+export const LIST_STEP_COUNT = 5000
+/** Characters of a long list that are made at once: a millisecond. */
+export const LIST_TEXT_LENGTH: number = 64 * 1024

@@ -1,11 +1,14 @@
 import type { Hono } from 'hono'
 import type { VirtualHost } from '../broker/virtual-host.ts'
 import { BrokerError } from '../model/errors.ts'
+import type { BindingView } from '../model/shapes/destinations.ts'
 import type { BrokerStatus } from '../model/shapes/status.ts'
 import type { AdminParts } from './admin-parts.ts'
 import type { AdminContext } from './authentication.ts'
-import { vhostQuery } from './schemas.ts'
 import { consumerViews } from './consumer-views.ts'
+import { listResponse } from './json-list.ts'
+import { BINDINGS_SORTED_MAX } from './limits.ts'
+import { vhostQuery } from './schemas.ts'
 import { serviceViews } from './services/service-views.ts'
 import { subscriptionViews, transactionView } from './topic-views.ts'
 import { query } from './validation.ts'
@@ -49,8 +52,13 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
     return Array.from(host.transactions.list(), (each) => transactionView(host, each))
   })
   list('/v1/exchanges', (host) => Array.from(host.exchanges(), exchangeView))
-  list('/v1/bindings', (host) => {
-    return Array.from(host.bindings(), (binding) => bindingView(host.name, binding))
+  app.get('/v1/bindings', (context) => {
+    const { vhost } = query(context, vhostQuery)
+    const hosts = vhost === undefined ? [...broker.vhosts()] : [requireVhost(parts, vhost)]
+    const count = hosts.reduce((sum, { bounds }) => sum + bounds.bindingCount, 0)
+    return count > BINDINGS_SORTED_MAX
+      ? listResponse(bindingViews(hosts))
+      : context.json([...bindingViews(hosts)])
   })
   list('/v1/policies', (host) => {
     return host.policies.list().map((policy) => policyView(host.name, policy))
@@ -77,6 +85,12 @@ export function addListings(app: Hono<AdminContext>, parts: AdminParts): void {
     const all = parts.protocols.flatMap((protocol) => protocol.connections())
     return context.json(all.filter((each) => vhost === undefined || each.vhost === vhost))
   })
+}
+
+function* bindingViews(hosts: readonly VirtualHost[]): Iterable<BindingView> {
+  for (const host of hosts) {
+    for (const binding of host.bindings()) yield bindingView(host.name, binding)
+  }
 }
 
 export function requireVhost({ broker }: AdminParts, name: string): VirtualHost {

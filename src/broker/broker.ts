@@ -7,6 +7,7 @@ import { alterDestination, type DestinationChange } from './alter-destination.ts
 import type { ArgumentDialect } from './argument-dialect.ts'
 import type { NativeForm } from '../model/native-form.ts'
 import type { Calendar } from './calendar.ts'
+import type { BindingSpec } from './binding.ts'
 import type { BrokerLog } from './broker-log.ts'
 import type { CommitListener } from './commit-cycle.ts'
 import { Flows } from './flow/index.ts'
@@ -231,6 +232,7 @@ export class Broker {
   async close(): Promise<void> {
     try {
       await this.#metadata.settled()
+      await Promise.allSettled([this.#shards.bindings.settled()])
       await this.#cleaner?.close()
       for (const partition of this.#partitions()) partition.snapshot()
       await this.#keeper?.close()
@@ -249,6 +251,7 @@ export class Broker {
       this.#vhosts.set(known.name, vhost)
       await vhost.restore(known)
     }
+    await this.#restoreBindings()
     await this.#shards.deleteLostPartitions(this.#partitions())
     const recovery = await recoverShard(this.#shards.durable, this.#shards.snapshotLog)
     for (const vhost of this.#vhosts.values()) await vhost.retained.load()
@@ -279,6 +282,28 @@ export class Broker {
     })
     this.#cleaner.start()
     this.#watchEngine()
+  }
+
+  async #restoreBindings(): Promise<void> {
+    const vhosts = new Map<number, VirtualHost>()
+    for (const vhost of this.#vhosts.values()) vhosts.set(vhost.delays.id, vhost)
+    const left = await this.#shards.bindings.replay(
+      // Of a virtual host that is gone: its number never comes back.
+      ({ kind, vhostId, spec }) => vhosts.get(vhostId)?.bindingSet.restore(kind, spec) ?? 'same',
+      () => this.#storedBindings(),
+    )
+    for (const vhost of vhosts.values()) vhost.bindingSet.restored()
+    const [first] = left
+    if (first === undefined) return
+    const fields = { count: left.length, binding: first.spec }
+    this.#options.log.warn(fields, 'stored bindings between things that are gone are left out')
+  }
+
+  *#storedBindings(): Iterable<{ readonly vhostId: number; readonly spec: BindingSpec }> {
+    for (const vhost of this.#vhosts.values()) {
+      const vhostId = vhost.delays.id
+      for (const spec of vhost.bindingSet.stored()) yield { vhostId, spec }
+    }
   }
 
   *#topics(): Iterable<Topic> {

@@ -1,8 +1,6 @@
 import type { Kv, KvOp } from '../engine/contract.ts'
 import { headerMapFromJson, headerToJson } from '../model/header-json.ts'
-import { headersIdentity } from '../model/header-value.ts'
 import type { LimitSet } from '../model/limit-set.ts'
-import type { BindingSpec } from './binding.ts'
 import type { DestinationSpec } from './destination.ts'
 import type { ExchangeSpec } from './exchange.ts'
 import type { DeclareMismatch, Policy } from './policy.ts'
@@ -29,27 +27,19 @@ export interface StoredVhost extends VhostIds {
   readonly limits: LimitSet
   readonly exchanges: readonly ExchangeSpec[]
   readonly destinations: readonly StoredDestination[]
-  readonly bindings: readonly BindingSpec[]
   readonly policies: readonly Policy[]
   readonly operatorPolicies: readonly Policy[]
   readonly sessions: readonly StoredSession[]
 }
 
 /** What stands under a virtual host, in the order in which it goes. */
-const STORED_KINDS = [
-  'session',
-  'binding',
-  'policy',
-  'operator-policy',
-  'destination',
-  'exchange',
-] as const
+const STORED_KINDS = ['session', 'policy', 'operator-policy', 'destination', 'exchange'] as const
 
 const NEXT_ID_KEY = 'ids/next'
 
 /**
- * What must outlive a restart beside messages: virtual hosts, durable exchanges, destinations and
- * bindings, policies; as JSON under readable keys. Numbers given to destinations are never given
+ * What must outlive a restart beside messages: virtual hosts, durable exchanges and destinations,
+ * policies, sessions; as JSON under readable keys. Bindings have a log of their own. Numbers given to destinations are never given
  * again, because old records in the log still name them.
  */
 export class Metadata {
@@ -92,7 +82,6 @@ export class Metadata {
           const { id, spec } = json as { id: number; spec: unknown }
           return { id, spec: { ...revive<DestinationSpec>(spec), exclusiveOwner: null } }
         }),
-        bindings: (await under('binding')).map(revive<BindingSpec>),
         policies: (await under('policy')) as Policy[],
         operatorPolicies: (await under('operator-policy')) as Policy[],
         sessions: (await under('session')) as StoredSession[],
@@ -153,10 +142,6 @@ export class Metadata {
     ])
   }
 
-  async putBinding(vhost: string, binding: BindingSpec): Promise<void> {
-    await this.#commit([{ key: bindingKey(vhost, binding), value: json(plain(binding)) }])
-  }
-
   async putPolicy(vhost: string, policy: Policy, operator: boolean): Promise<void> {
     const key = keyOf(operator ? 'operator-policy' : 'policy', vhost, policy.name)
     await this.#commit([{ key, value: json(policy) }])
@@ -176,23 +161,11 @@ export class Metadata {
     await this.#commit([{ key: keyOf('session', vhost, name), value: null }])
   }
 
-  /** Deletes an exchange or destination and bindings in one step. */
-  async delete(
-    vhost: string,
-    kind: 'exchange' | 'destination' | null,
-    name: string,
-    bindings: Iterable<BindingSpec>,
-  ): Promise<void> {
-    const ops: KvOp[] = []
-    for (const binding of bindings) ops.push({ key: bindingKey(vhost, binding), value: null })
-    if (kind !== null) ops.push({ key: keyOf(kind, vhost, name), value: null })
-    if (ops.length > 0) await this.#commit(ops)
+  async delete(vhost: string, kind: 'exchange' | 'destination', name: string): Promise<void> {
+    await this.#commit([{ key: keyOf(kind, vhost, name), value: null }])
   }
 
-  /**
-   * Where there are more than one commit takes, it becomes several, in order: bindings are listed
-   * before what they lead to, so that a crash in between leaves none that lead nowhere.
-   */
+  /** Where there are more than one commit takes, it becomes several, in order. */
   #commit(ops: readonly KvOp[]): Promise<unknown> {
     const commits: Promise<unknown>[] = []
     for (let start = 0; start < ops.length; start += this.#opsMax) {
@@ -209,19 +182,7 @@ function keyOf(kind: string, vhost: string, name: string): string {
   return `${kind}/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`
 }
 
-function bindingKey(vhost: string, binding: BindingSpec): string {
-  const parts = [
-    vhost,
-    binding.source,
-    binding.targetKind,
-    binding.target,
-    binding.key,
-    headersIdentity(binding.arguments),
-  ]
-  return `binding/${parts.map(encodeURIComponent).join('/')}`
-}
-
-function plain(spec: ExchangeSpec | DestinationSpec | BindingSpec): object {
+function plain(spec: ExchangeSpec | DestinationSpec): object {
   return { ...spec, arguments: headerToJson(spec.arguments) }
 }
 

@@ -1,5 +1,6 @@
 import type { Engine, Log } from '../engine/contract.ts'
 import type { Turn } from '../lib/turn.ts'
+import { BindingLog } from './binding-log.ts'
 import { CommitCycle } from './commit-cycle.ts'
 import type { BrokerLimits } from './limits.ts'
 import { Owners } from './owners.ts'
@@ -16,8 +17,8 @@ const PARTITION_LOG_PREFIX = 'stream.'
 const TOPIC_STATES = ['partition/', 'outlet/'] as const
 
 /**
- * The logs of the broker: one for durable queues, one for transient ones, one for small states,
- * one for each partition.
+ * The logs of the broker: one for durable queues, one for transient ones, one for bindings, one for
+ * small states, one for each partition.
  */
 export class Shards {
   readonly cycle: CommitCycle
@@ -25,6 +26,7 @@ export class Shards {
   readonly transient: Shard
   readonly snapshotLog: Log
   readonly state: StateTable
+  readonly bindings: BindingLog
   readonly limits: BrokerLimits
   /** Whose stored messages are counted. */
   readonly owners: Owners = new Owners()
@@ -44,15 +46,17 @@ export class Shards {
       readonly transient: Log
       readonly snapshots: Log
       readonly state: StateTable
+      readonly bindings: Log
     },
   ) {
-    const { limits, cycle, durable, transient, snapshots, state } = options
+    const { limits, cycle, durable, transient, snapshots, state, bindings } = options
     this.limits = limits
     this.writer = new RunWriter(limits.entryBytes)
     this.#engine = engine
     this.#epoch = epoch
     this.cycle = cycle
     this.state = state
+    this.bindings = new BindingLog(bindings, cycle, limits)
     const { owners } = this
     this.durable = new Shard(durable, this.cycle, { durable: true, limits, owners })
     this.transient = new Shard(transient, this.cycle, { durable: false, limits, owners })
@@ -61,15 +65,17 @@ export class Shards {
 
   static async open(engine: Engine, turn: Turn, limits: BrokerLimits): Promise<Shards> {
     const { epoch } = await engine.leases.acquire('broker')
-    const [durable, snapshots, transient, stateLog] = await Promise.all([
+    const [durable, snapshots, transient, stateLog, bindings] = await Promise.all([
       engine.openLog('queues', { epoch }),
       engine.openLog('queues.snapshots', { epoch }),
       engine.openLog('transient', { epoch, volatile: true }),
       engine.openLog('state', { epoch }),
+      engine.openLog('bindings', { epoch }),
     ])
     const cycle = new CommitCycle(engine, turn)
     const state = await StateTable.load(stateLog, cycle, limits)
-    return new Shards(engine, epoch, { limits, cycle, durable, snapshots, transient, state })
+    const logs = { durable, transient, snapshots, bindings }
+    return new Shards(engine, epoch, { limits, cycle, state, ...logs })
   }
 
   takeTransientId(): number {

@@ -6,13 +6,13 @@ import type { LimitSet } from '../model/limit-set.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
 import type { NativeForm } from '../model/native-form.ts'
 import type { BindingSpec } from './binding.ts'
-import { BindingSet, type HeldBinding, isStoredBinding, type StepsOptions } from './binding-set.ts'
+import { BindingSet } from './binding-set.ts'
 import { ConsumerWatch } from './consumer-watch.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DelayStore } from './delay-store.ts'
 import { type DestinationSpec, isStored } from './destination.ts'
 import { DestinationRegistry } from './destination-registry.ts'
-import { type BindingTarget, Exchange, type ExchangeSpec } from './exchange.ts'
+import { Exchange, type ExchangeSpec } from './exchange.ts'
 import type { Flows } from './flow/index.ts'
 import { VhostRoom } from './flow/vhost-room.ts'
 import { Inbox, type InboxSink } from './inbox.ts'
@@ -80,6 +80,8 @@ export class VirtualHost {
   readonly consumerWatch: ConsumerWatch
   readonly totals: VhostTotals = new VhostTotals()
   readonly bounds: VhostBounds
+  /** What leads where. */
+  readonly bindingSet: BindingSet
   declareMismatch: DeclareMismatch = 'fail'
   /** Moves with every change of exchanges, destinations, bindings or policies. */
   topologyVersion = 1
@@ -91,8 +93,6 @@ export class VirtualHost {
   readonly #topicMaker: TopicMaker
   readonly #topicStates: TopicStates
   readonly #inboxes: Map<string, Inbox> = new Map()
-  readonly #bindings: BindingSet
-  readonly #steps: StepsOptions
   #isGone = false
 
   constructor(name: string, ids: VhostIds, options: VhostOptions) {
@@ -107,13 +107,17 @@ export class VirtualHost {
     this.#openRoom()
     this.#options = options
     this.#clock = options.clock
-    const forget: StepsOptions['forget'] = async (all) => this.#forgetBindings(all)
-    this.#steps = { clock: options.clock, forget }
     this.deadLetters = new DeadLetters(this)
     this.sessions = new Sessions(this, options.metadata, options.sessionListeners)
     const { durable, limits } = options.shards
     this.bounds = new VhostBounds(name, { ...options, limits })
-    this.#bindings = new BindingSet(this.bounds, (source) => this.#routesChanged(source))
+    this.bindingSet = new BindingSet({
+      ...{ vhost: name, vhostId: ids.delayId, log: options.shards.bindings },
+      ...{ exchanges: this.#exchanges, destinations: this.#destinations },
+      ...{ bounds: this.bounds, clock: options.clock },
+      changed: (source) => this.#routesChanged(source),
+      unbound: (source) => this.#deleteUnusedExchange(source),
+    })
     this.delays = new DelayStore(ids.delayId, this, durable)
     const { calendar, shards } = options
     const recurring = { state: shards.state, calendar, limits, id: ids.delayId }
@@ -144,7 +148,7 @@ export class VirtualHost {
     for (const spec of PREDECLARED_EXCHANGES) this.#addExchange(spec)
   }
 
-  /** Builds what was stored; messages follow when the shards are read. */
+  /** Builds what was stored; bindings follow, and messages when the shards are read. */
   async restore(stored: StoredVhost): Promise<void> {
     this.declareMismatch = stored.declareMismatch
     this.flows.setVhostLimits(this.name, stored.limits)
@@ -155,14 +159,6 @@ export class VirtualHost {
     this.#topicStates.restore()
     this.schedules.recurring.restore()
     this.sessions.restore(stored.sessions)
-    for (const spec of stored.bindings) {
-      try {
-        this.#addBinding(spec)
-      } catch (error) {
-        // Better without one binding than without any.
-        this.log.error({ err: error, binding: spec }, 'a stored binding cannot be restored')
-      }
-    }
   }
 
   /** Every record is read: timers start, what waits is given out. */
@@ -193,6 +189,10 @@ export class VirtualHost {
     return this.#destinations.get(name)
   }
 
+  get destinationCount(): number {
+    return this.#destinations.size
+  }
+
   destinations(): Iterable<Queue | Topic> {
     return this.#destinations.all()
   }
@@ -206,8 +206,8 @@ export class VirtualHost {
     return this.#destinations.topics.values()
   }
 
-  *bindings(): Iterable<BindingSpec> {
-    yield* this.#bindings.specs()
+  bindings(): Iterable<BindingSpec> {
+    return this.bindingSet.specs()
   }
 
   inbox(name: string): Inbox | undefined {
@@ -223,11 +223,6 @@ export class VirtualHost {
     this.#inboxes.set(name, inbox)
     this.topologyVersion++
     return inbox
-  }
-
-  /** Whether an exchange is bound to anything but `target`. */
-  leadsElsewhere(exchange: Exchange, target: BindingTarget): boolean {
-    return this.#bindings.leadsElsewhere(exchange, target)
   }
 
   // --- publishing ---
@@ -297,14 +292,14 @@ export class VirtualHost {
         `exchange '${name}' in vhost '${this.name}' in use`,
       )
     }
-    const steps = this.#bindings.dropInSteps(exchange, this.#steps)
+    const steps = this.bindingSet.dropInSteps(exchange)
     if (steps !== null) await steps
     if (this.#exchanges.get(name) !== exchange) return
     this.#exchanges.delete(name)
     this.totals.exchangeGone(exchange.totals)
-    const { stored, sources } = this.#dropBindingsOf(exchange)
-    const kind = exchange.spec.durable ? 'exchange' : null
-    await this.#options.metadata.delete(this.name, kind, name, stored)
+    const sources = this.bindingSet.dropAllOf(exchange)
+    this.topologyVersion++
+    await this.#forget('exchange', name, exchange.spec.durable)
     for (const source of sources) this.#deleteUnusedExchange(source)
   }
 
@@ -377,20 +372,12 @@ export class VirtualHost {
 
   /** Adds a binding and resolves when it is stored; adding it again changes nothing. */
   async bind(spec: BindingSpec): Promise<void> {
-    this.#bindings.requireRoom(spec, this.#exchanges.get(spec.source))
-    const held = this.#addBinding(spec)
-    if (held !== null && isStoredBinding(held)) {
-      await this.#options.metadata.putBinding(this.name, spec)
-    } else await this.#options.metadata.settled()
+    await this.bindingSet.bind(spec)
   }
 
   /** Nothing happens when there is no such binding. */
   async unbind(spec: BindingSpec): Promise<void> {
-    const held = this.#bindings.get(spec)
-    if (held === undefined) return
-    this.#bindings.drop(held)
-    if (isStoredBinding(held)) await this.#forgetBindings([held.spec])
-    this.#deleteUnusedExchange(held.source)
+    await this.bindingSet.unbind(spec)
   }
 
   /** Settings and arguments of it become those of `spec`; all else of it stays. */
@@ -548,15 +535,16 @@ export class VirtualHost {
   }
 
   #checkHas(destination: Queue | Topic): void {
-    if (!this.#destinations.has(destination)) throw this.#missing('queue', destination.name)
+    if (this.#destinations.has(destination)) return
+    const { name } = destination
+    throw new BrokerError('NOT_FOUND', `no queue '${name}' in vhost '${this.name}'`)
   }
 
   /** The bindings of one become the other's; what is stored of them has names alone. */
   #replace(old: Queue | Topic, next: Queue | Topic): void {
-    const dropped = this.#bindings.dropAllOf(old)
     this.#destinations.replace(old, next)
     this.#registered(next)
-    for (const { spec } of dropped) this.#addBinding(spec)
+    this.bindingSet.move(old, next)
   }
 
   async #storeAgain({ id, spec }: Queue | Topic): Promise<void> {
@@ -586,14 +574,14 @@ export class VirtualHost {
   }
 
   async #drop(destination: Queue | Topic): Promise<void> {
-    const steps = this.#bindings.dropInSteps(destination, this.#steps)
+    const steps = this.bindingSet.dropInSteps(destination)
     if (steps !== null) await steps
     if (!this.#destinations.has(destination)) return
     this.#destinations.remove(destination)
-    const { stored, sources } = this.#dropBindingsOf(destination)
+    const sources = this.bindingSet.dropAllOf(destination)
+    this.topologyVersion++
     destination.dispose()
-    const kind = isStored(destination.spec) ? 'destination' : null
-    await this.#options.metadata.delete(this.name, kind, destination.name, stored)
+    await this.#forget('destination', destination.name, isStored(destination.spec))
     if (destination instanceof Topic) await this.#dropPartitions(destination)
     for (const source of sources) this.#deleteUnusedExchange(source)
   }
@@ -605,39 +593,27 @@ export class VirtualHost {
     await this.#topicMaker.delete(partitions)
   }
 
-  async #forgetBindings(all: readonly BindingSpec[]): Promise<void> {
-    await this.#options.metadata.delete(this.name, null, '', all)
-  }
-
-  #addBinding(spec: BindingSpec): HeldBinding | null {
-    const source = this.#exchanges.get(spec.source)
-    if (source === undefined) throw this.#missing('exchange', spec.source)
-    const target =
-      spec.targetKind === 'exchange'
-        ? this.#exchanges.get(spec.target)
-        : this.#destinations.get(spec.target)
-    if (target === undefined) {
-      throw this.#missing(spec.targetKind === 'exchange' ? 'exchange' : 'queue', spec.target)
-    }
-    return this.#bindings.add(spec, source, target)
-  }
-
-  #missing(kind: string, name: string): BrokerError {
-    return new BrokerError('NOT_FOUND', `no ${kind} '${name}' in vhost '${this.name}'`)
+  /**
+   * Its bindings go before it, so that a crash in between leaves none for the next of that name.
+   * Where there is one already, what is stored of that stands under the name.
+   */
+  async #forget(kind: 'exchange' | 'destination', name: string, stored: boolean): Promise<void> {
+    if (!stored) return
+    await this.bindingSet.settled()
+    const { metadata } = this.#options
+    const next = this.#destinations.get(name)
+    const isKept =
+      kind === 'exchange'
+        ? this.#exchanges.get(name)?.spec.durable === true
+        : next !== undefined && isStored(next.spec)
+    if (isKept) await metadata.settled()
+    else await metadata.delete(this.name, kind, name)
   }
 
   #routesChanged({ name }: Exchange): void {
     this.topologyVersion++
     const topic = this.#destinations.get(name)
     if (topic instanceof Topic) topic.routesChanged()
-  }
-
-  /** Removes every binding from or to it; returns those that were stored, and where they began. */
-  #dropBindingsOf(end: BindingTarget): { stored: BindingSpec[]; sources: Set<Exchange> } {
-    const dropped = this.#bindings.dropAllOf(end)
-    this.topologyVersion++
-    const stored = dropped.filter(isStoredBinding).map(({ spec }) => spec)
-    return { stored, sources: new Set(dropped.map(({ source }) => source)) }
   }
 
   #deleteUnusedExchange(exchange: Exchange): void {

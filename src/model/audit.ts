@@ -13,6 +13,8 @@ export interface AuditEvent {
   /** What it was done to, or would have been. */
   readonly object?: string
   readonly reason?: string
+  /** Changes of which clients make thousands: those alike are counted. Default false. */
+  readonly isOneOfMany?: boolean
 }
 
 /** Takes such events; returns at once and never throws. */

@@ -11,9 +11,16 @@ export const PAUSE: {
 } = { HELD: 1, ALARM: 2, OVERLOADED: 4, OUTPUT: 8, THROTTLED: 16, FLOW: 32 }
 export type PauseReason = 1 | 2 | 4 | 8 | 16 | 32
 
-/** Why frames that came are not parsed: an answer is awaited, or the client reads none. */
-export const HOLD: { readonly ANSWER: 1; readonly OUTPUT: 2 } = { ANSWER: 1, OUTPUT: 2 }
-export type HoldReason = 1 | 2
+/**
+ * Why frames that came are not parsed: an answer is awaited, the client reads none, or one waits for
+ * the answers to earlier ones.
+ */
+export const HOLD: {
+  readonly ANSWER: 1
+  readonly OUTPUT: 2
+  readonly EARLIER: 4
+} = { ANSWER: 1, OUTPUT: 2, EARLIER: 4 }
+export type HoldReason = 1 | 2 | 4
 
 /** Reads a socket while no reason speaks against it. */
 export class ReadGate {

@@ -1,11 +1,11 @@
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { AuditEvent, AuditSink } from '../model/audit.ts'
 
-/** What is refused again and again is told once, and again with its count after so long. */
+/** What happens again and again is told once, and again with its count after so long. */
 const REPEATS_MS = 10_000
 
-/** Kinds of refusals whose repeats are counted; one more is told each time. */
-const REPEATS_MAX = 1000
+/** Kinds of events whose repeats are counted; one more is told each time. 4 MB at most. */
+const REPEATS_MAX = 10_000
 
 /** A name from a client may be long. */
 const TEXT_LENGTH_MAX = 512
@@ -16,8 +16,9 @@ interface Repeat {
 }
 
 /**
- * Writes each event as a line of JSON. Somebody who is refused a thousand times in a second is one
- * line and a count, so that nobody can wash away what was written before.
+ * Writes each event as a line of JSON. Somebody who is refused a thousand times in a second, or who
+ * binds one queue by as many keys, is one line and a count, so that nobody can wash away what was
+ * written before.
  */
 export class AuditLog implements AuditSink {
   readonly #clock: Clock
@@ -31,7 +32,7 @@ export class AuditLog implements AuditSink {
   }
 
   record(event: AuditEvent): void {
-    if (event.event === 'changed') {
+    if (event.event === 'changed' && event.isOneOfMany !== true) {
       this.#tell(event)
       return
     }
@@ -59,7 +60,8 @@ export class AuditLog implements AuditSink {
 
   #tell(event: AuditEvent, repeated?: number): void {
     const line: Record<string, unknown> = { time: new Date(this.#clock.now()).toISOString() }
-    for (const [name, value] of Object.entries(event)) {
+    const { isOneOfMany: _isOneOfMany, ...told } = event
+    for (const [name, value] of Object.entries(told)) {
       line[name] = typeof value === 'string' ? value.slice(0, TEXT_LENGTH_MAX) : value
     }
     if (repeated !== undefined) line['repeated'] = repeated

@@ -12,7 +12,7 @@ import { say } from '../words.ts'
 
 /** Who takes from it and who feeds it, and what keeps messages from going on. */
 export function Readers({ details }: { readonly details: DestinationDetails }): JSX.Element {
-  const { why, subscriptions, bindings } = details
+  const { why, subscriptions, bindings, bindingCount } = details
   return (
     <>
       <section class="card">
@@ -36,7 +36,9 @@ export function Readers({ details }: { readonly details: DestinationDetails }): 
         </section>
       )}
       <section class="card">
-        <h2>{say('destination.bindings')}</h2>
+        <h2>
+          {say('destination.bindings')} ({countText(bindingCount)})
+        </h2>
         <Table
           label={say('destination.bindings')}
           rows={bindings}

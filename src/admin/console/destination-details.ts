@@ -8,12 +8,12 @@ import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
 import { requireVhost } from '../listings.ts'
 import { destinationParams, type DestinationParams } from '../schemas.ts'
-import type { DestinationDetails } from '../../model/shapes/destinations.ts'
+import type { BindingView, DestinationDetails } from '../../model/shapes/destinations.ts'
 import type { MessagePage, MessageView } from '../../model/shapes/messages.ts'
 import { subscriptionViews } from '../topic-views.ts'
 import { params, query } from '../validation.ts'
 import { bindingView, destinationView } from '../views.ts'
-import { BROWSE_COUNT_MAX } from './limits.ts'
+import { BINDINGS_SHOWN_MAX, BROWSE_COUNT_MAX } from './limits.ts'
 import { oldestMs, visitPartition, visitQueue } from './message-pages.ts'
 import { messageView } from './message-views.ts'
 import { browseQuery } from './schemas.ts'
@@ -48,15 +48,13 @@ function requireDestination(
 async function details(destination: Queue | Topic): Promise<DestinationDetails> {
   const { vhost, name } = destination
   const isQueue = destination instanceof Queue
-  const bindings = [...vhost.bindings()].filter(({ target, targetKind }) => {
-    return target === name && targetKind === 'destination'
-  })
   return {
     ...destinationView(destination),
     oldestMs: await oldestMs(destination),
     settings: policyDefinition(destination.settings),
     why: isQueue ? whyQueue(destination) : whyTopic(destination),
-    bindings: bindings.map((binding) => bindingView(vhost.name, binding)),
+    bindingCount: vhost.bindingSet.countTo(destination),
+    bindings: firstBindings(destination),
     subscriptions: subscriptionViews(vhost).filter(({ topic }) => topic === name),
     partitionList: isQueue
       ? []
@@ -64,6 +62,16 @@ async function details(destination: Queue | Topic): Promise<DestinationDetails> 
           return { index, start: startOffset, end: highWatermark, bytes: storedBytes }
         }),
   }
+}
+
+function firstBindings(destination: Queue | Topic): BindingView[] {
+  const { vhost } = destination
+  const views: BindingView[] = []
+  for (const binding of vhost.bindingSet.to(destination)) {
+    if (views.length >= BINDINGS_SHOWN_MAX) break
+    views.push(bindingView(vhost.name, binding))
+  }
+  return views
 }
 
 interface Page {

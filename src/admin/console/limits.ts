@@ -38,3 +38,8 @@ export const PICTURE_NODES_MAX = 200
 
 /** Lines of the log in one answer. */
 export const LOG_LINES_MAX = 500
+
+/** Bindings shown of one destination; there may be a million. */
+export const BINDINGS_SHOWN_MAX = 500
+/** Pairs of exchange and target that a picture looks at: some 20 ms. */
+export const ARROWS_LOOKED_MAX = 100_000

@@ -1,4 +1,5 @@
 import type { Hono } from 'hono'
+import { Exchange } from '../../broker/exchange.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
 import type { AdminParts } from '../admin-parts.ts'
 import type { AdminContext } from '../authentication.ts'
@@ -14,7 +15,7 @@ import { subscriptionViews } from '../topic-views.ts'
 import { vhostParams } from '../schemas.ts'
 import { params, query } from '../validation.ts'
 import { enqueuedCount } from './destination-beats.ts'
-import { PICTURE_NODES_MAX } from './limits.ts'
+import { ARROWS_LOOKED_MAX, PICTURE_NODES_MAX } from './limits.ts'
 import { pictureQuery } from './schemas.ts'
 
 const KEYS_SHOWN_MAX = 3
@@ -64,20 +65,30 @@ function pictureOf(host: VirtualHost, search: string): Picture {
 
 /** Bindings of the same two ends are one arrow. */
 function arrowsOf(host: VirtualHost, search: string): PictureBinding[] {
-  const arrows = new Map<string, { binding: PictureBinding; keys: string[]; count: number }>()
-  for (const { source, target, targetKind, key } of host.bindings()) {
+  const arrows = new Map<string, { readonly binding: PictureBinding; count: number }>()
+  let left = ARROWS_LOOKED_MAX
+  for (const group of host.bindingSet.groups()) {
+    if (left-- === 0) break
+    const source = group.source.name
+    const target = group.target.name
     const isWanted = source.toLowerCase().includes(search) || target.toLowerCase().includes(search)
     if (!isWanted) continue
+    const targetKind = group.target instanceof Exchange ? 'exchange' : 'destination'
     const id = JSON.stringify([source, target, targetKind])
     const arrow = arrows.get(id)
-    if (arrow === undefined) {
-      if (arrows.size >= 2 * PICTURE_NODES_MAX) continue
-      const keys = [key]
-      arrows.set(id, { binding: { source, target, targetKind, keys, count: 1 }, keys, count: 1 })
+    if (arrow !== undefined) {
+      // One with a filter beside others: its key is among the first of them.
+      arrow.count += group.count
       continue
     }
-    arrow.count++
-    if (arrow.keys.length < KEYS_SHOWN_MAX) arrow.keys.push(key)
+    if (arrows.size >= 2 * PICTURE_NODES_MAX) continue
+    const keys: string[] = []
+    for (const { key } of host.bindingSet.between(group.source, group.target)) {
+      if (keys.length >= KEYS_SHOWN_MAX) break
+      keys.push(key)
+    }
+    const { count } = group
+    arrows.set(id, { binding: { source, target, targetKind, keys, count }, count })
   }
   return Array.from(arrows.values(), ({ binding, count }) => ({ ...binding, count }))
 }

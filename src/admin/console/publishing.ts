@@ -6,6 +6,7 @@ import { BrokerError } from '../../model/errors.ts'
 import { MessageDraft } from '../../model/message-draft.ts'
 import { NATIVE_FORM } from '../../model/native-form.ts'
 import type { AdminParts } from '../admin-parts.ts'
+import { recordChange } from '../audit.ts'
 import type { AdminContext } from '../authentication.ts'
 import { requireVhost } from '../listings.ts'
 import { vhostParams } from '../schemas.ts'
@@ -44,6 +45,11 @@ export function addPublishing(app: Hono<AdminContext>, parts: AdminParts): void 
       throw new BrokerError('LIMIT_EXCEEDED', 'a limit of its destination refuses the message')
     }
     await stored(parts)
+    const { method, path } = context.req
+    // Who and where to, not what: bodies may be anybody's secrets.
+    const object = `exchange '${name}' by key '${routingKey}'`
+    const peer = context.env.peer.address
+    recordChange(parts, context.get('user'), { method, path, peer, object })
     return context.json({ routed: result !== PUBLISH.UNROUTED }, 201)
   })
 }

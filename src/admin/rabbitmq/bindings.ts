@@ -1,54 +1,55 @@
 import type { BindingSpec } from '../../broker/binding.ts'
 import type { VirtualHost } from '../../broker/virtual-host.ts'
+import { eachInSteps } from '../json-list.ts'
+import {
+  answerBindings,
+  type BindingSource,
+  bindingsTo,
+  defaultBinding,
+  defaultBindings,
+  everyBinding,
+} from './binding-list.ts'
 import { type Fields, fieldsOf, headersOf } from './input.ts'
-import { answerList, answerOne } from './listing.ts'
+import { answerOne } from './listing.ts'
 import { type Asked, requireFor, visibleVhosts, vhostOf } from './operator.ts'
 import type { RabbitParts } from './parts.ts'
-import { allBindings, bindingView, propertiesKey } from './queue-view.ts'
+import { bindingView, propertiesKey } from './queue-view.ts'
 import { notFound, Refusal } from './refusal.ts'
 import type { Routes } from './routes.ts'
 import { exchangeOf, queueOf } from './topology.ts'
 
 /** All the ways to look at bindings, and those to make and undo one. */
 export function addBindings(routes: Routes, parts: RabbitParts): void {
-  const list = (
-    asked: Asked,
-    vhosts: readonly VirtualHost[],
-    takes: (binding: BindingSpec) => boolean,
-  ): Response => {
-    const listed = vhosts.flatMap((vhost) => {
-      return [...allBindings(vhost)].filter(takes).map((binding) => {
-        // Sorted as RabbitMQ does it: by source, then by target.
-        const name = `${binding.source}\0${binding.target}\0${binding.key}`
-        return { vhost: vhost.name, name, view: () => bindingView(vhost.name, binding) }
-      })
-    })
-    return answerList(asked, listed)
-  }
-  routes.add('GET', '/bindings', (asked) => {
-    return list(asked, visibleVhosts(parts, asked.get('operator')), () => true)
+  routes.add('GET', '/bindings', async (asked) => {
+    const vhosts = visibleVhosts(parts, asked.get('operator'))
+    return answerBindings(asked, vhosts.map(everyBinding))
   })
-  routes.add('GET', '/bindings/:vhost', (asked) => {
-    return list(asked, [vhostOf(parts, asked, false)], () => true)
+  routes.add('GET', '/bindings/:vhost', async (asked) => {
+    return answerBindings(asked, [everyBinding(vhostOf(parts, asked, false))])
   })
-  routes.add('GET', '/queues/:vhost/:name/bindings', (asked) => {
+  routes.add('GET', '/queues/:vhost/:name/bindings', async (asked) => {
     const vhost = vhostOf(parts, asked, false)
-    const { name } = queueOf(vhost, asked)
-    return list(asked, [vhost], ({ target, targetKind }) => {
-      return targetKind === 'destination' && target === name
-    })
+    const queue = queueOf(vhost, asked)
+    const count = vhost.bindingSet.countTo(queue) + 1
+    return answerBindings(asked, [{ vhost, count, bindings: () => bindingsTo(vhost, queue) }])
   })
-  routes.add('GET', '/exchanges/:vhost/:name/bindings/source', (asked) => {
+  routes.add('GET', '/exchanges/:vhost/:name/bindings/source', async (asked) => {
     const vhost = vhostOf(parts, asked, false)
-    const { name } = exchangeOf(vhost, asked)
-    return list(asked, [vhost], ({ source }) => source === name)
+    const exchange = exchangeOf(vhost, asked)
+    if (exchange.name === '') {
+      const count = vhost.destinationCount
+      return answerBindings(asked, [{ vhost, count, bindings: () => defaultBindings(vhost) }])
+    }
+    const count = exchange.matcher.bindingCount
+    const bindings = (): Iterable<BindingSpec> => vhost.bindingSet.from(exchange)
+    return answerBindings(asked, [{ vhost, count, bindings }])
   })
-  routes.add('GET', '/exchanges/:vhost/:name/bindings/destination', (asked) => {
+  routes.add('GET', '/exchanges/:vhost/:name/bindings/destination', async (asked) => {
     const vhost = vhostOf(parts, asked, false)
-    const { name } = exchangeOf(vhost, asked)
-    return list(asked, [vhost], ({ target, targetKind }) => {
-      return targetKind === 'exchange' && target === name
-    })
+    const exchange = exchangeOf(vhost, asked)
+    const count = vhost.bindingSet.countTo(exchange)
+    const bindings = (): Iterable<BindingSpec> => vhost.bindingSet.to(exchange)
+    return answerBindings(asked, [{ vhost, count, bindings }])
   })
   for (const kind of ['q', 'e'] as const) addPair(routes, parts, kind)
 }
@@ -57,31 +58,34 @@ export function addBindings(routes: Routes, parts: RabbitParts): void {
 function addPair(routes: Routes, parts: RabbitParts, kind: 'q' | 'e'): void {
   const path = `/bindings/:vhost/e/:source/${kind}/:target`
   const targetKind = kind === 'q' ? 'destination' : 'exchange'
-  const between = (vhost: VirtualHost, asked: Asked): BindingSpec[] => {
-    const source = nameless(asked.req.param('source') ?? '')
+  const between = (vhost: VirtualHost, asked: Asked): BindingSource => {
+    const name = nameless(asked.req.param('source') ?? '')
     const target = asked.req.param('target') ?? ''
-    if (vhost.exchange(source) === undefined) throw notFound()
+    const source = vhost.exchange(name)
+    if (source === undefined) throw notFound()
     const found = kind === 'q' ? vhost.destination(target) : vhost.exchange(target)
     if (found === undefined) throw notFound()
-    return [...allBindings(vhost)].filter((binding) => {
-      return (
-        binding.source === source && binding.target === target && binding.targetKind === targetKind
-      )
-    })
+    if (name === '') {
+      const all = kind === 'q' ? [defaultBinding(target)] : []
+      return { vhost, count: all.length, bindings: () => all }
+    }
+    const count = vhost.bindingSet.countTo(found)
+    return { vhost, count, bindings: () => vhost.bindingSet.between(source, found) }
   }
-  const one = (vhost: VirtualHost, asked: Asked): BindingSpec => {
+  const one = async (vhost: VirtualHost, asked: Asked): Promise<BindingSpec> => {
     const key = asked.req.param('key') ?? ''
-    const found = between(vhost, asked).find((binding) => {
+    let found: BindingSpec | null = null
+    await eachInSteps(between(vhost, asked).bindings(), (binding) => {
+      if (found !== null) return
       // Clients encode the key once more for the path, or do not.
       const ours = propertiesKey(binding)
-      return ours === key || decoded(ours) === key
+      if (ours === key || decoded(ours) === key) found = binding
     })
-    if (found === undefined) throw notFound()
+    if (found === null) throw notFound()
     return found
   }
-  routes.add('GET', path, (asked) => {
-    const vhost = vhostOf(parts, asked, false)
-    return asked.json(between(vhost, asked).map((each) => bindingView(vhost.name, each)))
+  routes.add('GET', path, async (asked) => {
+    return answerBindings(asked, [between(vhostOf(parts, asked, false), asked)])
   })
   routes.add('POST', path, async (asked) => {
     const vhost = vhostOf(parts, asked, true)
@@ -99,13 +103,13 @@ function addPair(routes: Routes, parts: RabbitParts, kind: 'q' | 'e'): void {
     asked.header('location', `${encodeURIComponent(target)}/${propertiesKey(binding)}`)
     return asked.body(null, 201)
   })
-  routes.add('GET', `${path}/:key`, (asked) => {
+  routes.add('GET', `${path}/:key`, async (asked) => {
     const vhost = vhostOf(parts, asked, false)
-    return answerOne(asked, bindingView(vhost.name, one(vhost, asked)))
+    return answerOne(asked, bindingView(vhost.name, await one(vhost, asked)))
   })
   routes.add('DELETE', `${path}/:key`, async (asked) => {
     const vhost = vhostOf(parts, asked, true)
-    const binding = one(vhost, asked)
+    const binding = await one(vhost, asked)
     refuseDefault(binding.source)
     requireFor(parts, asked, {
       ...{ vhost, kind: 'write', name: binding.target },

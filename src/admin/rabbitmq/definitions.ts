@@ -7,7 +7,8 @@ import { Topic } from '../../broker/topics/topic.ts'
 import { someAtOnce } from '../../lib/some-at-once.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { parseLimits, USER_LIMITS } from '../../model/limit-set.ts'
-import { IMPORTED_AT_ONCE } from '../limits.ts'
+import { listResponse } from '../json-list.ts'
+import { BINDINGS_SORTED_MAX, IMPORTED_AT_ONCE } from '../limits.ts'
 import { stored } from '../stored.ts'
 import { headersToShow } from '../views.ts'
 import { bindingOf } from './bindings.ts'
@@ -28,7 +29,7 @@ export function addDefinitions(routes: Routes, parts: RabbitParts): void {
   routes.add('GET', '/definitions', (asked) => {
     requireTag(asked, 'administrator')
     offerFile(asked)
-    return asked.json(exportAll(parts))
+    return answerExport(asked, exportAll(parts), allBindings([...parts.broker.vhosts()], true))
   })
   routes.add('POST', '/definitions', async (asked) => {
     requireTag(asked, 'administrator')
@@ -40,7 +41,8 @@ export function addDefinitions(routes: Routes, parts: RabbitParts): void {
     const name = asked.req.param('vhost') ?? ''
     if (parts.broker.vhost(name) === undefined) throw badRequest('vhost_not_found')
     offerFile(asked)
-    return asked.json(exportVhost(parts, vhostOf(parts, asked, false)))
+    const vhost = vhostOf(parts, asked, false)
+    return answerExport(asked, exportVhost(parts, vhost), allBindings([vhost], false))
   })
   routes.add('POST', '/definitions/:vhost', async (asked) => {
     requireTag(asked, 'administrator')
@@ -89,7 +91,6 @@ function exportAll(parts: RabbitParts): Fields {
     ),
     exchanges: each((host) => exchangesOf(parts, host)),
     queues: each((host) => queuesOf(parts, host)),
-    bindings: each(bindingsOf),
   }
 }
 
@@ -107,7 +108,6 @@ function exportVhost(parts: RabbitParts, vhost: VirtualHost): Fields {
     policies,
     exchanges: exchangesOf(parts, vhost),
     queues: queuesOf(parts, vhost),
-    bindings: bindingsOf(vhost),
   }
 }
 
@@ -177,19 +177,48 @@ function queuesOf({ terms }: RabbitParts, vhost: VirtualHost): Fields[] {
     })
 }
 
-function bindingsOf(vhost: VirtualHost): Fields[] {
-  return [...vhost.bindings()]
-    .filter(({ target, targetKind }) => {
-      if (targetKind === 'exchange') return true
-      return vhost.destination(target)?.exclusiveOwner === null
-    })
-    .map((binding) => ({
-      source: binding.source,
-      destination: binding.target,
-      destination_type: binding.targetKind === 'exchange' ? 'exchange' : 'queue',
-      routing_key: binding.key,
+/** As one text where that is quickly made, and piece by piece where there are very many bindings. */
+function answerExport(asked: Asked, all: Fields, { count, bindings }: AllBindings): Response {
+  if (count <= BINDINGS_SORTED_MAX) return asked.json({ ...all, bindings: [...bindings] })
+  const before = `${JSON.stringify(all).slice(0, -1)},"bindings":`
+  const response = listResponse(bindings, { before, after: '}' })
+  const disposition = asked.res.headers.get('content-disposition')
+  if (disposition !== null) response.headers.set('content-disposition', disposition)
+  return response
+}
+
+interface AllBindings {
+  readonly count: number
+  readonly bindings: Iterable<Fields>
+}
+
+function allBindings(vhosts: readonly VirtualHost[], namesVhost: boolean): AllBindings {
+  return {
+    count: vhosts.reduce((sum, { bounds }) => sum + bounds.bindingCount, 0),
+    bindings: {
+      *[Symbol.iterator]() {
+        for (const vhost of vhosts) {
+          const named = namesVhost ? { vhost: vhost.name } : {}
+          for (const binding of bindingsOf(vhost)) yield { ...named, ...binding }
+        }
+      },
+    },
+  }
+}
+
+function* bindingsOf(vhost: VirtualHost): Iterable<Fields> {
+  for (const binding of vhost.bindings()) {
+    const { source, target, targetKind, key } = binding
+    const isExchange = targetKind === 'exchange'
+    if (!isExchange && vhost.destination(target)?.exclusiveOwner !== null) continue
+    yield {
+      source,
+      destination: target,
+      destination_type: isExchange ? 'exchange' : 'queue',
+      routing_key: key,
       arguments: headersToShow(binding.arguments),
-    }))
+    }
+  }
 }
 
 // --- import ---

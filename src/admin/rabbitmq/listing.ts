@@ -17,26 +17,42 @@ type View = Readonly<Record<string, unknown>>
  * pages of `page_size` whose names have `name` in them.
  */
 export function answerList(asked: Asked, listed: readonly Listed[]): Response {
-  const { page, page_size: pageSize, columns } = asked.req.query()
+  const { page, columns } = asked.req.query()
   const sorted = sortedViews(asked, named(asked, listed))
   if (page === undefined) {
     return asked.json(Array.from(sorted, (view) => onlyColumns(view(), columns)))
   }
-  const { number, size } = pageOf(page, pageSize)
-  const count = Math.max(1, Math.ceil(sorted.length / size))
+  const { number, size } = pageAsked(asked)
+  const shown = sorted.slice((number - 1) * size, number * size)
+  const items = shown.map((view) => onlyColumns(view(), columns))
+  return answerPage(asked, { number, size, items, found: sorted.length, total: listed.length })
+}
+
+/** `found` of `total` have what was asked for in their names. */
+export function answerPage(
+  asked: Asked,
+  page: {
+    readonly number: number
+    readonly size: number
+    readonly items: readonly object[]
+    readonly found: number
+    readonly total: number
+  },
+): Response {
+  const { number, size, items, found, total } = page
+  const count = Math.max(1, Math.ceil(found / size))
   if (number > count) {
-    const text = `Page out of range, page: ${number} page size: ${size}, len: ${sorted.length}`
+    const text = `Page out of range, page: ${number} page size: ${size}, len: ${found}`
     throw new Refusal(400, 'page_out_of_range', text)
   }
-  const items = sorted.slice((number - 1) * size, number * size)
   return asked.json({
-    filtered_count: sorted.length,
+    filtered_count: found,
     item_count: items.length,
-    items: items.map((view) => onlyColumns(view(), columns)),
+    items,
     page: number,
     page_count: count,
     page_size: size,
-    total_count: listed.length,
+    total_count: total,
   })
 }
 
@@ -46,9 +62,15 @@ export function answerOne(asked: Asked, view: View): Response {
 }
 
 function named(asked: Asked, listed: readonly Listed[]): readonly Listed[] {
+  const takes = nameFilter(asked)
+  return takes === null ? listed : listed.filter(({ name }) => takes(name))
+}
+
+/** What `name` and `use_regex` say of a name; null: they take any. */
+export function nameFilter(asked: Asked): ((name: string) => boolean) | null {
   const { page, name, use_regex: usesRegex } = asked.req.query()
-  if (page === undefined || name === undefined || name === '') return listed
-  if (usesRegex !== 'true') return listed.filter((each) => each.name.includes(name))
+  if (page === undefined || name === undefined || name === '') return null
+  if (usesRegex !== 'true') return (each) => each.includes(name)
   if (name.length > LIST_PATTERN_LENGTH_MAX) throw badRequest('Pagination parameters are invalid')
   let pattern: RegExp
   try {
@@ -57,7 +79,7 @@ function named(asked: Asked, listed: readonly Listed[]): readonly Listed[] {
     // What is wrong with it is in RabbitMQ's answer neither.
     throw badRequest('Pagination parameters are invalid')
   }
-  return listed.filter((each) => pattern.test(each.name))
+  return (each) => pattern.test(each)
 }
 
 function sortedViews(asked: Asked, listed: readonly Listed[]): (() => View)[] {
@@ -78,16 +100,19 @@ function sortedViews(asked: Asked, listed: readonly Listed[]): (() => View)[] {
     .map((view) => () => view)
 }
 
-function pageOf(page: string, pageSize: string | undefined): { number: number; size: number } {
+/** Of a request that has `page`. */
+export function pageAsked(asked: Asked): { number: number; size: number } {
+  const { page, page_size: pageSize } = asked.req.query()
   const number = Number(page)
   const size = pageSize === undefined ? PAGE_SIZE_DEFAULT : Number(pageSize)
   const isGood = Number.isSafeInteger(number) && number >= 1 && Number.isSafeInteger(size)
   if (isGood && size >= 1 && size <= PAGE_SIZE_MAX) return { number, size }
-  const text = `page number ${page}, page size ${pageSize ?? 'undefined'}`
+  const text = `page number ${page ?? 'undefined'}, page size ${pageSize ?? 'undefined'}`
   throw new Refusal(400, 'invalid_pagination_parameters', `Invalid pagination parameters: ${text}`)
 }
 
-function onlyColumns(view: View, columns: string | undefined): View {
+/** What `columns` names of it, or all. */
+export function onlyColumns(view: View, columns: string | undefined): View {
   if (columns === undefined || columns === '') return view
   const shown: Record<string, unknown> = {}
   for (const column of columns.split(',')) {

@@ -4,7 +4,6 @@ import type { Exchange } from '../../broker/exchange.ts'
 import { policyDefinition, type Policy, type PolicySubject } from '../../broker/policy.ts'
 import { Queue } from '../../broker/queue.ts'
 import type { Topic } from '../../broker/topics/topic.ts'
-import type { VirtualHost } from '../../broker/virtual-host.ts'
 import { headersIdentity } from '../../model/header-value.ts'
 import { headersToShow } from '../views.ts'
 import { NODE, type RabbitParts } from './parts.ts'
@@ -119,22 +118,6 @@ export function propertiesKey({ key, arguments: args }: BindingSpec): string {
   if (args.size === 0) return key === '' ? '~' : quoted
   const digest = createHash('sha256').update(headersIdentity(args)).digest('base64url')
   return `${quoted}~${digest.slice(0, 8)}`
-}
-
-/** All that stand, and those that every queue has with the default exchange. */
-export function* allBindings(vhost: VirtualHost): Iterable<BindingSpec> {
-  for (const { name } of vhost.destinations()) yield defaultBinding(name)
-  yield* vhost.bindings()
-}
-
-function defaultBinding(queue: string): BindingSpec {
-  return {
-    source: '',
-    target: queue,
-    targetKind: 'destination',
-    key: queue,
-    arguments: new Map(),
-  }
 }
 
 const APPLIES_TO: Readonly<Record<Policy['appliesTo'], string>> = {

@@ -1,30 +1,25 @@
 import type { HeaderMap } from '../../model/header-value.ts'
 import { BindingMatcher, type KeptBinding } from './binding-matcher.ts'
 import type { RoutingKey } from './routing-key.ts'
-import { TargetBag } from './target-bag.ts'
+import { collectTargets, type Targets, withoutTarget, withTarget } from './target-bag.ts'
 
 /** The routing key must be the binding key. */
 export class DirectMatcher<T extends object> extends BindingMatcher<T> {
   override readonly kind = 'direct'
   override readonly dependsOn = 'key'
-  readonly #byKey = new Map<string, TargetBag<T>>()
+  readonly #byKey = new Map<string, Targets<T>>()
 
   override match(key: RoutingKey, _headers: HeaderMap | null, into: Set<T>): void {
-    this.#byKey.get(key.text)?.collect(into)
+    const held = this.#byKey.get(key.text)
+    if (held !== undefined) collectTargets(held, into)
   }
 
-  protected override insert(binding: KeptBinding<T>): void {
-    let bag = this.#byKey.get(binding.key)
-    if (bag === undefined) {
-      bag = new TargetBag()
-      this.#byKey.set(binding.key, bag)
-    }
-    bag.add(binding.target)
+  protected override insert({ key, target }: KeptBinding<T>): void {
+    this.#byKey.set(key, withTarget(this.#byKey.get(key), target))
   }
 
-  protected override drop(binding: KeptBinding<T>): void {
-    const bag = this.#byKey.get(binding.key)
-    bag?.remove(binding.target)
-    if (bag?.isEmpty === true) this.#byKey.delete(binding.key)
+  protected override drop({ key, target }: KeptBinding<T>): void {
+    const held = this.#byKey.get(key)
+    if (held !== undefined && withoutTarget(held, target) === null) this.#byKey.delete(key)
   }
 }

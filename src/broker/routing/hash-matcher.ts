@@ -23,13 +23,22 @@ class Bucket<T> {
 /** What both kinds of hashing share: one bucket a target, in the order of their names. */
 abstract class BucketMatcher<T extends object> extends BindingMatcher<T> {
   override readonly dependsOn = 'key'
-  protected readonly buckets: Bucket<T>[] = []
   readonly #byTarget = new Map<T, Bucket<T>>()
   readonly #nameOf: TargetName<T>
+  /** Made when a message asks for them, not for each of many bindings that come at once. */
+  #buckets: readonly Bucket<T>[] | null = null
 
   constructor(nameOf: TargetName<T>) {
     super()
     this.#nameOf = nameOf
+  }
+
+  protected get buckets(): readonly Bucket<T>[] {
+    if (this.#buckets !== null) return this.#buckets
+    const buckets = [...this.#byTarget.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    this.#buckets = buckets
+    this.changed(buckets)
+    return buckets
   }
 
   protected override insert(binding: KeptBinding<T>): void {
@@ -37,27 +46,22 @@ abstract class BucketMatcher<T extends object> extends BindingMatcher<T> {
     if (bucket === undefined) {
       bucket = new Bucket(binding.target, this.#nameOf(binding.target))
       this.#byTarget.set(binding.target, bucket)
-      this.buckets.push(bucket)
-      this.buckets.sort((a, b) => (a.name < b.name ? -1 : 1))
     }
     bucket.weight += this.weightOf(binding)
-    this.changed()
+    this.#buckets = null
   }
 
   protected override drop(binding: KeptBinding<T>): void {
     const bucket = this.#byTarget.get(binding.target)
     if (bucket === undefined) return
     bucket.weight -= this.weightOf(binding)
-    if (bucket.weight === 0) {
-      this.#byTarget.delete(binding.target)
-      this.buckets.splice(this.buckets.indexOf(bucket), 1)
-    }
-    this.changed()
+    if (bucket.weight === 0) this.#byTarget.delete(binding.target)
+    this.#buckets = null
   }
 
   protected abstract weightOf(binding: KeptBinding<T>): number
 
-  protected changed(): void {
+  protected changed(_buckets: readonly Bucket<T>[]): void {
     // Only weighted hashing keeps something that depends on the whole.
   }
 }
@@ -82,49 +86,51 @@ export class ConsistentHashMatcher<T extends object> extends BucketMatcher<T> {
   }
 
   override match(key: RoutingKey, _headers: HeaderMap | null, into: Set<T>): void {
-    if (this.buckets.length === 0) return
+    const { buckets } = this
+    if (buckets.length === 0) return
     const hash = hashText32(key.text)
-    into.add(this.buckets[this.#weighted ? this.#byWeight(hash) : this.#evenly(hash)]!.target)
+    const at = this.#weighted ? byWeight(buckets, hash) : evenly(buckets, hash)
+    into.add(buckets[at]!.target)
   }
 
   protected override weightOf(binding: KeptBinding<T>): number {
     return parseWeight(binding.key)
   }
 
-  protected override changed(): void {
-    const first = this.buckets[0]
-    this.#weighted = this.buckets.some((bucket) => bucket.weight !== first?.weight)
+  protected override changed(buckets: readonly Bucket<T>[]): void {
+    const first = buckets[0]
+    this.#weighted = buckets.some((bucket) => bucket.weight !== first?.weight)
   }
+}
 
-  /** With equal weights the highest draw wins, and no logarithm is needed to find it. */
-  #evenly(hash: number): number {
-    let best = 0
-    let bestDraw = -1
-    for (let index = 0; index < this.buckets.length; index++) {
-      const draw = mix32(hash ^ this.buckets[index]!.seed)
-      if (draw > bestDraw) {
-        best = index
-        bestDraw = draw
-      }
+/** With equal weights the highest draw wins, and no logarithm is needed to find it. */
+function evenly(buckets: readonly Bucket<unknown>[], hash: number): number {
+  let best = 0
+  let bestDraw = -1
+  for (let index = 0; index < buckets.length; index++) {
+    const draw = mix32(hash ^ buckets[index]!.seed)
+    if (draw > bestDraw) {
+      best = index
+      bestDraw = draw
     }
-    return best
   }
+  return best
+}
 
-  #byWeight(hash: number): number {
-    let best = 0
-    let bestScore = -1
-    for (let index = 0; index < this.buckets.length; index++) {
-      const bucket = this.buckets[index]!
-      // The draw lies between 0 and 1, both excluded, so that the logarithm is below 0.
-      const draw = (mix32(hash ^ bucket.seed) + 0.5) / 0x1_0000_0000
-      const score = bucket.weight / -Math.log(draw)
-      if (score > bestScore) {
-        best = index
-        bestScore = score
-      }
+function byWeight(buckets: readonly Bucket<unknown>[], hash: number): number {
+  let best = 0
+  let bestScore = -1
+  for (let index = 0; index < buckets.length; index++) {
+    const bucket = buckets[index]!
+    // The draw lies between 0 and 1, both excluded, so that the logarithm is below 0.
+    const draw = (mix32(hash ^ bucket.seed) + 0.5) / 0x1_0000_0000
+    const score = bucket.weight / -Math.log(draw)
+    if (score > bestScore) {
+      best = index
+      bestScore = score
     }
-    return best
   }
+  return best
 }
 
 /** One target a message: the key's hash modulo the number of targets. Any change moves most. */
@@ -132,8 +138,9 @@ export class ModulusHashMatcher<T extends object> extends BucketMatcher<T> {
   override readonly kind = 'modulus-hash'
 
   override match(key: RoutingKey, _headers: HeaderMap | null, into: Set<T>): void {
-    if (this.buckets.length === 0) return
-    into.add(this.buckets[hashText32(key.text) % this.buckets.length]!.target)
+    const { buckets } = this
+    if (buckets.length === 0) return
+    into.add(buckets[hashText32(key.text) % buckets.length]!.target)
   }
 
   protected override weightOf(): number {

@@ -46,6 +46,11 @@ export interface Matcher<T extends object> {
   has(target: T, key: BindingKey, args?: HeaderMap): boolean
   /** Each target once, in the order of its first binding. */
   targets(): Iterable<T>
+  /** How many lead to it. */
+  countOf(target: T): number
+  /** Those that lead to it; may be looked through while bindings come and go. */
+  of(target: T): Iterable<Binding<T>>
+  /** All of them, in the same way. */
   bindings(): Iterable<Binding<T>>
 
   /** Adds every matching target to `into`, which may hold targets of other matchers already. */

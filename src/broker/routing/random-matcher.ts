@@ -1,7 +1,7 @@
 import type { RandomSource } from '../../lib/random.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { HeaderMap } from '../../model/header-value.ts'
-import { BindingMatcher, type KeptBinding } from './binding-matcher.ts'
+import { BindingMatcher } from './binding-matcher.ts'
 import { bindingKeyText, type BindingKey, type RoutingKey } from './routing-key.ts'
 
 /**
@@ -12,8 +12,8 @@ export class RandomMatcher<T extends object> extends BindingMatcher<T> {
   override readonly kind: 'random' | 'local-random'
   override readonly dependsOn = 'chance'
   readonly #random: RandomSource
-  readonly #bindingCounts = new Map<T, number>()
-  #choices: readonly T[] = []
+  /** Made when a message asks for it, not for each of many bindings that come at once. */
+  #choices: readonly T[] | null = null
 
   constructor(kind: 'random' | 'local-random', random: RandomSource) {
     super()
@@ -28,24 +28,17 @@ export class RandomMatcher<T extends object> extends BindingMatcher<T> {
   }
 
   override match(_key: RoutingKey, _headers: HeaderMap | null, into: Set<T>): void {
-    const count = this.#choices.length
+    const choices = (this.#choices ??= [...this.targets()])
+    const count = choices.length
     if (count === 0) return
-    into.add(this.#choices[count === 1 ? 0 : this.#random.integer(count)]!)
+    into.add(choices[count === 1 ? 0 : this.#random.integer(count)]!)
   }
 
-  protected override insert(binding: KeptBinding<T>): void {
-    const count = this.#bindingCounts.get(binding.target) ?? 0
-    this.#bindingCounts.set(binding.target, count + 1)
-    if (count === 0) this.#choices = [...this.#bindingCounts.keys()]
+  protected override insert(): void {
+    this.#choices = null
   }
 
-  protected override drop(binding: KeptBinding<T>): void {
-    const count = this.#bindingCounts.get(binding.target) ?? 0
-    if (count > 1) {
-      this.#bindingCounts.set(binding.target, count - 1)
-      return
-    }
-    this.#bindingCounts.delete(binding.target)
-    this.#choices = [...this.#bindingCounts.keys()]
+  protected override drop(): void {
+    this.#choices = null
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Targets with the number of bindings that lead to each. Most places in an exchange hold one
- * target, so the first lives in a field, and a map is made for the second.
+ * target, which so is kept as it is: see `withTarget`. The first of a bag lives in a field, and a
+ * map is made for the second.
  */
 export class TargetBag<T extends object> {
   #first: T | null = null
@@ -39,4 +40,35 @@ export class TargetBag<T extends object> {
     if (this.#others === null) return
     for (const target of this.#others.keys()) into.add(target)
   }
+}
+
+/** What a place in an exchange leads to: a target with one binding needs no bag. */
+export type Targets<T extends object> = T | TargetBag<T>
+
+/** `held` with one more binding to `target`. */
+export function withTarget<T extends object>(
+  held: Targets<T> | null | undefined,
+  target: T,
+): Targets<T> {
+  if (held === null || held === undefined) return target
+  if (held instanceof TargetBag) {
+    held.add(target)
+    return held
+  }
+  const bag = new TargetBag<T>()
+  bag.add(held)
+  bag.add(target)
+  return bag
+}
+
+/** `held` without one binding to `target`, which must be in; null when that was the last. */
+export function withoutTarget<T extends object>(held: Targets<T>, target: T): Targets<T> | null {
+  if (!(held instanceof TargetBag)) return null
+  held.remove(target)
+  return held.isEmpty ? null : held
+}
+
+export function collectTargets<T extends object>(held: Targets<T>, into: Set<T>): void {
+  if (held instanceof TargetBag) held.collect(into)
+  else into.add(held)
 }

@@ -1,7 +1,7 @@
 import type { HeaderMap } from '../../model/header-value.ts'
 import { BindingMatcher, type KeptBinding } from './binding-matcher.ts'
 import type { RoutingKey } from './routing-key.ts'
-import { TargetBag } from './target-bag.ts'
+import { collectTargets, type Targets, withoutTarget, withTarget } from './target-bag.ts'
 
 /** One word, whichever it is. */
 const ANY_WORD = '*'
@@ -14,10 +14,11 @@ class TrieNode<T extends object> {
   readonly segment: string
   /** Reached by `#`: stays where it is for any further word. */
   readonly repeats: boolean
-  words: Map<string, TrieNode<T>> | null = null
+  /** By their segment; a single one, as most have, needs no map. */
+  words: Map<string, TrieNode<T>> | TrieNode<T> | null = null
   anyWord: TrieNode<T> | null = null
   anyWords: TrieNode<T> | null = null
-  targets: TargetBag<T> | null = null
+  targets: Targets<T> | null = null
   /** The last step in which this node was active, so that it is active once. */
   step = 0
 
@@ -39,7 +40,14 @@ class TrieNode<T extends object> {
   child(segment: string): TrieNode<T> | null {
     if (segment === ANY_WORD) return this.anyWord
     if (segment === ANY_WORDS) return this.anyWords
-    return this.words?.get(segment) ?? null
+    return this.word(segment) ?? null
+  }
+
+  word(segment: string): TrieNode<T> | undefined {
+    const { words } = this
+    if (words === null) return undefined
+    if (words instanceof Map) return words.get(segment)
+    return words.segment === segment ? words : undefined
   }
 
   childOrNew(segment: string): TrieNode<T> {
@@ -48,15 +56,24 @@ class TrieNode<T extends object> {
     const made = new TrieNode(this, segment)
     if (segment === ANY_WORD) this.anyWord = made
     else if (segment === ANY_WORDS) this.anyWords = made
-    else (this.words ??= new Map()).set(segment, made)
+    else if (this.words === null) this.words = made
+    else if (this.words instanceof Map) this.words.set(segment, made)
+    else {
+      this.words = new Map([
+        [this.words.segment, this.words],
+        [segment, made],
+      ])
+    }
     return made
   }
 
   removeChild(segment: string): void {
     if (segment === ANY_WORD) this.anyWord = null
     else if (segment === ANY_WORDS) this.anyWords = null
-    else this.words?.delete(segment)
-    if (this.words?.size === 0) this.words = null
+    else if (this.words instanceof Map) {
+      this.words.delete(segment)
+      if (this.words.size === 0) this.words = null
+    } else this.words = null
   }
 }
 
@@ -86,7 +103,8 @@ export class TopicMatcher<T extends object> extends BindingMatcher<T> {
       this.#swap()
     }
     for (let index = 0; index < this.#active.length; index++) {
-      this.#active[index]!.targets?.collect(into)
+      const { targets } = this.#active[index]!
+      if (targets !== null) collectTargets(targets, into)
     }
     this.#active.length = 0
   }
@@ -94,16 +112,14 @@ export class TopicMatcher<T extends object> extends BindingMatcher<T> {
   protected override insert(binding: KeptBinding<T>): void {
     let node = this.#root
     for (const segment of binding.segments) node = node.childOrNew(segment)
-    node.targets ??= new TargetBag()
-    node.targets.add(binding.target)
+    node.targets = withTarget(node.targets, binding.target)
   }
 
   protected override drop(binding: KeptBinding<T>): void {
     let node: TrieNode<T> | null = this.#root
     for (const segment of binding.segments) node = node?.child(segment) ?? null
     if (node === null || node.targets === null) return
-    node.targets.remove(binding.target)
-    if (node.targets.isEmpty) node.targets = null
+    node.targets = withoutTarget(node.targets, binding.target)
     while (node.parent !== null && node.isEmpty) {
       node.parent.removeChild(node.segment)
       node = node.parent
@@ -126,7 +142,7 @@ export class TopicMatcher<T extends object> extends BindingMatcher<T> {
       const node = this.#active[index]!
       if (node.repeats) this.#activate(node)
       if (node.anyWord !== null) this.#activate(node.anyWord)
-      const word = node.words?.get(segment)
+      const word = node.word(segment)
       if (word !== undefined) this.#activate(word)
     }
   }

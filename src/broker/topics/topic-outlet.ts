@@ -63,7 +63,8 @@ export class TopicOutlet implements TurnTask, CommitListener {
   /** Exchanges or bindings changed, or partitions were added. */
   look(): void {
     const exchange = this.#topic.vhost.exchange(this.#topic.name) ?? null
-    const leads = exchange !== null && this.#topic.vhost.leadsElsewhere(exchange, this.#topic)
+    const leads =
+      exchange !== null && this.#topic.vhost.bindingSet.leadsElsewhere(exchange, this.#topic)
     this.#exchange = leads ? exchange : null
     if (!leads) {
       this.#close()

@@ -25,8 +25,6 @@ export const TRACE_TEXT_MAX = 256
 
 /** Bindings of one exchange that are looked at to say what matched: a trace must stay cheap. */
 export const BINDINGS_LOOKED_MAX = 1000
-/** Bindings of a virtual host that are walked to find those of one exchange. */
-export const BINDINGS_WALKED_MAX = 20_000
 /** Matched bindings that a trace names. */
 export const MATCHES_NAMED_MAX = 20
 /** Bindings that nearly matched and are named. */

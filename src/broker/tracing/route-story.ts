@@ -6,7 +6,6 @@ import { createMatcher, type Matcher, RoutingKey } from '../routing/index.ts'
 import type { VirtualHost } from '../virtual-host.ts'
 import {
   BINDINGS_LOOKED_MAX,
-  BINDINGS_WALKED_MAX,
   EXCHANGES_FOLLOWED_MAX,
   MATCHES_NAMED_MAX,
   NEAR_MISSES_MAX,
@@ -117,10 +116,8 @@ export class RouteStories {
     const kept = this.#kept.get(exchange)
     if (kept?.version === version) return kept.bindings
     const bindings: Looked[] = []
-    let left = BINDINGS_WALKED_MAX
-    for (const binding of vhost.bindings()) {
-      if (bindings.length >= BINDINGS_LOOKED_MAX || left-- === 0) break
-      if (binding.source !== exchange.name) continue
+    for (const binding of vhost.bindingSet.from(exchange)) {
+      if (bindings.length >= BINDINGS_LOOKED_MAX) break
       const matcher = createMatcher<object>(spec.type, { idOf: () => '', random: vhost.random })
       matcher.add(TARGET, binding.key, binding.arguments)
       bindings.push({ spec: binding, matcher, filter: MessageFilter.of(binding.arguments) })

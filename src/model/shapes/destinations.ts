@@ -114,6 +114,8 @@ export interface DestinationDetails extends DestinationView {
   /** What counts: arguments and policy together. */
   readonly settings: Readonly<Record<string, unknown>>
   readonly why: { readonly reasons: readonly Reason[]; readonly consumers: readonly ConsumerWhy[] }
+  readonly bindingCount: number
+  /** The first of them. */
   readonly bindings: readonly BindingView[]
   readonly subscriptions: readonly SubscriptionView[]
   readonly partitionList: readonly {

@@ -15,7 +15,7 @@ import { ChannelConsumers, SETTLE, type Settle } from './consumers.ts'
 import type { ReplyConsumer } from './direct-reply-to.ts'
 import { AmqpError, type Failure, preconditionFailed } from './errors.ts'
 import { PublishPath } from './publish-path.ts'
-import { handleTopology } from './topology.ts'
+import { changesBinding, handleTopology } from './topology.ts'
 import { commitFailed, Transaction } from './transactions.ts'
 
 /** One channel: its own order of commands, confirms, consumers and errors. */
@@ -77,7 +77,7 @@ export class Channel {
         this.#settle(this.connection.settleView.requeue ? SETTLE.REQUEUE : SETTLE.REJECT)
         return
       default:
-        this.#control(decodeMethod(methodId, bytes, start, end))
+        this.#controlInOrder(decodeMethod(methodId, bytes, start, end))
     }
   }
 
@@ -87,7 +87,7 @@ export class Channel {
 
   /** Goes on with the client's next frame only when the broker has answered. */
   await<Value>(promise: Promise<Value>, done: (value: Value) => void): void {
-    this.connection.await(this, promise, done)
+    this.connection.answers.await(this, promise, done)
   }
 
   /** The name a method means: an empty one is the queue declared last. */
@@ -142,6 +142,17 @@ export class Channel {
     const { deliveryTag, multiple } = this.connection.settleView
     if (this.transaction === null) this.consumers.settle(deliveryTag, multiple, how)
     else this.transaction.addSettlement(deliveryTag, multiple, how)
+  }
+
+  /** Changes of bindings need not wait for each other, all else waits for them. */
+  #controlInOrder(method: Method): void {
+    if (changesBinding(method)) {
+      this.#control(method)
+      return
+    }
+    this.connection.answers.afterThose(this.number, this.methodId, () => {
+      if (this.isOpen) this.#control(method)
+    })
   }
 
   #control(method: Method): void {

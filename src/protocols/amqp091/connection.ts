@@ -42,6 +42,7 @@ import type { Turn, TurnTask } from '../../lib/turn.ts'
 import type { Actor } from '../../model/actor.ts'
 import type { ConnectionHandler, PeerInfo, SlabPool, Transport } from '../../net/index.ts'
 import { HeldInput, HOLD, type HoldReason, OutputBuffer, PAUSE, ReadGate } from '../../net/index.ts'
+import { Answers } from './answers.ts'
 import { Backpressure } from './backpressure.ts'
 import type { Channel } from './channel.ts'
 import { ClientInfo } from './client-info.ts'
@@ -82,6 +83,7 @@ export class Amqp091Connection
   readonly routes: RouteCache
   readonly connectedAtMs: number
   readonly client: ClientInfo = new ClientInfo()
+  readonly answers: Answers = new Answers(this)
   readonly publishView: PublishView
   readonly headerView: ContentHeaderView
   readonly settleView: SettleView
@@ -212,6 +214,10 @@ export class Amqp091Connection
     return this.#state === 'closing'
   }
 
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
   get stateName(): string {
     if (this.#state === 'running' && this.#backpressure.isBlocked) return 'blocked'
     if (this.#state === 'running') return this.#gate.isClosedFor(PAUSE.FLOW) ? 'flow' : 'running'
@@ -316,28 +322,6 @@ export class Amqp091Connection
     this.#endWithPeer()
   }
 
-  /** Holds the client's next frames until the broker has answered `channel`. */
-  await<Value>(channel: Channel, promise: Promise<Value>, done: (value: Value) => void): void {
-    const { methodId } = channel
-    this.hold(HOLD.ANSWER)
-    const finish = (action: () => void): void => {
-      if (this.#state === 'closed') return
-      try {
-        if (channel.isOpen) action()
-      } catch (error) {
-        this.failed(error, channel.number, methodId)
-      }
-      this.proceed(HOLD.ANSWER)
-    }
-    promise.then(
-      (value) => finish(() => done(value)),
-      (error: unknown) =>
-        finish(() => {
-          throw error
-        }),
-    )
-  }
-
   awaitSetup<Value>(promise: Promise<Value>, done: (value: Value) => void): void {
     this.hold(HOLD.ANSWER)
     const finish = (action: () => void): void => {
@@ -371,7 +355,7 @@ export class Amqp091Connection
     }
     if (methodId === METHOD.CONNECTION_CLOSE) {
       decodeMethod(methodId, bytes, start, end)
-      this.#closedByClient()
+      this.answers.afterThose(0, methodId, () => this.#closedByClient())
     } else if (this.#handshake !== null) this.#handshake.onMethod(methodId, bytes, start, end)
     else if (methodId === METHOD.CONNECTION_UPDATE_SECRET) {
       const method = decodeMethod(methodId, bytes, start, end)
@@ -581,7 +565,7 @@ export class Amqp091Connection
 
   /** The client sends nothing more: neither do we, once what it sent is answered. */
   #endWithPeer(): void {
-    if (!this.#isPeerDone || (this.#holds & HOLD.ANSWER) !== 0) return
+    if (!this.#isPeerDone || (this.#holds & HOLD.ANSWER) !== 0 || !this.answers.isIdle) return
     this.output.flush()
     this.#transport.end()
   }

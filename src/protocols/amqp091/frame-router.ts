@@ -54,7 +54,7 @@ export class FrameRouter implements FrameHandler {
       else if (number === 0) this.#connection.onConnectionMethod(methodId, bytes, start, end)
       else this.#offChannel(number, methodId, bytes, start, end)
     } catch (error) {
-      this.#connection.failed(error, number, methodId)
+      this.#failed(error, number, methodId)
     }
   }
 
@@ -63,7 +63,7 @@ export class FrameRouter implements FrameHandler {
       const channel = this.#contentChannel(number)
       if (channel !== null) channel.publishes.onHeader(bytes, start, end)
     } catch (error) {
-      this.#connection.failed(error, number, METHOD.BASIC_PUBLISH)
+      this.#failed(error, number, METHOD.BASIC_PUBLISH)
     }
   }
 
@@ -72,12 +72,20 @@ export class FrameRouter implements FrameHandler {
       const channel = this.#contentChannel(number)
       if (channel !== null) channel.publishes.onBody(bytes, start, end)
     } catch (error) {
-      this.#connection.failed(error, number, METHOD.BASIC_PUBLISH)
+      this.#failed(error, number, METHOD.BASIC_PUBLISH)
     }
   }
 
   onHeartbeat(): void {
     // Any byte counts as one, and the connection counts them.
+  }
+
+  /** What was asked before the fault is answered before it. */
+  #failed(error: unknown, number: number, methodId: number): void {
+    const connection = this.#connection
+    connection.answers.afterThose(number, methodId, () => {
+      connection.failed(error, number, methodId)
+    })
   }
 
   /** A method for a channel that is not open: the one that opens it, or the end of one. */

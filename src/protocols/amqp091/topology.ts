@@ -5,7 +5,7 @@ import {
   requireTopicPermission,
 } from '../../auth/index.ts'
 import { type BindingSpec, type Destination, Queue, vhostNotes } from '../../broker/index.ts'
-import type { FieldTable, Method, MethodOf } from '../../codec/amqp091/index.ts'
+import type { FieldTable, Method, MethodInput, MethodOf } from '../../codec/amqp091/index.ts'
 import type { HeaderValue } from '../../model/header-value.ts'
 import { auditChange } from './audit.ts'
 import { AMQP091_ARGUMENTS } from './argument-dialect.ts'
@@ -25,6 +25,23 @@ import {
   withDefaultType,
 } from './queue-arguments.ts'
 
+type BindingMethod =
+  | MethodOf<'exchange.bind'>
+  | MethodOf<'exchange.unbind'>
+  | MethodOf<'queue.bind'>
+  | MethodOf<'queue.unbind'>
+
+const BINDING_ANSWERS: Readonly<Record<BindingMethod['name'], MethodInput>> = {
+  'exchange.bind': { name: 'exchange.bind-ok' },
+  'exchange.unbind': { name: 'exchange.unbind-ok' },
+  'queue.bind': { name: 'queue.bind-ok' },
+  'queue.unbind': { name: 'queue.unbind-ok' },
+}
+
+export function changesBinding({ name }: Method): boolean {
+  return name in BINDING_ANSWERS
+}
+
 /** The methods of the exchange and queue classes; false for a method that is neither. */
 export function handleTopology(channel: Channel, method: Method): boolean {
   switch (method.name) {
@@ -42,10 +59,10 @@ export function handleTopology(channel: Channel, method: Method): boolean {
       declareQueue(channel, method)
       return true
     case 'queue.bind':
-      bindQueue(channel, method, method.nowait)
+      bindQueue(channel, method)
       return true
     case 'queue.unbind':
-      bindQueue(channel, method, false)
+      bindQueue(channel, method)
       return true
     case 'queue.purge':
       purgeQueue(channel, method)
@@ -113,7 +130,6 @@ function bindExchange(
   channel: Channel,
   method: MethodOf<'exchange.bind'> | MethodOf<'exchange.unbind'>,
 ): void {
-  const { vhost } = channel
   const { source, destination } = method
   refuseDefaultExchange(destination)
   refuseDefaultExchange(source)
@@ -127,12 +143,7 @@ function bindExchange(
     key: method.routingKey,
     arguments: headerMapOf(method.arguments),
   }
-  const isBind = method.name === 'exchange.bind'
-  channel.await(isBind ? vhost.bind(binding) : vhost.unbind(binding), () => {
-    auditChange(channel, method.name, `exchange '${source}' to exchange '${destination}'`)
-    if (method.nowait) return
-    channel.send({ name: isBind ? 'exchange.bind-ok' : 'exchange.unbind-ok' })
-  })
+  changeBinding(channel, method, { binding, isPrivate: false })
 }
 
 function declareQueue(channel: Channel, method: MethodOf<'queue.declare'>): void {
@@ -252,7 +263,6 @@ function declareReplyName(channel: Channel, name: string, nowait: boolean): void
 function bindQueue(
   channel: Channel,
   method: MethodOf<'queue.bind'> | MethodOf<'queue.unbind'>,
-  nowait: boolean,
 ): void {
   const { vhost } = channel
   const name = channel.queueName(method.queue)
@@ -271,21 +281,32 @@ function bindQueue(
     key,
     arguments: headerMapOf(method.arguments),
   }
-  const tell = (): void => {
-    if (destination?.exclusiveOwner === channel.connection) return
-    auditChange(channel, method.name, `exchange '${method.exchange}' to queue '${name}'`)
+  if (method.name === 'queue.bind' && destination === undefined) {
+    throw notFound('queue', name, vhost.name)
   }
-  if (method.name === 'queue.unbind') {
-    channel.await(vhost.unbind(binding), () => {
-      tell()
-      channel.send({ name: 'queue.unbind-ok' })
-    })
-    return
-  }
-  if (destination === undefined) throw notFound('queue', name, vhost.name)
-  channel.await(vhost.bind(binding), () => {
-    tell()
-    if (!nowait) channel.send({ name: 'queue.bind-ok' })
+  const isPrivate = destination?.exclusiveOwner === channel.connection
+  changeBinding(channel, method, { binding, isPrivate })
+}
+
+/** In force at once; answered when it is stored, with all others of this turn. */
+function changeBinding(
+  channel: Channel,
+  method: BindingMethod,
+  { binding, isPrivate }: { readonly binding: BindingSpec; readonly isPrivate: boolean },
+): void {
+  const { bindingSet } = channel.vhost
+  const isBind = method.name === 'queue.bind' || method.name === 'exchange.bind'
+  const stored = isBind ? bindingSet.bind(binding) : bindingSet.unbind(binding)
+  const isSilent = method.name !== 'queue.unbind' && method.nowait
+  channel.connection.answers.whenStored(stored, {
+    channel,
+    methodId: channel.methodId,
+    answer: isSilent ? null : BINDING_ANSWERS[method.name],
+    action: method.name,
+    source: binding.source,
+    target: binding.target,
+    targetKind: binding.targetKind === 'exchange' ? 'exchange' : 'queue',
+    isPrivate,
   })
 }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { waitFor } from '../../../src/testing/wait-for.ts'
-import { ADMIN, put, securedBroker } from './secured-broker.ts'
+import { ADMIN, change, put, securedBroker } from './secured-broker.ts'
 
 type Line = Readonly<Record<string, string | number | null>>
 
@@ -25,6 +25,13 @@ test('changes and refusals of every protocol are in the audit file, and no secre
   await channel.assertQueue('bills')
   await channel.assertQueue('own', { exclusive: true })
   await channel.bindQueue('bills', 'news', 'k')
+  await channel.bindQueue('bills', 'news', 'another')
+  const payload = 'a-body-that-is-secret'
+  const ours = { exchange: 'news', routingKey: 'k', body: payload }
+  await change(broker, { method: 'POST', path: '/v1/publish/%2F', body: ours })
+  const theirs = { routing_key: 'k', properties: {}, payload, payload_encoding: 'string' }
+  const publish = '/api/exchanges/%2F/news/publish'
+  await change(broker, { method: 'POST', path: publish, body: theirs })
   await channel.purgeQueue('bills')
   await channel.deleteQueue('bills')
   const refused = await (await clients.amqp('amqp', clerk)).createChannel()
@@ -57,6 +64,8 @@ test('changes and refusals of every protocol are in the audit file, and no secre
     changed('exchange.declare', "exchange 'news'"),
     changed('queue.declare', "queue 'bills'"),
     changed('queue.bind', "exchange 'news' to queue 'bills'"),
+    changed('POST /v1/publish/%2F', "exchange 'news' by key 'k'"),
+    { event: 'changed', user: 'root', protocol: 'HTTP', action: `POST ${publish}` },
     changed('queue.purge', "queue 'bills'"),
     changed('queue.delete', "queue 'bills'"),
     { event: 'refused', user: 'clerk', action: 'configure', object: "queue 'theirs'" },
@@ -86,7 +95,7 @@ test('changes and refusals of every protocol are in the audit file, and no secre
   }
   assert.ok(!lines.some(({ object }) => object === "queue 'own'"))
   const text = readFileSync(file, 'utf8')
-  for (const secret of [clerk.password, ADMIN.password, 'guessed-password-3']) {
+  for (const secret of [clerk.password, ADMIN.password, 'guessed-password-3', payload]) {
     assert.ok(!text.includes(secret))
   }
 })

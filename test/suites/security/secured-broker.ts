@@ -266,9 +266,17 @@ interface Status {
 /** Changes users and permissions over HTTP, as an administrator. */
 export async function put(broker: RunningBroker, where: string, body: object): Promise<void> {
   if ('password' in body && typeof body.password === 'string') noteSecret(body.password)
+  await change(broker, { method: 'PUT', path: `/v1/${where}`, body })
+}
+
+/** As the administrator, by either HTTP API. */
+export async function change(
+  broker: RunningBroker,
+  { method, path, body }: { readonly method: string; readonly path: string; readonly body: object },
+): Promise<void> {
   const value = Buffer.from(`${ADMIN.name}:${ADMIN.password}`).toString('base64')
-  const answer = await fetch(`${broker.url('http')}/v1/${where}`, {
-    method: 'PUT',
+  const answer = await fetch(`${broker.url('http')}${path}`, {
+    method,
     headers: { authorization: `Basic ${value}`, 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
