@@ -17,7 +17,8 @@ const TRAFFIC_MS_MAX = 150
 const IN_FLIGHT_MAX = 30
 const SETTLED_WITHIN_MS = 20_000
 
-for (const protocolVersion of [4, 5] as const) {
+/** Declares the tests of one file: of one version, so that every core has some. */
+export function testMqttKills(protocolVersion: Mode['protocolVersion']): void {
   for (const qos of [1, 2] as const) {
     const what = `MQTT ${protocolVersion === 5 ? '5.0' : '3.1.1'}, QoS ${qos}`
     test(`kill -9 loses nothing acknowledged: ${what}, seed ${SEED}`, async (t) => {

@@ -1,0 +1,3 @@
+import { testMqttKills } from './mqtt-kills.ts'
+
+testMqttKills(4)
