@@ -17,6 +17,7 @@ import { rabbitApi } from './rabbitmq/api.ts'
 import { addRedrives } from './redrives.ts'
 import { addSchedules } from './schedules.ts'
 import { addCalls } from './services/calls.ts'
+import { addInstances } from './services/instances.ts'
 import { addServicePages } from './services/service-pages.ts'
 import { addTraces } from './traces.ts'
 import { InvalidRequest } from './validation.ts'
@@ -57,8 +58,9 @@ export function createAdminApp(parts: AdminParts): AdminApp {
   addOpenApi(app, parts, ofConsole)
   app.use(authentication(parts, console.sessions))
   noteRoutes(app, ofConsole, () => console.addPrivate(app))
-  // Before what notes each request as a change: a consumer settles all the time.
+  // Before what notes each request as a change: consumers settle and instances renew all the time.
   deliveries.add(app)
+  addInstances(app, parts)
   addListings(app, parts)
   addChanges(app, parts)
   addRedrives(app, parts)

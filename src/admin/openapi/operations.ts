@@ -17,7 +17,7 @@ import {
   settleBody,
   vhostQuery,
 } from '../schemas.ts'
-import { callBody, servicePageQuery } from '../services/schemas.ts'
+import { callBody, instanceBody, instancesQuery, servicePageQuery } from '../services/schemas.ts'
 import { traceMessagesQuery, traceRuleBody, whereQuery, whyQuery } from '../trace-schemas.ts'
 
 /** What is said of one method of one path; the schemas are those its handler validates by. */
@@ -60,6 +60,18 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: 'Call a method with JSON; each answer is a line, and so is the status at the end',
     body: callBody,
     contentType: 'application/x-ndjson',
+  },
+  'GET /v1/instances/:vhost': {
+    summary: 'List instances of services, attached or registered',
+    query: instancesQuery,
+  },
+  'PUT /v1/instances/:vhost/:service/:instance': {
+    summary: 'Register an instance that listens, or renew it',
+    body: instanceBody,
+  },
+  'DELETE /v1/instances/:vhost/:service/:instance': {
+    summary: 'Take an instance that listens out of the registry',
+    ...DONE,
   },
   'GET /v1/pages/services': { summary: 'List services in pages', query: servicePageQuery },
   'GET /v1/exchanges': list('exchanges'),

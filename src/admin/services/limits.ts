@@ -24,3 +24,6 @@ export const CALL_REPLY_BYTES_MAX: number = 1024 * 1024
 
 /** Entries of the metadata of one call. */
 export const CALL_METADATA_MAX = 64
+
+/** Of an instance beside others. */
+export const INSTANCE_WEIGHT_MAX = 1_000_000

@@ -3,7 +3,13 @@ import { PAGE_ROWS_MAX, SEARCH_LENGTH_MAX } from '../console/limits.ts'
 import { NAME_LENGTH_MAX, PATTERN_LENGTH_MAX } from '../limits.ts'
 import type { VhostParams } from '../schemas.ts'
 import type { MethodShape } from '../../model/shapes/services.ts'
-import { CALL_DEADLINE_MS_MAX, CALL_METADATA_MAX, CALL_REQUESTS_MAX } from './limits.ts'
+import { LEASE_MS_MAX, LEASE_MS_MIN } from '../../rpc/directory/limits.ts'
+import {
+  INSTANCE_WEIGHT_MAX,
+  CALL_DEADLINE_MS_MAX,
+  CALL_METADATA_MAX,
+  CALL_REQUESTS_MAX,
+} from './limits.ts'
 
 /** Query strings have no other way to say yes. */
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
@@ -98,3 +104,37 @@ export const contractDescription: z.ZodType<
     }),
   ),
 )
+
+export interface InstanceParams extends ServiceParams {
+  readonly instance: string
+}
+export const instanceParams: z.ZodType<InstanceParams> = z.strictObject({
+  vhost: name,
+  service: name,
+  instance: name,
+})
+
+export interface InstancesQuery {
+  readonly service?: string | undefined
+}
+export const instancesQuery: z.ZodType<InstancesQuery> = z.strictObject({
+  service: name.optional(),
+})
+
+/** Where an instance listens; without a word of its time it is 30 s. */
+export interface InstanceBody {
+  readonly address: string
+  readonly version?: string | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  readonly weight?: number | undefined
+  readonly isServing?: boolean | undefined
+  readonly ttlMs?: number | undefined
+}
+export const instanceBody: z.ZodType<InstanceBody> = z.strictObject({
+  address: z.string().min(1),
+  version: z.string().optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  weight: z.int().min(1).max(INSTANCE_WEIGHT_MAX).optional(),
+  isServing: z.boolean().optional(),
+  ttlMs: z.int().min(LEASE_MS_MIN).max(LEASE_MS_MAX).optional(),
+})

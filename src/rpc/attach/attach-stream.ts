@@ -166,10 +166,11 @@ export class AttachStream implements RequestSink, Callee, CallStream, StandingCa
 
   #register(message: FromProvider, byteLength: number): void {
     if (message.kind !== 'register') throw refusal('the first message must be Register')
-    if (byteLength > REGISTER_BYTES_MAX) {
-      throw refusal(`a Register of ${byteLength} bytes, the limit is ${REGISTER_BYTES_MAX}`)
-    }
     const { register } = message
+    const ownBytes = byteLength - register.descriptors.length
+    if (ownBytes > REGISTER_BYTES_MAX) {
+      throw refusal(`a Register of ${ownBytes} bytes, the limit is ${REGISTER_BYTES_MAX}`)
+    }
     const { registry, requireProviding, messageBytesMax } = this.#parts
     checkProvider(register, requireProviding)
     const info = this.#infoOf(register)

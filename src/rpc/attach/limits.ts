@@ -1,10 +1,8 @@
-import { DESCRIPTORS_BYTES_MAX } from '../../codec/rpc/index.ts'
-
 /** Streams of Attach of one login on one connection. */
 export const ATTACHMENTS_MAX = 256
 
-/** What a provider says of itself, with its descriptors. */
-export const REGISTER_BYTES_MAX: number = 262_144 + DESCRIPTORS_BYTES_MAX
+/** What a provider says of itself, but for its descriptors, which have limits of their own. */
+export const REGISTER_BYTES_MAX = 262_144
 
 /** What libraries of gRPC take when nothing else is said; with all that is around a request. */
 export const TO_PROVIDER_BYTES_MAX: number = 4 * 1024 * 1024

@@ -77,6 +77,11 @@ export class Directory implements RegistryListener {
     return this.#leases.size
   }
 
+  /** Whether an instance that listens is registered. */
+  has(service: string, instanceId: string): boolean {
+    return this.#leases.has(leaseKey({ service, instanceId }))
+  }
+
   /** Of one service, or of all when the name is empty; `key` as listeners are told. */
   *instances(service: string): Iterable<readonly [string, ServiceInstance]> {
     for (const attachment of this.#registry.attachments) {

@@ -6,10 +6,10 @@ import {
   type RequestSink,
 } from '../call.ts'
 import { Metadata } from '../metadata.ts'
-import { checkService } from '../provider-check.ts'
 import { type Account, StandingCalls } from '../standing-calls.ts'
 import { OK_STATUS, RpcError, type Status, statusOf } from '../status.ts'
 import type { Directory } from './directory.ts'
+import { checkInstance } from './instance-check.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { LIST_MAX, WATCHES_MAX } from './limits.ts'
 import {
@@ -37,7 +37,6 @@ export interface RegistryServiceParts {
 }
 
 const NO_BYTES: Uint8Array = new Uint8Array(0)
-const SCHEMES = /^(?:rpcs?|grpcs?|wss?|https?):$/
 
 /** Answers waystation.rpc.v1.Registry for one user, in protobuf and JSON. */
 export class RegistryService implements Callee {
@@ -89,18 +88,8 @@ export class RegistryService implements Callee {
   #register(bytes: Uint8Array, contentType: string): number {
     const { instance: said, ttlMs } = read(() => REGISTER.decode(bytes, contentType))
     if (said === undefined) throw new RpcError('INVALID_ARGUMENT', 'no instance')
-    const { service, instanceId, address } = said
-    checkService(service)
-    if (instanceId === '') throw new RpcError('INVALID_ARGUMENT', 'the instance has no id')
-    const url = URL.canParse(address) ? new URL(address) : null
-    if (url === null || !SCHEMES.test(url.protocol) || url.hostname === '') {
-      const text = `'${address}' is no address such as grpc://HOST:PORT or rpc://HOST:PORT`
-      throw new RpcError('INVALID_ARGUMENT', text)
-    }
-    if (url.username !== '' || url.password !== '') {
-      throw new RpcError('INVALID_ARGUMENT', 'an address that others see must not have a login')
-    }
-    this.#parts.requireProviding(service)
+    checkInstance(said)
+    this.#parts.requireProviding(said.service)
     return this.#parts.directory.register(instanceOf(said), this.#parts.account.name, ttlMs)
   }
 

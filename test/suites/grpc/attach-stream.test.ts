@@ -46,7 +46,8 @@ test('calls of all kinds are answered, with metadata, details and trailers', asy
   const { caller, provider } = world
   const labels = { zone: 'eu' }
   const register = { instanceId: 'py-1', version: '1.4', labels, weight: 3, policy: 'weighted' }
-  const peer = (await AttachPeer.attach(provider, register)).echo()
+  const descriptors = base64('no descriptors')
+  const peer = (await AttachPeer.attach(provider, { ...register, descriptors })).echo()
   assert.equal(peer.said[0]?.registered?.instanceId, 'py-1')
   const { registry } = world.broker.core.host('/')
   const [attached] = registry.attachments
