@@ -8,6 +8,7 @@ import { Ledger } from './ledger.ts'
 
 const TRAFFIC_MS_MAX = 150
 const IN_FLIGHT_MAX = 200
+const CONFIRMED_WITHIN_MS = 30_000
 
 /** What a run of rounds did, so that a run that tested nothing is seen. */
 export interface KillReport {
@@ -26,7 +27,10 @@ export async function runKillRounds(seed: number, rounds: number): Promise<KillR
   for (let round = 0; round < rounds; round++) {
     await broker.start()
     const target = targetOf(broker)
+    const before = confirmedIn(ledgers)
     const traffic = await startTraffic(target, ledgers, random)
+    // Some are killed before they confirm anything; of a machine with other work it might be all.
+    if (random.integer(4) > 0) await confirmedMore(ledgers, before)
     await sleep(random.integer(TRAFFIC_MS_MAX))
     await broker.kill()
     await traffic.ended()
@@ -38,6 +42,18 @@ export async function runKillRounds(seed: number, rounds: number): Promise<KillR
     confirmed += ledger.verify(drained, `seed ${seed}, queue ${queue}`)
   }
   return { rounds, confirmed }
+}
+
+function confirmedIn(ledgers: ReadonlyMap<string, Ledger>): number {
+  return [...ledgers.values()].reduce((sum, { confirmedCount }) => sum + confirmedCount, 0)
+}
+
+async function confirmedMore(ledgers: ReadonlyMap<string, Ledger>, before: number): Promise<void> {
+  const deadlineMs = performance.now() + CONFIRMED_WITHIN_MS
+  while (confirmedIn(ledgers) === before) {
+    if (performance.now() > deadlineMs) throw new Error('nothing is confirmed any more')
+    await sleep(1)
+  }
 }
 
 function targetOf(broker: BrokerProcess): Target {

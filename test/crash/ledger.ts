@@ -15,6 +15,8 @@ interface Fate {
  * settled, a settled one must never be seen again, and messages of a publisher keep their order.
  */
 export class Ledger {
+  /** Over all rounds. */
+  confirmedCount = 0
   readonly #fates: Map<string, Fate> = new Map()
   #nextSequence = 0
 
@@ -32,6 +34,7 @@ export class Ledger {
 
   confirmed(body: string): void {
     this.#fateOf(body).confirmed = true
+    this.confirmedCount++
   }
 
   acked(body: string): void {
