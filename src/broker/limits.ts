@@ -16,7 +16,7 @@ export interface BrokerLimits {
   readonly partitionTotalMax: number
   /** Its exchanges, without `max-exchanges`. Default 100,000. */
   readonly exchangeCountMax: number
-  /** Its bindings, without `max-bindings`. Default 1 million, at some 3 KiB of memory each. */
+  /** Its bindings, without `max-bindings`. Default 1 million, at some 400 bytes of memory each. */
   readonly bindingCountMax: number
   /**
    * Bindings of one exchange that each message is compared with, by headers or by a filter. Default

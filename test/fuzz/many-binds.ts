@@ -64,19 +64,26 @@ export async function declareEnds(client: ChannelModel): Promise<void> {
   for (let n = 0; n < HEADERS_EXCHANGES; n++) {
     await channel.assertExchange(`many.headers.${n}`, 'headers')
   }
-  for (let n = 0; n < QUEUES; n++) await channel.assertQueue(`bound.${n}`)
   await channel.close()
+  await eachQueue(client, async (some, queue) => some.assertQueue(queue))
 }
 
-/** All of them, some at a time. */
 export async function deleteQueues(client: ChannelModel): Promise<void> {
+  await eachQueue(client, async (channel, queue) => channel.deleteQueue(queue))
+}
+
+/** Some at a time: a channel waits for each answer. */
+async function eachQueue(
+  client: ChannelModel,
+  act: (channel: Channel, queue: string) => Promise<unknown>,
+): Promise<void> {
   let next = 0
-  const deleteSome = async (): Promise<void> => {
+  const actOnSome = async (): Promise<void> => {
     const channel = await client.createChannel()
-    while (next < QUEUES) await channel.deleteQueue(`bound.${next++}`)
+    while (next < QUEUES) await act(channel, `bound.${next++}`)
     await channel.close()
   }
-  await Promise.all(Array.from({ length: 20 }, deleteSome))
+  await Promise.all(Array.from({ length: 20 }, actOnSome))
 }
 
 /** Makes the bindings from `from` up to, not including, `to`, without waiting for each. */
