@@ -98,8 +98,9 @@ async function during(t: TestContext, work: () => Promise<void>): Promise<void> 
   await work()
   const tookMs = performance.now() - startMs
   const usedMs = cpuMs() - startCpuMs
-  await control.progress()
   t.diagnostic(`${tookMs.toFixed(0)} ms, ${usedMs} ms of CPU; ${await health.verdict()}`)
+  await control.progress()
+  t.diagnostic(`the slowest batch of the client beside it took ${control.slowestMs.toFixed(0)} ms`)
 }
 
 /** What the broker has used of the processors, in all its threads. */
