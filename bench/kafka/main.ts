@@ -16,7 +16,8 @@ import { ApacheBroker, WaystationBroker, type KafkaBroker } from './broker.ts'
 import { KAFKA_SCENARIOS, type KafkaScenario, type KafkaSettings } from './scenarios.ts'
 
 const USAGE = `npm run bench -- kafka-... [options]
-  --peer kafka|none      compare with the Kafka that tools/kafka.sh installed (default)
+  --peer all|kafka|none  compare with the Kafka that tools/kafka.sh installed, as it comes and
+                         with a flush behind every write (default), or only as it comes
   --target waystation|none
                          none: load the peer only
   --rounds N             how often each scenario runs on each target (default 3)
@@ -31,7 +32,7 @@ export async function runKafkaBench(args: readonly string[]): Promise<void> {
     args: [...args],
     allowPositionals: true,
     options: {
-      peer: { type: 'string', default: 'kafka' },
+      peer: { type: 'string', default: 'all' },
       target: { type: 'string', default: 'waystation' },
       rounds: { type: 'string', default: '3' },
       megabytes: { type: 'string', default: '400' },
@@ -44,6 +45,7 @@ export async function runKafkaBench(args: readonly string[]): Promise<void> {
     console.log(USAGE)
     return
   }
+  if (!['all', 'kafka', 'none'].includes(flags.peer)) throw new Error(USAGE)
   const scenarios = chooseScenarios(names)
   const rounds = positiveNumber('rounds', flags.rounds)
   const settings: KafkaSettings = {
@@ -56,7 +58,8 @@ export async function runKafkaBench(args: readonly string[]): Promise<void> {
   }
   const version = flags.peer === 'none' ? null : await ApacheBroker.version()
   if (version === null) console.log('no Kafka to compare with (tools/kafka.sh install)')
-  const brokers = await openBrokers(resources, { own: flags.target !== 'none', version })
+  const wanted = { own: flags.target !== 'none', version, flushing: flags.peer === 'all' }
+  const brokers = await openBrokers(resources, wanted)
   const head = {
     date: new Date().toISOString(),
     commit: describeCommit(),
@@ -87,12 +90,16 @@ function chooseScenarios(names: readonly string[]): readonly KafkaScenario[] {
 
 async function openBrokers(
   resources: AsyncDisposableStack,
-  { own, version }: { readonly own: boolean; readonly version: string | null },
+  {
+    own,
+    version,
+    flushing,
+  }: { readonly own: boolean; readonly version: string | null; readonly flushing: boolean },
 ): Promise<KafkaBroker[]> {
   const brokers: KafkaBroker[] = []
   if (own) brokers.push(await WaystationBroker.open())
-  if (version !== null) {
-    brokers.push(await ApacheBroker.open('kafka', []))
+  if (version !== null) brokers.push(await ApacheBroker.open('kafka', []))
+  if (version !== null && flushing) {
     brokers.push(await ApacheBroker.open('kafka flushing', ['log.flush.interval.messages=1']))
   }
   for (const broker of brokers) {

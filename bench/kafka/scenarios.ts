@@ -22,6 +22,8 @@ export interface KafkaScenario {
 interface Flow {
   readonly recordBytes: number
   readonly compression: 'none' | 'lz4'
+  /** Of the topic. Default 1. */
+  readonly partitionCount?: number
 }
 
 const MEGABYTE = 1_000_000
@@ -38,6 +40,9 @@ export const KAFKA_SCENARIOS: readonly KafkaScenario[] = [
   flow('kafka-1024', '1 KiB records, acks=all', { recordBytes: 1_024, compression: 'none' }),
   flow('kafka-100-lz4', 'the same, lz4', { recordBytes: 100, compression: 'lz4' }),
   flow('kafka-1024-lz4', 'the same, lz4', { recordBytes: 1_024, compression: 'lz4' }),
+  flow('kafka-100-6', '100 B records into 6 partitions', {
+    ...{ recordBytes: 100, compression: 'none', partitionCount: 6 },
+  }),
   {
     name: 'kafka-latency',
     about: '10 MB/s of 1 kB records, acks=all: from send to acknowledgement',
@@ -57,13 +62,13 @@ function flow(name: string, about: string, options: Flow): KafkaScenario {
 /** Produces, then consumes the same records; every one must be acknowledged and come. */
 async function runFlow(
   broker: KafkaBroker,
-  { recordBytes, compression }: Flow,
+  { recordBytes, compression, partitionCount = 1 }: Flow,
   { megabytes }: KafkaSettings,
 ): Promise<Metrics> {
   const all = Math.ceil((megabytes * MEGABYTE) / recordBytes)
   const warmupCount = Math.ceil(all * WARMUP_SHARE)
   const { port, pid } = broker
-  return withTopic(port, async (topic) => {
+  return withTopic({ port, partitionCount }, async (topic) => {
     const atFirst = cpuSeconds(pid)
     const sent = await produce({
       port,
@@ -94,7 +99,7 @@ async function runLatency(broker: KafkaBroker, seconds: number): Promise<Metrics
   const { port, pid } = broker
   const rate = LATENCY_BYTES_PER_SECOND / LATENCY_RECORD_BYTES
   const count = rate * seconds
-  return withTopic(port, async (topic) => {
+  return withTopic({ port, partitionCount: 1 }, async (topic) => {
     const startedMs = nowMs()
     const cpuAtFirst = cpuSeconds(pid)
     const figures = await produce({
@@ -126,7 +131,7 @@ async function runStart(broker: KafkaBroker): Promise<Metrics> {
 }
 
 async function withTopic(
-  port: number,
+  { port, partitionCount }: { readonly port: number; readonly partitionCount: number },
   work: (topic: string) => Promise<Metrics>,
 ): Promise<Metrics> {
   const brokers = [`127.0.0.1:${port}`]
@@ -134,7 +139,7 @@ async function withTopic(
   const topic = `bench-${randomBytes(4).toString('hex')}`
   try {
     await admin.connect()
-    const spec = { topic, numPartitions: 1, replicationFactor: 1 }
+    const spec = { topic, numPartitions: partitionCount, replicationFactor: 1 }
     await admin.createTopics({ topics: [spec], waitForLeaders: true })
     return await work(topic)
   } finally {
