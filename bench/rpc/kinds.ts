@@ -64,6 +64,8 @@ export class Parts implements AsyncDisposable {
 }
 
 export const KINDS: readonly Kind[] = [
+  sockets('sockets', 'what Node can do with bare sockets', { isRelayed: false }),
+  sockets('sockets relayed', 'the same with a process in between', { isRelayed: true }),
   own('direct', 'our frames, provider and caller', { isBrokered: false, scheme: 'rpc' }),
   own('brokered', 'our frames through the broker', { isBrokered: true, scheme: 'rpc' }),
   own('grpc', 'gRPC, our server and our client', { isBrokered: false, scheme: 'grpc' }),
@@ -139,6 +141,22 @@ export const KINDS: readonly Kind[] = [
     },
   },
 ]
+
+function sockets(
+  name: string,
+  about: string,
+  { isRelayed }: { readonly isRelayed: boolean },
+): Kind {
+  return {
+    ...{ name, about, loads: CALLS },
+    isThere: () => true,
+    open: async (processes) => {
+      const port = await processes.peer('socket', 'provide')
+      return isRelayed ? processes.peer('socket', 'relay', port) : port
+    },
+    caller: peerCaller('socket'),
+  }
+}
 
 function own(
   name: string,

@@ -7,7 +7,7 @@ const PEERS = path.join(import.meta.dirname, 'peers')
 /** For a process to start on a machine that is busy. */
 const READY_WITHIN_MS = 60_000
 
-export type PeerName = 'own' | 'grpc-js' | 'nats' | 'amqp'
+export type PeerName = 'own' | 'grpc-js' | 'nats' | 'amqp' | 'socket'
 
 /** The processes and folders of one measurement; all end with it. */
 export class Processes implements AsyncDisposable {

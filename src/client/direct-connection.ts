@@ -53,6 +53,7 @@ export class DirectConnection implements ConnectionHandler, TurnTask, FrameHandl
     this.#shared = shared
     this.#output = new OutputBuffer(transport, shared.slabs)
     this.#parser = new FrameParser(this, {
+      buffers: shared.slabs,
       hasPreamble: true,
       messageBytesMax: LOGIN_BYTES_MAX,
       controlBytesMax: LOGIN_BYTES_MAX,

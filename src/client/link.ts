@@ -75,7 +75,11 @@ export class Link implements ConnectionHandler, TurnTask, FrameHandler {
     this.#options = options
     this.#output = new OutputBuffer(transport, options.slabs)
     const { messageBytesMax, vhost, client } = options
-    this.#parser = new FrameParser(this, { hasPreamble: false, messageBytesMax })
+    this.#parser = new FrameParser(this, {
+      buffers: options.slabs,
+      hasPreamble: false,
+      messageBytesMax,
+    })
     this.peer = new FramePeer({
       output: this.#output,
       requestOutput: this.#requestOutput,

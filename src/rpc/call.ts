@@ -56,9 +56,10 @@ export interface ReplySink {
 /**
  * What either side may have sent in each call before the first credit. A message may be sent
  * while what is left is above zero, however large it is: so a window holds at most itself and one
- * message of the largest size.
+ * message of the largest size. Four messages of 64 KiB: with room for one, each would wait for the
+ * credit of the one before.
  */
-export const CALL_WINDOW = 65_536
+export const CALL_WINDOW = 262_144
 
 /** What a message uses of the window; empty ones cost too. */
 export function messageCost(byteLength: number): number {

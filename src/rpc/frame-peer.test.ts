@@ -113,7 +113,8 @@ function side(isInitiator: boolean, callsMax = 100): Side {
     },
     oversize: (id: number): void => peer.oversize(id, 'too large'),
   }
-  const parser = new FrameParser(handler, { hasPreamble: false, messageBytesMax: 1000 })
+  const buffers = { take: (size: number) => Buffer.allocUnsafe(size), give: () => {} }
+  const parser = new FrameParser(handler, { buffers, hasPreamble: false, messageBytesMax: 1000 })
   return { peer, output, parser, echo }
 }
 

@@ -9,7 +9,15 @@ export interface FrameHandler {
   oversize(id: number, byteLength: number): void
 }
 
+/** Where buffers are taken from and given back to, so that a large frame leaves no garbage. */
+export interface BufferPool {
+  /** One with at least so much room. */
+  take(bytes: number): Buffer
+  give(buffer: Buffer): void
+}
+
 export interface FrameParserOptions {
+  readonly buffers: BufferPool
   /** Whether the peer begins with the preamble, as a client does. */
   readonly hasPreamble: boolean
   readonly messageBytesMax: number
@@ -33,6 +41,7 @@ export class FrameParser {
   /** Providers may attach: such a frame may be larger than others. */
   takesAttach = false
   readonly #handler: FrameHandler
+  readonly #buffers: BufferPool
   #preambleBytes: number
   #isStopped = false
   #kept: Buffer = NOTHING
@@ -42,6 +51,7 @@ export class FrameParser {
 
   constructor(handler: FrameHandler, options: FrameParserOptions) {
     this.#handler = handler
+    this.#buffers = options.buffers
     this.#preambleBytes = options.hasPreamble ? 0 : PREAMBLE.length
     this.messageBytesMax = options.messageBytesMax
     this.controlBytesMax = options.controlBytesMax ?? CONTROL_BYTES_MAX
@@ -66,8 +76,7 @@ export class FrameParser {
 
   stop(): void {
     this.#isStopped = true
-    this.#kept = NOTHING
-    this.#keptBytes = 0
+    this.#letGo()
   }
 
   #push(bytes: Buffer): void {
@@ -150,7 +159,7 @@ export class FrameParser {
     }
     const size = this.#checkedSize(this.#kept, 0)
     if (size < 0) {
-      this.#keptBytes = 0
+      this.#letGo()
       return at
     }
     const frameBytes = HEADER_BYTES + size
@@ -161,17 +170,27 @@ export class FrameParser {
     this.#kept = NOTHING
     this.#keptBytes = 0
     this.#dispatch(frame, 0, frameBytes)
+    this.#buffers.give(frame)
     return end
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
     const keptBytes = this.#keptBytes + end - start
     if (keptBytes > this.#kept.length) {
-      const grown = Buffer.allocUnsafe(Math.max(KEPT_BYTES_FIRST, keptBytes, this.#kept.length * 2))
+      const size = Math.max(KEPT_BYTES_FIRST, keptBytes, this.#kept.length * 2)
+      const isSmall = size <= KEPT_BYTES_FIRST
+      const grown = isSmall ? Buffer.allocUnsafe(size) : this.#buffers.take(size)
       grown.set(this.#kept.subarray(0, this.#keptBytes))
+      if (this.#kept.length > 0) this.#buffers.give(this.#kept)
       this.#kept = grown
     }
     this.#kept.set(bytes.subarray(start, end), this.#keptBytes)
     this.#keptBytes = keptBytes
+  }
+
+  #letGo(): void {
+    if (this.#kept.length > 0) this.#buffers.give(this.#kept)
+    this.#kept = NOTHING
+    this.#keptBytes = 0
   }
 }

@@ -1,6 +1,6 @@
 /** Multiplexed calls on one connection: bytes in, frames out; see docs/rpc-frames.md. */
 export { RpcFrameError } from './frame-error.ts'
-export { type FrameHandler, FrameParser } from './frame-parser.ts'
+export { type BufferPool, type FrameHandler, FrameParser } from './frame-parser.ts'
 export {
   type FrameTarget,
   writeAttach,

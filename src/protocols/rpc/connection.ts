@@ -106,6 +106,7 @@ export class RpcConnection implements ConnectionHandler, TurnTask, FrameHandler 
     this.#output = new OutputBuffer(transport, shared.slabs)
     this.#gate = new ReadGate(transport)
     this.#parser = new FrameParser(this, {
+      buffers: shared.slabs,
       hasPreamble: true,
       messageBytesMax: LOGIN_BYTES_MAX,
       controlBytesMax: LOGIN_BYTES_MAX,

@@ -26,7 +26,7 @@ import (
 
 const (
 	capacity = 4
-	window   = 65536
+	window   = 262144
 	overhead = 32
 )
 
