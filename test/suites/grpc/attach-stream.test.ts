@@ -183,7 +183,7 @@ test('replies go as far as there is credit, requests as far as somebody reads', 
   const part = base64('x'.repeat(20_000))
   const peer = await AttachPeer.attach(provider)
   // Far more than a window, to a caller that reads it all, by whoever counts.
-  let room = 65_536
+  let room = 262_144
   let left = 200
   let isEnded = false
   const go = (id: number): void => {
@@ -205,7 +205,7 @@ test('replies go as far as there is credit, requests as far as somebody reads', 
 
   peer.onMessage = ({ call }) => {
     if (call === undefined) return
-    for (let count = 0; count < 40; count++) peer.send({ reply: { id: call.id, message: part } })
+    for (let count = 0; count < 100; count++) peer.send({ reply: { id: call.id, message: part } })
   }
   const greedy = caller.stream('/test.Echo/Chat')
   let end = ''
