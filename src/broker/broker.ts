@@ -24,7 +24,7 @@ import type { StateTable } from './state-table.ts'
 import { TimerIndex } from './timer-index.ts'
 import type { Partition } from './topics/partition.ts'
 import { TopicCleaner } from './topics/topic-cleaner.ts'
-import type { Queue } from './queue.ts'
+import { Queue } from './queue.ts'
 import { Topic } from './topics/topic.ts'
 import { Tracer } from './tracing/tracer.ts'
 import { VirtualHost, type VhostOptions } from './virtual-host.ts'
@@ -239,6 +239,9 @@ export class Broker {
     } finally {
       // Not before: the snapshot asks when each delayed message is due.
       this.timers.close()
+      for (const vhost of this.#vhosts.values()) {
+        for (const queue of vhost.destinations()) if (queue instanceof Queue) queue.stop()
+      }
       this.#shards.cycle.close()
       this.#options.engine.onState(null)
     }

@@ -428,7 +428,7 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.vhost.totals.destinationGone(this.totals, this.intake.totals.refused)
     if (this.shard.traced !== null) this.trace.emptied('dropped')
     this.#expiry.stop()
-    this.#pace?.stop()
+    this.stop()
     this.vhost.timers.cancel(this.#unusedTimer)
     this.#orphanConsumers()
     this.#answerGettersEmpty()
@@ -437,6 +437,11 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
     this.#contents.clear()
     this.#burials.clear()
     this.#reader.forget()
+  }
+
+  /** Nothing of it waits for time to pass any more, but what the timers of the broker end. */
+  stop(): void {
+    this.#pace?.stop()
   }
 
   /**
@@ -553,11 +558,9 @@ export class Queue implements Destination, ShardMember, TurnTask, TimerTarget {
 
   #setPace({ consumeRateMax, consumeBytesRateMax, rateBurstMs }: DestinationPolicy): void {
     const rates = { messages: consumeRateMax, bytes: consumeBytesRateMax, burstMs: rateBurstMs }
+    const about = `consume rate of queue '${this.name}'`
     this.#pace ??= new Pace(this.vhost.flows.clock, null, () => this.#wake())
-    this.#pace.setRates(`consume rate of queue '${this.name}'`, rates)
-    if (this.#pace.isSet) return
-    this.#pace.stop()
-    this.#pace = null
+    this.#pace = this.#pace.withRates(about, rates)
   }
 
   /** A message cannot be read: nothing is given out any more, for order is promised. */

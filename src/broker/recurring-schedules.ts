@@ -51,7 +51,7 @@ export interface RecurringParts {
   readonly id: number
 }
 
-const STATE_BYTES = 16
+const STATE_BYTES = 24
 const DEFAULT_ZONE = 'UTC'
 /** What makes an order of a message; taken out, so that whoever sends it on makes no new one. */
 const ORDER_HEADERS = [SCHEDULE_HEADER.CRON, SCHEDULE_HEADER.ZONE, SCHEDULE_HEADER.AT]
@@ -242,6 +242,8 @@ class RecurringSchedule implements TimerTarget {
   readonly #vhost: VirtualHost
   readonly #parts: ScheduleParts
   #lastMs: number | null = null
+  /** What was due by then is done with: published, or one message stood for it. */
+  #doneMs: number
   #firedCount = 0
   #nextMs: number | null = null
   #timer = 0
@@ -250,10 +252,12 @@ class RecurringSchedule implements TimerTarget {
     this.#vhost = vhost
     this.spec = spec
     this.#parts = parts
+    this.#doneMs = spec.createdMs
     const state = parts.state.get(parts.stateKey)
     if (state === undefined) return
     this.#lastMs = state.readDoubleBE(0)
     this.#firedCount = state.readDoubleBE(8)
+    this.#doneMs = state.readDoubleBE(16)
   }
 
   get bytes(): number {
@@ -269,8 +273,8 @@ class RecurringSchedule implements TimerTarget {
   /** Arms it for its next time; times that are over are skipped, or come once. */
   start(): void {
     const now = this.#vhost.now()
-    const { missed, startMs, createdMs } = this.spec
-    const from = Math.max(this.#lastMs ?? createdMs, startMs === null ? 0 : startMs - 1)
+    const { missed, startMs } = this.spec
+    const from = Math.max(this.#doneMs, startMs === null ? 0 : startMs - 1)
     const next = this.#parts.times.next(from)
     // Skipped is what was due before now; what is due in this moment is not late.
     this.#arm(missed === 'skip' && next !== null && next < now ? this.#after(now - 1) : next)
@@ -283,13 +287,15 @@ class RecurringSchedule implements TimerTarget {
   /** Published and noted in one commit. What was late comes once, and the next is after now. */
   onTimer(_value: number, dueMs: number): void {
     this.#lastMs = dueMs
+    this.#doneMs = Math.max(dueMs, this.#vhost.now())
     this.#firedCount++
     this.publish(dueMs)
     const state = Buffer.allocUnsafe(STATE_BYTES)
     state.writeDoubleBE(dueMs, 0)
     state.writeDoubleBE(this.#firedCount, 8)
+    state.writeDoubleBE(this.#doneMs, 16)
     this.#parts.state.set(this.#parts.stateKey, state)
-    this.#arm(this.#after(Math.max(dueMs, this.#vhost.now())))
+    this.#arm(this.#after(this.#doneMs))
   }
 
   publish(dueMs: number): void {

@@ -133,9 +133,7 @@ export class FaultyDisk implements Disk {
 
   /** Changes a stored byte, as a failing device does. */
   flip(path: string, position: number, mask = 0xff): void {
-    const content = this.#contentOf(path)
-    content.current[position]! ^= mask
-    if (position < content.synced.length) content.synced[position]! ^= mask
+    this.#contentOf(path).flip(position, mask)
   }
 
   /** Gives a file these bytes, on the device and all. */
@@ -259,35 +257,89 @@ interface Write {
   readonly bytes: Buffer | null
 }
 
+/** Bytes that grow and shrink in place, for a file is written to many times. */
+class GrowingBytes {
+  #data: Buffer = Buffer.alloc(0)
+  #size = 0
+
+  get view(): Buffer {
+    return this.#data.subarray(0, this.#size)
+  }
+
+  apply({ position, bytes }: Write): void {
+    if (bytes === null) {
+      this.#resize(position)
+      return
+    }
+    if (position + bytes.length > this.#size) this.#resize(position + bytes.length)
+    bytes.copy(this.#data, position)
+  }
+
+  copy(): GrowingBytes {
+    const copy = new GrowingBytes()
+    copy.#data = Buffer.from(this.view)
+    copy.#size = this.#size
+    return copy
+  }
+
+  /** A part that was never written reads as zeros. */
+  #resize(size: number): void {
+    if (size > this.#data.length) {
+      const larger = Buffer.alloc(Math.max(size, 2 * this.#data.length))
+      this.#data.copy(larger, 0, 0, this.#size)
+      this.#data = larger
+    } else if (size > this.#size) this.#data.fill(0, this.#size, size)
+    this.#size = size
+  }
+}
+
 class FaultyContent {
-  current: Buffer = Buffer.alloc(0)
-  synced: Buffer = Buffer.alloc(0)
   lastWrite: { readonly position: number; readonly bytes: Buffer } | null = null
+  #current = new GrowingBytes()
+  #synced = new GrowingBytes()
+  /** What `#synced` lacks. */
   #pending: Write[] = []
 
+  get current(): Buffer {
+    return this.#current.view
+  }
+
+  get synced(): Buffer {
+    return this.#synced.view
+  }
+
   write(bytes: Buffer, position: number): void {
-    this.current = place(this.current, bytes, position)
     this.lastWrite = { position, bytes }
-    this.#pending.push({ position, bytes })
+    this.#change({ position, bytes })
   }
 
   copy(): FaultyContent {
     const copy = new FaultyContent()
-    copy.current = Buffer.from(this.current)
-    copy.synced = Buffer.from(this.synced)
+    copy.#current = this.#current.copy()
+    copy.#synced = this.#synced.copy()
     copy.#pending = [...this.#pending]
     copy.lastWrite = this.lastWrite
     return copy
   }
 
+  flip(position: number, mask: number): void {
+    if (position < this.synced.length) this.synced[position]! ^= mask
+    // What was not synced is written with the flipped byte, if it is.
+    this.#change({ position, bytes: Buffer.of(this.current[position]! ^ mask) })
+  }
+
   truncate(size: number): void {
-    this.current = resize(this.current, size)
-    this.#pending.push({ position: size, bytes: null })
+    this.#change({ position: size, bytes: null })
   }
 
   sync(): void {
-    this.synced = Buffer.from(this.current)
+    for (const write of this.#pending) this.#synced.apply(write)
     this.#pending = []
+  }
+
+  #change(write: Write): void {
+    this.#current.apply(write)
+    this.#pending.push(write)
   }
 
   /** What was synced, and of the rest none, all, a torn beginning, or any of the sectors. */

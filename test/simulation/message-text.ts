@@ -56,12 +56,25 @@ export function hasId(id: number): boolean {
   return SIMULATED_FORM.property(header, 0, header.length, 'message-id') !== null
 }
 
+/** Headers and bodies are looked at far more often than they are made. */
+const headers = new Map<number, Buffer>()
+const bodies = new Map<number, Buffer>()
+
 function headerOf(id: number): Buffer {
-  return Buffer.alloc(1 + (id % HEADER_BYTES_MAX), `h${id}.`)
+  let header = headers.get(id)
+  if (header === undefined) {
+    header = Buffer.alloc(1 + (id % HEADER_BYTES_MAX), `h${id}.`)
+    headers.set(id, header)
+  }
+  return header
 }
 
 function bodyOf(id: number, size: number): Buffer {
-  const body = Buffer.alloc(size, `b${id}.${size}.`)
-  body.writeUInt32BE(id, 0)
+  let body = bodies.get(id)
+  if (body?.length !== size) {
+    body = Buffer.alloc(size, `b${id}.${size}.`)
+    body.writeUInt32BE(id, 0)
+    bodies.set(id, body)
+  }
   return body
 }

@@ -70,7 +70,7 @@ export class Model {
         ...expiry(target, this.now(), this.now(), ownMs),
       },
     })
-    assert.ok(!this.tokens.has(token.key))
+    check(!this.tokens.has(token.key), () => `${token} is published twice`)
     this.tokens.set(token.key, token)
     if (target !== 'delayed') {
       target.tokens.add(token)
@@ -94,15 +94,15 @@ export class Model {
     { settles, holder }: { readonly settles: boolean; readonly holder: object },
   ): Token {
     const token = this.#found(queue, seen)
-    assert.ok(!token.isOut, `${token} was handed out twice`)
-    assert.equal(token.dying, null, `${token} was handed out though it was rejected`)
+    check(!token.isOut, () => `${token} was handed out twice`)
+    check(token.dying === null, () => `${token} was handed out though it was rejected`)
     if (queue.isKeyShared) this.#checkKeyTurn(queue, token, holder)
     else this.#checkTurn(queue, token)
     token.holder = holder
     this.#checkFlags(queue, token, seen)
     // Only a consumer that waited already gets a message of this turn, whatever its time to live.
     const isFresh = token.stay.from === this.ticket()
-    assert.ok(isFresh || token.stay.expiresMax > this.now(), `${token} was handed out too late`)
+    check(isFresh || token.stay.expiresMax > this.now(), () => `${token} was handed out too late`)
     token.delivered = 'surely'
     if (settles) this.settled(token)
     else token.isOut = true
@@ -171,9 +171,9 @@ export class Model {
     for (const [queue, sightings] of seen) {
       for (const sighting of sightings) {
         const token = this.#found(queue, sighting)
-        assert.ok(!present.has(token), `${token} is there twice`)
-        assert.ok(!token.isOut, `${token} waits in ${queue.label} though it is handed out`)
-        assert.equal(token.dying, null, `${token} waits in ${queue.label} though it was rejected`)
+        check(!present.has(token), () => `${token} is there twice`)
+        check(!token.isOut, () => `${token} waits in ${queue.label} though it is handed out`)
+        check(token.dying === null, () => `${token} waits in ${queue.label} though it was rejected`)
         present.add(token)
         // It was looked at, and not handed out.
         if (!queue.isKeyShared) this.#checkFlags(queue, token, sighting)
@@ -258,17 +258,17 @@ export class Model {
   #found(queue: ModelQueue, seen: Sighting): Token {
     const token = this.tokens.get(tokenKey(seen.id, seen.origin))
     const label = `message ${seen.id} of '${seen.origin}'`
-    assert.ok(token !== undefined, `${label} in ${queue.label} was never sent or is long gone`)
+    check(token !== undefined, () => `${label} in ${queue.label} was never sent or is long gone`)
     // It may have gone round and come back.
     const isElsewhere = (): boolean =>
       token.place !== queue || (token.dying !== null && token.offset !== seen.offset)
     for (let steps = 0; isElsewhere(); steps++) {
       const wanted = seen.reasons[0]
       const isMoved = steps < 6 && this.step(token, wanted)
-      assert.ok(isMoved, `${token} turned up in ${queue.label}: ${seen.reasons.join(', ')}`)
+      check(isMoved, () => `${token} turned up in ${queue.label}: ${seen.reasons.join(', ')}`)
     }
     if (token.offset >= 0) {
-      assert.equal(seen.offset, token.offset, `${token} changed its offset`)
+      check(seen.offset === token.offset, () => `${token} changed its offset`)
     }
     token.offset = seen.offset
     return token
@@ -309,7 +309,7 @@ export class Model {
       if (other === token || token.orderKey === '' || other.orderKey !== token.orderKey) continue
       if (other.dying !== null || (!other.isOut && other.stay.expiresMin <= this.now())) continue
       if (!isBefore(other, token)) {
-        assert.ok(!other.isOut, `${token} came again beside ${other}, which came later`)
+        check(!other.isOut, () => `${token} came again beside ${other}, which came later`)
       } else if (!other.isOut || other.holder !== holder) {
         assert.fail(`${token} was handed out before ${other} of its key was settled`)
       }
@@ -318,10 +318,11 @@ export class Model {
 
   #checkFlags(queue: ModelQueue, token: Token, seen: Sighting): void {
     if (queue.kind.countsAttempts) {
-      assert.equal(seen.attempts, token.attemptCount, `${token} has another count of attempts`)
+      check(seen.attempts === token.attemptCount, () => `${token} has ${seen.attempts} attempts`)
     }
-    if (token.delivered === 'never') assert.ok(!seen.redelivered, `${token} is called redelivered`)
-    if (token.delivered === 'surely') assert.ok(seen.redelivered, `${token} is called new`)
+    if (token.delivered === 'never')
+      check(!seen.redelivered, () => `${token} is called redelivered`)
+    if (token.delivered === 'surely') check(seen.redelivered, () => `${token} is called new`)
     token.delivered = 'surely'
   }
 
@@ -331,7 +332,7 @@ export class Model {
       const after = tokens[index + 1]
       if (after === undefined) break
       const [level, next] = [queue.levelOf(token), queue.levelOf(after)]
-      assert.ok(level >= next, `in ${queue.label} ${token} stands before ${after}`)
+      check(level >= next, () => `in ${queue.label} ${token} stands before ${after}`)
       if (level === next && isBefore(after, token)) {
         assert.fail(`in ${queue.label} ${token} stands before ${after}, which came earlier`)
       }
@@ -342,7 +343,7 @@ export class Model {
   #checkHeads(queue: ModelQueue, sightings: readonly Sighting[]): void {
     const { messagesMax } = queue.kind.settings
     if (messagesMax !== undefined && queue.isDropping) {
-      assert.ok(sightings.length <= messagesMax, `${queue.label} holds ${sightings.length}`)
+      check(sightings.length <= messagesMax, () => `${queue.label} holds ${sightings.length}`)
     }
     const { bytesMax } = queue.kind.settings
     const levels = new Set<number>()
@@ -353,9 +354,10 @@ export class Model {
       const level = queue.levelOf(token)
       if (levels.has(level)) continue
       levels.add(level)
-      assert.ok(token.stay.expiresMax > this.now(), `${token} should have expired`)
+      check(token.stay.expiresMax > this.now(), () => `${token} should have expired`)
     }
-    if (bytesMax !== undefined) assert.ok(bytes <= bytesMax, `${queue.label} holds ${bytes} bytes`)
+    if (bytesMax !== undefined)
+      check(bytes <= bytesMax, () => `${queue.label} holds ${bytes} bytes`)
   }
 
   /** It is nowhere to be seen: only right where it may have died for good. */
@@ -363,7 +365,7 @@ export class Model {
     const before = String(token)
     for (let steps = 0; token.place !== 'gone'; steps++) {
       const isMoved = steps < 6 && this.step(token, undefined)
-      assert.ok(isMoved, `${before} is lost; it may have come to ${token}`)
+      check(isMoved, () => `${before} is lost; it may have come to ${token}`)
     }
   }
 }
@@ -394,4 +396,9 @@ function dropsNow(queue: ModelQueue): boolean {
 function isBefore(left: Token, right: Token): boolean {
   if (left.offset >= 0 && right.offset >= 0) return left.offset < right.offset
   return left.isDirect && right.isDirect && left.sequence < right.sequence
+}
+
+/** What is to be said of a failure is made up only where there is one: this is asked all the time. */
+function check(isRight: boolean, complaint: () => string): asserts isRight {
+  if (!isRight) assert.fail(complaint())
 }

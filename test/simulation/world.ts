@@ -184,7 +184,7 @@ export class World {
 
   checkSpace(): void {
     assert.deepEqual(this.broker.checkSpace(), [])
-    for (const queue of this.vhost.destinations()) if (queue instanceof Queue) checkTraces(queue)
+    checkTraces(this.vhost)
   }
 
   /** The power goes, or the process is killed, at this very moment. */
@@ -495,9 +495,13 @@ export function bindingTo(target: string, source: string): Parameters<VirtualHos
 }
 
 /** Of a log, only what some queue still holds is followed. */
-function checkTraces({ shard }: Queue): void {
-  shard.traced?.visit((offset) => {
-    const isHeld = Array.from(shard.members.values()).some((member) => member.isLive(offset))
-    assert.ok(isHeld, `the message at ${offset} is settled and still traced`)
-  })
+function checkTraces(vhost: VirtualHost): void {
+  const queues = [...vhost.destinations()].filter((queue) => queue instanceof Queue)
+  for (const shard of new Set(queues.map((queue) => queue.shard))) {
+    const members = [...shard.members.values()]
+    shard.traced?.visit((offset) => {
+      if (members.some((member) => member.isLive(offset))) return
+      assert.fail(`the message at ${offset} is settled and still traced`)
+    })
+  }
 }

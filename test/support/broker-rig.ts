@@ -25,10 +25,13 @@ export interface BrokerRig {
   readonly complaints: string[]
 }
 
-type Limits = NonNullable<Parameters<typeof Broker.open>[0]['limits']>
+type BrokerOptions = Parameters<typeof Broker.open>[0]
+type Limits = NonNullable<BrokerOptions['limits']>
 
 export async function openBroker(
-  given: { engine?: Engine; clock?: ManualClock; limits?: Limits } = {},
+  given: Partial<Pick<BrokerOptions, 'engine' | 'limits' | 'calendar'>> & {
+    readonly clock?: ManualClock
+  } = {},
 ): Promise<BrokerRig> {
   const clock = given.clock ?? new ManualClock()
   const engine = given.engine ?? (await openEmbeddedEngine({ memory: true, clock }))
@@ -41,6 +44,7 @@ export async function openBroker(
     turn: new Turn(),
     log: { info: () => {}, warn: complain, error: complain },
     ...(given.limits === undefined ? {} : { limits: given.limits }),
+    ...(given.calendar === undefined ? {} : { calendar: given.calendar }),
   })
   return { broker, vhost: broker.vhost('/')!, clock, engine, complaints }
 }

@@ -210,6 +210,9 @@ test('a queue gives out no faster than its rate, and a rest saves up no more tha
   for (let n = 0; n < 10; n++) publish(vhost, '', 'idle', `${n}`)
   await turns()
   assert.equal(idle.got.length, 2)
+  assert.notEqual(clock.timerCount, 0)
+  await rig.broker.close()
+  assert.equal(clock.timerCount, 0, 'a process need not live on for what would pass next')
 })
 
 // Messages come whenever they like, alone or many at once; some are given out as they come.

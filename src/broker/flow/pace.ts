@@ -26,9 +26,12 @@ export class Pace {
     this.#opened = opened
   }
 
-  /** Whether it has a rate of its own. */
-  get isSet(): boolean {
-    return this.#own !== null
+  /** Itself with these rates; null, and stopped, where there are none. */
+  withRates(about: string, rates: Rates): Pace | null {
+    this.setRates(about, rates)
+    if (this.#own !== null) return this
+    this.stop()
+    return null
   }
 
   setRates(about: string, rates: Rates): void {

@@ -1,4 +1,5 @@
 import type { Consumer, DeliverySink, Queue, StoredMessage } from '../../broker/index.ts'
+import type { Timer } from '../../lib/clock.ts'
 import type { TurnTask } from '../../lib/turn.ts'
 import { NO_HEADERS } from '../../model/header-value.ts'
 import { deadlineAfter } from '../call.ts'
@@ -29,7 +30,8 @@ export class ServiceBacklog implements DeliverySink, TurnTask {
   /** Ended inside a delivery, where nothing may be settled. */
   #endedEarly: (() => void)[] = []
   #isDelivering = false
-  #isResting = false
+  /** Until then no provider is tried; null: they are. */
+  #restTimer: Timer | null = null
   #isOver = false
 
   constructor(name: string, queue: Queue, calls: DurableCalls) {
@@ -50,13 +52,14 @@ export class ServiceBacklog implements DeliverySink, TurnTask {
 
   /** A provider of the service may be free. */
   providersFree(): void {
-    if (!this.#isOver && !this.#isResting && this.#canTake()) this.#consumer.resume()
+    if (!this.#isOver && this.#canTake()) this.#consumer.resume()
   }
 
   /** Takes no more; calls that run go on, and those that fail from now on are not counted. */
   stop(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#restTimer?.cancel()
     this.#consumer.cancel()
   }
 
@@ -85,6 +88,7 @@ export class ServiceBacklog implements DeliverySink, TurnTask {
 
   cancelled(): void {
     this.#isOver = true
+    this.#restTimer?.cancel()
     this.#calls.backlogGone(this.#name, this)
   }
 
@@ -189,11 +193,10 @@ export class ServiceBacklog implements DeliverySink, TurnTask {
   }
 
   #rest(ms: number): void {
-    if (this.#isResting) return
-    this.#isResting = true
+    if (this.#restTimer !== null || this.#isOver) return
     this.#consumer.pause()
-    this.#calls.relay.clock.setTimer(ms, () => {
-      this.#isResting = false
+    this.#restTimer = this.#calls.relay.clock.setTimer(ms, () => {
+      this.#restTimer = null
       this.providersFree()
     })
   }
@@ -204,7 +207,7 @@ export class ServiceBacklog implements DeliverySink, TurnTask {
   }
 
   #canTake(): boolean {
-    if (this.#running.size >= RUNNING_CALLS_MAX || this.#isResting) return false
+    if (this.#running.size >= RUNNING_CALLS_MAX || this.#restTimer !== null) return false
     const service = this.#calls.registry.service(this.#name)
     return service !== null && service.waiting.size === 0 && hasFree(service)
   }
