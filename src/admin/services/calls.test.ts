@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AdminWorld, openAdminWorld } from '../../../test/support/admin-world.ts'
 import { ManualClock } from '../../lib/clock.ts'
-import { type CallHead, CLOSED_REQUEST, type ReplySink, type RequestSink } from '../../rpc/call.ts'
+import {
+  CALL_WINDOW,
+  type CallHead,
+  CLOSED_REQUEST,
+  type ReplySink,
+  type RequestSink,
+} from '../../rpc/call.ts'
 import { hopDetail } from '../../rpc/hop.ts'
 import { Metadata } from '../../rpc/metadata.ts'
 import { OK_STATUS, statusOf } from '../../rpc/status.ts'
@@ -143,7 +149,7 @@ test('several messages are a stream, none is one too, and a deadline ends it', a
 })
 
 test('who stops reading holds the provider up, and who leaves cancels the call', async () => {
-  const block = Buffer.from(JSON.stringify('x'.repeat(40_000)))
+  const block = Buffer.from(JSON.stringify('x'.repeat(CALL_WINDOW * 0.6)))
   await using shop = await open((_head, reply) => {
     for (let at = 0; at < 2; at++) reply.reply(block)
   })
