@@ -67,6 +67,29 @@ test('a full target keeps dead letters where they are until it has room', async 
   assert.deepEqual([queue.heldCount, vhost.destination('dead')!.readyCount], [0, 1])
 })
 
+test('a full target that passes on what it refuses to nobody keeps dead letters where they are', async () => {
+  const rig = await openBroker()
+  const { vhost, clock } = rig
+  await vhost.declareQueue(queueSpec('q', { deadLetterExchange: '', deadLetterRoutingKey: 'dead' }))
+  const overflow = 'reject-dead-letter'
+  await vhost.declareQueue(queueSpec('dead', { messagesMax: 1, overflow, ...toAbsent }))
+  for (const body of ['a', 'b', 'c']) publish(vhost, '', 'q', body)
+  await rejectAll(rig)
+  const queue = vhost.destination('q')!
+  assert.deepEqual([queue.heldCount, vhost.destination('dead')!.readyCount], [2, 1])
+  await vhost.declareExchange(exchangeSpec('dlx', { type: 'fanout' }))
+  await vhost.declareQueue(queueSpec('last'))
+  await vhost.bind(bindingSpec('dlx', 'last'))
+  clock.advance(5000)
+  await turns()
+  assert.equal(queue.heldCount, 0)
+  const taker = new Taker()
+  consume(vhost, 'last', taker)
+  await turns()
+  assert.deepEqual(taker.bodies, ['b', 'c'])
+  assert.deepEqual(taker.got[0]!.deaths, ['dead:maxlen:1', 'q:rejected:1'])
+})
+
 test('what is kept outlives a restart, and a purge takes it', async () => {
   const first = await openBroker()
   await first.vhost.declareQueue(queueSpec('q', toAbsent))

@@ -9,6 +9,7 @@ import {
   encodeAnnotations,
   wouldCycle,
 } from './annotations.ts'
+import type { Exchange } from './exchange.ts'
 import type { FailureText } from './failure-texts.ts'
 import type { Queue } from './queue.ts'
 import type { StoredMessage } from './stored-message.ts'
@@ -27,6 +28,18 @@ export interface Death {
   readonly isKept: boolean
   /** The number of its trace, which goes on with it; 0: it has none. */
   readonly trace: number
+}
+
+/** What is published, and where. */
+export interface Letter {
+  readonly exchange: Exchange
+  readonly keys: readonly string[]
+  readonly draft: MessageDraft
+}
+
+interface DeadLetter extends Letter {
+  /** Queues in which it would go round in a circle. */
+  readonly excepts: (name: string) => boolean
 }
 
 /** Publishes what died in a queue to the exchange it names, with the story of its deaths. */
@@ -52,11 +65,16 @@ export class DeadLetters {
     draft.setBody(message.data, message.bodyStart, message.bodyEnd)
     draft.owner = this.#vhost.flows.ownerOf(message)
     draft.trace = death.trace
-    return this.#publish(queue, draft, message.annotations, death)
+    return this.#send(queue, this.#letterOf(queue, draft, message.annotations, death), death)
   }
 
-  /** The same for a message that was refused before it was stored. */
+  /** The same for a message that was refused before it was stored; nobody keeps it. */
   publishDraft(queue: Queue, refused: MessageDraft, reason: DeathReason): void {
+    this.#send(queue, this.ofRefused(queue, refused, reason), { reason, isKept: false })
+  }
+
+  /** What such a message becomes, and where that goes; null: nowhere. */
+  ofRefused(queue: Queue, refused: MessageDraft, reason: DeathReason): DeadLetter | null {
     const draft = new MessageDraft()
     draft.ofBroker = true
     draft.form = refused.form
@@ -68,22 +86,21 @@ export class DeadLetters {
     draft.owner = refused.owner
     // It may have died before: without that story it could go round for ever.
     const before = refused.annotations === null ? null : decodeAnnotations(refused.annotations)
-    const { trace } = refused
-    draft.trace = trace
-    const death = { reason, attempts: 0, failure: null, isKept: false, trace }
-    this.#publish(queue, draft, before, death)
+    draft.trace = refused.trace
+    return this.#letterOf(queue, draft, before, { reason, attempts: 0, failure: null })
   }
 
-  #publish(
+  /** Makes `draft` a dead letter of the queue; null, where that names no exchange that is there. */
+  #letterOf(
     queue: Queue,
     draft: MessageDraft,
     before: Annotations | null,
-    { reason, attempts, failure, isKept }: Death,
-  ): boolean {
+    { reason, attempts, failure }: Pick<Death, 'reason' | 'attempts' | 'failure'>,
+  ): DeadLetter | null {
     const { deadLetterExchange, deadLetterRoutingKey } = queue.settings
-    if (deadLetterExchange === undefined) return true
+    if (deadLetterExchange === undefined) return null
     const exchange = this.#vhost.exchange(deadLetterExchange)
-    if (exchange === undefined) return !isKept
+    if (exchange === undefined) return null
     const form = this.#vhost.form(draft.form)
     const { header, headerStart, headerEnd } = draft
     const ownKey = routingKeyOf(draft.address, draft.addressStart, draft.addressEnd)
@@ -109,6 +126,16 @@ export class DeadLetters {
     draft.setAddress(address, 0, address.length)
     draft.annotations = encodeAnnotations(annotations)
     const excepts = (name: string): boolean => wouldCycle(annotations, name)
+    return { exchange, keys, draft, excepts }
+  }
+
+  #send(
+    queue: Queue,
+    letter: DeadLetter | null,
+    { reason, isKept }: Pick<Death, 'reason' | 'isKept'>,
+  ): boolean {
+    if (letter === null) return !isKept || queue.settings.deadLetterExchange === undefined
+    const { exchange, keys, draft, excepts } = letter
     let isDone = true
     if (isKept) isDone = this.#vhost.moveExcept(exchange, keys, draft, excepts)
     else this.#vhost.publishExcept(exchange, keys, draft, excepts)

@@ -97,6 +97,52 @@ test('what nobody takes stays, and why is said', async () => {
   assert.deepEqual((await taken(rig, 'dead')).bodies, ['m1', 'm2'])
 })
 
+test('what a full queue refuses goes on to its dead letters, or stays where none take it', async () => {
+  const overflow = 'reject-dead-letter'
+  for (const [settings, rest] of [
+    [{}, []],
+    [{ deadLetterExchange: '', deadLetterRoutingKey: 'nowhere' }, []],
+    [{ deadLetterExchange: 'none' }, []],
+    [{ deadLetterExchange: '', deadLetterRoutingKey: 'small' }, ['m1']],
+    [{ deadLetterExchange: '', deadLetterRoutingKey: 'around' }, ['m1']],
+    [{ deadLetterExchange: '', deadLetterRoutingKey: 'later' }, ['m1', 'm2', 'm3']],
+  ] as const) {
+    const rig = await withDead(4)
+    const { vhost } = rig
+    await vhost.declareQueue(queueSpec('full', { messagesMax: 1, overflow, ...settings }))
+    await vhost.declareQueue(queueSpec('small', { messagesMax: 1, overflow: 'reject' }))
+    const back = { deadLetterExchange: '', deadLetterRoutingKey: 'full' }
+    await vhost.declareQueue(queueSpec('around', { messagesMax: 1, overflow, ...back }))
+    await vhost.declareQueue(queueSpec('later'))
+    const { id } = start(rig, { to: { exchange: '', routingKey: 'full' } })
+    await turns()
+    const { moved, kept } = rig.broker.redrives.get(id)!
+    const name = settings.deadLetterRoutingKey
+    const went = name === undefined || name === 'nowhere' ? [] : (await taken(rig, name)).bodies
+    const all = [
+      ...(await taken(rig, 'full')).bodies,
+      ...went,
+      ...(await taken(rig, 'dead')).bodies,
+    ]
+    assert.deepEqual(all, ['m0', 'm1', 'm2', 'm3'], `${name}`)
+    assert.deepEqual([moved, kept, went], [1 + rest.length, 3 - rest.length, rest], `${name}`)
+  }
+})
+
+test('what goes to a queue that is not stored is there, and with a restart gone and counted', async () => {
+  const rig = await withDead(3)
+  await rig.vhost.declareQueue(queueSpec('passing', {}, { durable: false }))
+  const { id } = start(rig, { to: { exchange: '', routingKey: 'passing' }, countMax: 2 })
+  await turns()
+  assert.equal(rig.vhost.destination('passing')!.readyCount, 2)
+  const { moved, state } = rig.broker.redrives.get(id)!
+  const second = await reopenBroker(rig)
+  assert.equal(second.vhost.destination('passing'), undefined)
+  assert.deepEqual((await taken(second, 'dead')).bodies, ['m2'])
+  const view = second.broker.redrives.get(id)!
+  assert.deepEqual([moved, state, view.moved, view.state], [2, 'done', 2, 'done'])
+})
+
 test('a rate is held, and what is cancelled stops', async () => {
   const rig = await withDead(100)
   const { id } = start(rig, { rate: 20 })

@@ -2,6 +2,7 @@ import type { Digest } from '../lib/digest.ts'
 import { headerToJson } from '../model/header-json.ts'
 import type { HeaderMap } from '../model/header-value.ts'
 import type { MessageDraft } from '../model/message-draft.ts'
+import type { Letter } from './dead-letters.ts'
 import { deduplicationIdOf, isDuplicate, rememberId } from './deduplication.ts'
 import { Exchange, type MatchedTarget } from './exchange.ts'
 import { filteredDraft, FilterFields } from './filter/index.ts'
@@ -103,16 +104,28 @@ export class Router {
     draft: MessageDraft,
     excepts: (name: string) => boolean,
   ): boolean {
-    const { targets } = this.#find(exchange, keys, draft)
-    const bodyBytes = draft.bodyEnd - draft.bodyStart
-    const takes = (queue: Queue): boolean =>
-      excepts(queue.name) ||
-      !queue.refuses(bodyBytes) ||
-      queue.settings.overflow === 'reject-dead-letter'
-    const isTaken =
-      targets.topics.length > 0 || targets.durable.some(takes) || targets.transient.some(takes)
+    const isTaken = this.#isTaken({ exchange, keys, draft }, (queue) => {
+      return excepts(queue.name) || this.#takesIn(queue, draft)
+    })
     if (isTaken) this.publishExcept(exchange, keys, draft, excepts)
     return isTaken
+  }
+
+  #isTaken({ exchange, keys, draft }: Letter, takes: (queue: Queue) => boolean): boolean {
+    const { topics, durable, transient } = this.#find(exchange, keys, draft).targets
+    return topics.length > 0 || durable.some(takes) || transient.some(takes)
+  }
+
+  /** Whether a message is kept somewhere when it goes to a queue: there, or as its dead letter. */
+  #takesIn(queue: Queue, draft: MessageDraft): boolean {
+    if (!queue.refuses(draft.bodyEnd - draft.bodyStart)) return true
+    if (queue.settings.overflow !== 'reject-dead-letter') return false
+    const letter = this.#vhost.deadLetters.ofRefused(queue, draft, 'maxlen')
+    if (letter === null) return false
+    // It ends: no dead letter goes again to a queue that refused it on its way.
+    return this.#isTaken(letter, (next) => {
+      return !letter.excepts(next.name) && this.#takesIn(next, letter.draft)
+    })
   }
 
   /** `flow`: who publishes; null: the broker itself, which no rate holds. */
