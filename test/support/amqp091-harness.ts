@@ -33,7 +33,8 @@ import {
   createAmqp091,
 } from '../../src/protocols/amqp091/index.ts'
 
-const WAIT_MS = 5000
+/** On a slow machine with other work; only what does not come takes so long. */
+const WAIT_MS = 30_000
 
 export interface LogLine {
   readonly level: 'info' | 'warn' | 'error'
