@@ -165,7 +165,8 @@ export class Sessions {
   /** One after the other for each name, in the order they came. */
   async #inTurn<Value>(name: string, action: () => Promise<Value>): Promise<Value> {
     const before = this.#busy.get(name)
-    const mine = before === undefined ? action() : before.then(action)
+    // Never in this call: an owner who lets go when he is told so would be before his own turn.
+    const mine = (before ?? Promise.resolve()).then(action)
     const ended = mine.then(nothing, nothing)
     this.#busy.set(name, ended)
     try {
