@@ -18,7 +18,7 @@ from waystation.rpc.v1 import provider_pb2 as pb
 from waystation.rpc.v1 import provider_pb2_grpc as stubs
 
 CAPACITY = 4
-WINDOW = 65536
+WINDOW = 262144
 OVERHEAD = 32
 
 

@@ -11,7 +11,13 @@ import {
   type Http2Session,
   type Http2Stream,
 } from '../codec/http2/index.ts'
-import { CALL_WINDOW, messageCost, type ReplySink, type RequestSink } from '../rpc/call.ts'
+import {
+  CALL_WINDOW,
+  CREDIT_DUE,
+  messageCost,
+  type ReplySink,
+  type RequestSink,
+} from '../rpc/call.ts'
 import {
   compress,
   COMPRESSED_BYTES_MIN,
@@ -83,7 +89,7 @@ export class GrpcOutgoingCall implements RequestSink, MessageTarget {
     writePrefix(prefix, isCompressed ? COMPRESSED : 0, content.length)
     session.sendPair(this.#stream, prefix, content, isLast)
     this.#owed += messageCost(bytes.length)
-    if (!isLast && this.#owed >= CALL_WINDOW / 2 && this.#stream.waiting === null) {
+    if (!isLast && this.#owed >= CREDIT_DUE && this.#stream.waiting === null) {
       this.#owner.owes(this)
     }
     this.#owner.requestOutput()

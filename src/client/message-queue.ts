@@ -1,4 +1,4 @@
-import { CALL_WINDOW, messageCost } from '../rpc/call.ts'
+import { CREDIT_DUE, messageCost } from '../rpc/call.ts'
 import type { RpcError } from '../rpc/status.ts'
 
 export interface MessageQueueOptions {
@@ -54,7 +54,7 @@ export class MessageQueue implements AsyncIterableIterator<unknown> {
       this.#first = 0
     }
     this.#owedCost += messageCost(bytes.length)
-    if (this.#owedCost >= CALL_WINDOW / 2 && this.#end === null) {
+    if (this.#owedCost >= CREDIT_DUE && this.#end === null) {
       this.#options.credit(this.#owedCost)
       this.#owedCost = 0
     }

@@ -61,6 +61,12 @@ export interface ReplySink {
  */
 export const CALL_WINDOW = 262_144
 
+/**
+ * Whoever has dealt with so much says so. Far less than a window, so that a sender who counts on a
+ * smaller one goes on too.
+ */
+export const CREDIT_DUE = 32_768
+
 /** What a message uses of the window; empty ones cost too. */
 export function messageCost(byteLength: number): number {
   return byteLength + MESSAGE_OVERHEAD

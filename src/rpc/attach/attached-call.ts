@@ -1,4 +1,4 @@
-import { CALL_WINDOW, messageCost, type ReplySink, type RequestSink } from '../call.ts'
+import { CALL_WINDOW, CREDIT_DUE, messageCost, type ReplySink, type RequestSink } from '../call.ts'
 import { hopDetail, type HopStage } from '../hop.ts'
 import { METADATA_BYTES_MAX } from '../limits.ts'
 import { Metadata } from '../metadata.ts'
@@ -103,7 +103,7 @@ export class AttachedCall implements RequestSink {
    */
   taken(cost: number): void {
     this.#taken += cost
-    if (this.#isOver || this.#taken < CALL_WINDOW / 2) return
+    if (this.#isOver || this.#taken < CREDIT_DUE) return
     const taken = this.#taken
     this.#taken = 0
     this.#reply.creditRequests(taken)

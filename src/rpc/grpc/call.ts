@@ -8,6 +8,7 @@ import {
 } from '../../codec/grpc/index.ts'
 import {
   CALL_WINDOW,
+  CREDIT_DUE,
   type CallHead,
   type Callee,
   messageCost,
@@ -156,7 +157,7 @@ export class StreamCall implements ReplySink, MessageTarget {
     writePrefix(prefix, flags, message.length)
     this.#wire.message(prefix, message)
     this.#owed += messageCost(bytes.length)
-    if (this.#owed >= CALL_WINDOW / 2 && !this.#wire.isWaiting) this.#owner.owes(this)
+    if (this.#owed >= CREDIT_DUE && !this.#wire.isWaiting) this.#owner.owes(this)
     this.#owner.requestOutput()
   }
 
