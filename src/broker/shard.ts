@@ -98,7 +98,7 @@ export class Shard implements Stager {
     return this.#batch.buffer
   }
 
-  /** The offset that the next message gets. */
+  /** The offset that the next message gets, within a hold; else it may be a later one. */
   get nextOffset(): number {
     return this.#batch.nextOffset
   }

@@ -2,6 +2,7 @@ import {
   type Broker,
   type CommitListener,
   PUBLISH,
+  type PublishResult,
   Queue,
   type VirtualHost,
 } from '../../broker/index.ts'
@@ -173,11 +174,20 @@ export class DurableCalls implements Callee, RegistryListener, CommitListener {
     const atMs = Math.max(order.delayMs === 0 ? 0 : nowMs + order.delayMs, order.notBeforeMs)
     const isLater = atMs > nowMs
     if (isLater) draft.schedule = { atMs, id, cancels: null, cron: null, zone: null }
-    const call = this.table.add(id, {
-      ...{ path, key, contentType, acceptedMs: nowMs, keepMs: keepMs ?? this.#limits.keepMs },
-      offset: isLater ? -1 : queue.shard.nextOffset,
-    })
-    const result = this.vhost.publish(this.vhost.route(this.vhost.exchange('')!, queue.name), draft)
+    const kept = { acceptedMs: nowMs, keepMs: keepMs ?? this.#limits.keepMs }
+    const record = { path, key, contentType, ...kept }
+    const route = this.vhost.route(this.vhost.exchange('')!, queue.name)
+    const { shard } = queue
+    let call: KnownCall
+    let result: PublishResult
+    // In one entry, so that nothing which this turn stored before moves the message on.
+    shard.beginHold()
+    try {
+      call = this.table.add(id, { ...record, offset: isLater ? -1 : shard.nextOffset })
+      result = this.vhost.publish(route, draft)
+    } finally {
+      shard.endHold()
+    }
     if (result !== PUBLISH.ROUTED) {
       this.table.forget(call)
       throw refused(
